@@ -1,0 +1,78 @@
+"""The error tree. Drift is a result and never an exception.
+
+DriftfleetError
+├── ConfigurationError      the person who set this up must change something: exit code 2
+├── ContractError           a message or record is not what the schema says: never retried
+├── TransientError          trying again can help; may say after how long
+│   ├── StoreUnavailable    the result store did not take or give a record
+│   └── BrokerUnavailable   Redis did not answer
+└── PermanentError          trying again gives the same answer
+    └── CheckFailed         a check ends in the verdict `error`; has a phase and a kind
+"""
+
+from typing import Literal
+
+Phase = Literal["source", "version", "init", "plan", "show", "store"]
+
+
+class DriftfleetError(Exception):
+    """Something that driftfleet can explain went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+
+    @property
+    def message(self) -> str:
+        """The whole explanation, for a person."""
+        return str(self.args[0])
+
+
+class ConfigurationError(DriftfleetError):
+    """The settings, the command or the machine lack something that a person must provide."""
+
+
+class ContractError(DriftfleetError):
+    """A message or a record is not what its schema says.
+
+    ``payload`` is what was received, so that the person who reads the log sees it.
+    """
+
+    def __init__(self, message: str, payload: object = None) -> None:
+        super().__init__(message)
+        self.payload = payload
+
+
+class TransientError(DriftfleetError):
+    """It failed now and may work later; ``retry_after_seconds`` where the other side said when."""
+
+    def __init__(
+        self, message: str | None = None, *, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class StoreUnavailable(TransientError):
+    """The result store did not take or give a record."""
+
+
+class BrokerUnavailable(TransientError):
+    """Redis did not answer."""
+
+
+class PermanentError(DriftfleetError):
+    """Trying again gives the same answer."""
+
+
+class CheckFailed(PermanentError):
+    """A check could not be judged: becomes a result with the verdict ``error``.
+
+    ``kind`` is one of `driftfleet.results.ErrorKind`. ``transient`` says whether a later check
+    may succeed with nobody doing anything.
+    """
+
+    def __init__(self, phase: Phase, kind: str, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.phase: Phase = phase
+        self.kind = kind
+        self.transient = transient

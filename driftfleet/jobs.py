@@ -1,0 +1,125 @@
+"""The job: the message that asks for one check.
+
+It never holds a secret: Flower shows it to whoever looks. Whoever can write to Redis can send one,
+so every field is validated here and names things; it never is a command.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from driftfleet.errors import ContractError
+from driftfleet.model import Record
+
+CHECK_TASK = "driftfleet.check"
+CHECK_QUEUE = "driftfleet.checks"
+
+_VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _relative_path(value: str) -> str:
+    """Accept ``.`` or a normalised relative path that stays inside its base."""
+    path = PurePosixPath(value)
+    if path.is_absolute() or ".." in path.parts or str(path) != value or "\0" in value:
+        raise ValueError("must be a normalised relative path without '..'")
+    return value
+
+
+def _variant_name(value: str) -> str:
+    if not _VARIANT_NAME.fullmatch(value):
+        raise ValueError("must be 1 to 64 letters, digits, '.', '_' or '-'")
+    return value
+
+
+def _backend_setting(value: str) -> str:
+    """Accept ``KEY=VALUE`` or a path inside the repository, as ``-backend-config`` does."""
+    if re.match(r"[A-Za-z_][A-Za-z0-9_.]*=", value):
+        return value
+    return _relative_path(value)
+
+
+RelativePath = Annotated[str, AfterValidator(_relative_path)]
+BackendSetting = Annotated[str, AfterValidator(_backend_setting)]
+
+
+class Source(Record):
+    """Where the files are: ``repo`` is ``owner/name``, or a folder's absolute path for `local`.
+
+    ``sha`` is a commit, or for a local folder a digest of its Terraform files at discovery.
+    """
+
+    kind: Literal["local", "github"]
+    repo: str = Field(min_length=1)
+    ref: str = ""
+    sha: str = ""
+
+    @property
+    def slug(self) -> str:
+        """``owner/name`` for people and for store keys.
+
+        A local folder becomes ``local/NAME-DIGEST``: two folders of one name stay apart.
+        """
+        if self.kind == "github":
+            return self.repo
+        digest = hashlib.sha256(self.repo.encode()).hexdigest()[:8]
+        return f"local/{PurePosixPath(self.repo).name or 'root'}-{digest}"
+
+
+class Variant(Record):
+    """One way to plan a root. Paths are relative to the repository's top."""
+
+    name: Annotated[str, AfterValidator(_variant_name)] = "default"
+    workspace: Annotated[str, AfterValidator(_variant_name)] | None = None
+    var_files: tuple[RelativePath, ...] = ()
+    backend_config: tuple[BackendSetting, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+
+
+class Limits(Record):
+    """What one check may take."""
+
+    timeout_seconds: int = Field(default=1800, gt=0)
+    workspace_bytes: int = Field(default=1 << 30, gt=0)
+
+
+class Job(Record):
+    """The message that asks for one plan of one variant of one root at one commit."""
+
+    schema_version: Literal[1] = 1
+    sweep_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    source: Source
+    root: RelativePath
+    variant: Variant = Variant()
+    limits: Limits = Limits()
+    attempt: int = Field(default=1, ge=1)
+
+    @property
+    def identity(self) -> str:
+        """What makes two jobs ask for the same check: source, sha, root and variant."""
+        parts = [self.source.model_dump(), self.root, self.variant.model_dump()]
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    @property
+    def title(self) -> str:
+        """``owner/repo root variant``, as Flower and the logs show it."""
+        return f"{self.source.slug} {self.root} {self.variant.name}"
+
+
+def decode_job(payload: Any) -> Job:
+    """Validate a received message.
+
+    Raises
+    ------
+    ContractError
+        The payload is no job of schema 1; its message names every field that is wrong.
+    """
+    try:
+        return Job.model_validate(payload)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ContractError(f"not a job of schema 1: {wrong}", payload) from error

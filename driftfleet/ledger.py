@@ -1,0 +1,182 @@
+"""The sweep's ledger: what is still pending, what runs now, what was answered.
+
+It lives in Redis beside the queue, so that who follows a sweep needs no result backend of Celery's.
+Keys, each with an expiry of a day: ``driftfleet:sweep:ID:{pending,running,answered}`` and
+``driftfleet:tries:TASK``.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+import redis
+
+from driftfleet.errors import BrokerUnavailable
+from driftfleet.model import Record
+from driftfleet.results import Verdict
+
+EXPIRY_SECONDS = 86_400
+T = TypeVar("T")
+
+
+class Running(Record):
+    """A check that a worker has begun. ``started_at`` is in seconds since the epoch."""
+
+    title: str
+    phase: str
+    worker: str
+    started_at: float
+
+
+class Answer(Record):
+    """A check that was answered; ``key`` names its result in the store."""
+
+    check: str
+    verdict: Verdict
+    key: str
+
+
+class Ledger(Protocol):
+    """What a sweep's follower and its workers tell each other. Raises `BrokerUnavailable`."""
+
+    def open(self, sweep_id: str, checks: Iterable[str]) -> None:
+        """Note the identities of the checks that a sweep asks for."""
+
+    def begin(self, sweep_id: str, check: str, running: Running) -> None:
+        """Note that a check runs, or has come to another phase."""
+
+    def answer(self, sweep_id: str, answer: Answer) -> bool:
+        """Note an answer; False where the check had been answered before."""
+
+    def pending(self, sweep_id: str) -> set[str]:
+        """The identities of the checks that were not answered yet."""
+
+    def running(self, sweep_id: str) -> dict[str, Running]:
+        """The checks that run now, by identity."""
+
+    def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
+        """The answers from the ``start``-th on, in the order in which they came."""
+
+    def count_try(self, task_id: str) -> int:
+        """Count one more delivery of a task and return how many there were."""
+
+
+class RedisLedger:
+    """A `Ledger` in Redis."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        # One round trip, and atomic: a redelivered job's second answer must not count twice.
+        self._answer = client.register_script(
+            "local first = redis.call('SREM', KEYS[1], ARGV[1])\n"
+            "redis.call('HDEL', KEYS[2], ARGV[1])\n"
+            "if first == 1 then redis.call('RPUSH', KEYS[3], ARGV[2])\n"
+            "redis.call('EXPIRE', KEYS[3], ARGV[3]) end\n"
+            "return first"
+        )
+
+    def open(self, sweep_id: str, checks: Iterable[str]) -> None:
+        names = list(checks)
+        if not names:
+            return
+
+        def write() -> None:
+            with self._redis.pipeline() as pipe:
+                pipe.sadd(_key(sweep_id, "pending"), *names)
+                pipe.expire(_key(sweep_id, "pending"), EXPIRY_SECONDS)
+                pipe.execute()
+
+        _ask(write)
+
+    def begin(self, sweep_id: str, check: str, running: Running) -> None:
+        def write() -> None:
+            with self._redis.pipeline() as pipe:
+                pipe.hset(_key(sweep_id, "running"), check, running.model_dump_json())
+                pipe.expire(_key(sweep_id, "running"), EXPIRY_SECONDS)
+                pipe.execute()
+
+        _ask(write)
+
+    def answer(self, sweep_id: str, answer: Answer) -> bool:
+        keys = [_key(sweep_id, name) for name in ("pending", "running", "answered")]
+        values: list[str | int] = [answer.check, answer.model_dump_json(), EXPIRY_SECONDS]
+        return bool(_ask(lambda: self._answer(keys=keys, args=values)))
+
+    def pending(self, sweep_id: str) -> set[str]:
+        members: Any = _ask(lambda: self._redis.smembers(_key(sweep_id, "pending")))
+        return {member.decode() for member in members}
+
+    def running(self, sweep_id: str) -> dict[str, Running]:
+        items: Any = _ask(lambda: self._redis.hgetall(_key(sweep_id, "running")))
+        return {k.decode(): Running.model_validate(json.loads(v)) for k, v in items.items()}
+
+    def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
+        items: Any = _ask(lambda: self._redis.lrange(_key(sweep_id, "answered"), start, -1))
+        return [Answer.model_validate_json(item) for item in items]
+
+    def count_try(self, task_id: str) -> int:
+        def write() -> int:
+            with self._redis.pipeline() as pipe:
+                pipe.incr(f"driftfleet:tries:{task_id}")
+                pipe.expire(f"driftfleet:tries:{task_id}", EXPIRY_SECONDS)
+                return int(pipe.execute()[0])
+
+        return _ask(write)
+
+
+class MemoryLedger:
+    """A `Ledger` that lasts as long as it is held."""
+
+    def __init__(self) -> None:
+        self._pending: dict[str, set[str]] = {}
+        self._running: dict[str, dict[str, Running]] = {}
+        self._answers: dict[str, list[Answer]] = {}
+        self._tries: Counter[str] = Counter()
+
+    def open(self, sweep_id: str, checks: Iterable[str]) -> None:
+        self._pending.setdefault(sweep_id, set()).update(checks)
+
+    def begin(self, sweep_id: str, check: str, running: Running) -> None:
+        self._running.setdefault(sweep_id, {})[check] = running
+
+    def answer(self, sweep_id: str, answer: Answer) -> bool:
+        self._running.get(sweep_id, {}).pop(answer.check, None)
+        if answer.check not in self.pending(sweep_id):
+            return False
+        self._pending[sweep_id].remove(answer.check)
+        self._answers.setdefault(sweep_id, []).append(answer)
+        return True
+
+    def pending(self, sweep_id: str) -> set[str]:
+        return set(self._pending.get(sweep_id, ()))
+
+    def running(self, sweep_id: str) -> dict[str, Running]:
+        return dict(self._running.get(sweep_id, {}))
+
+    def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
+        return self._answers.get(sweep_id, [])[start:]
+
+    def count_try(self, task_id: str) -> int:
+        self._tries[task_id] += 1
+        return self._tries[task_id]
+
+
+def connect(url: str) -> redis.Redis:
+    """A client with time-outs: a hung Redis must end in an error, not in waiting.
+
+    ``redis+socket://`` is Celery's spelling of redis-py's ``unix://``.
+    """
+    url = url.replace("redis+socket://", "unix://", 1)
+    return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5)
+
+
+def _key(sweep_id: str, name: str) -> str:
+    return f"driftfleet:sweep:{sweep_id}:{name}"
+
+
+def _ask(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except redis.RedisError as error:
+        raise BrokerUnavailable(f"Redis did not answer: {error}") from error

@@ -1,0 +1,258 @@
+"""Settings: defaults, then ``fleet.yaml``, then ``DRIFTFLEET_SECTION__KEY`` -> one frozen object.
+
+This is the one module that reads the environment, and only when it is called.
+"""
+
+import difflib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_serializer
+
+from driftfleet.errors import ConfigurationError
+from driftfleet.jobs import Limits, Variant
+from driftfleet.model import Record
+
+PREFIX = "DRIFTFLEET_"
+CONFIG_VARIABLE = "DRIFTFLEET_CONFIG"
+# What providers need to find their credentials, their proxy and their certificates.
+PLAN_ENVIRONMENT = (
+    "AWS_*", "GOOGLE_*", "ARM_*", "TF_VAR_*",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "TZ",
+)  # fmt: skip
+
+
+class BrokerSettings(Record):
+    """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own."""
+
+    url: SecretStr | None = None
+    visibility_timeout_seconds: int = Field(default=120, ge=10)
+
+    @field_serializer("url", when_used="json")
+    def _reveal(self, url: SecretStr | None) -> str | None:
+        return url.get_secret_value() if url else None
+
+
+class ResultSettings(Record):
+    """Where results are kept: ``file://DIR``."""
+
+    store: str = "file://drift-results"
+
+
+class DiscoverySettings(Record):
+    """Globs over folders, relative to the repository's top; ``exclude`` wins over ``include``."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+class VariantRule(Record):
+    """The variants of every root that ``root`` (a glob) matches."""
+
+    root: str
+    variants: tuple[Variant, ...] = Field(min_length=1)
+
+
+class WorkerSettings(Record):
+    """How a worker plans. ``writable_root`` is the only place it writes to.
+
+    ``mirror`` is an unpacked provider mirror, the folder that holds ``registry.terraform.io``.
+    ``local_roots`` are the folders from which jobs of kind `local` may take files; none by default.
+    """
+
+    concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    writable_root: Path = Field(
+        default_factory=lambda: Path(tempfile.gettempdir()) / f"driftfleet-{os.getuid()}"
+    )
+    terraform: str = "terraform"
+    mirror: Path | None = None
+    local_roots: tuple[Path, ...] = ()
+    environment: tuple[str, ...] = PLAN_ENVIRONMENT
+    gogc: int = Field(default=400, ge=10)
+    gogc_free_bytes: int = Field(default=1 << 30, ge=0)
+    parallelism: int = Field(default=10, ge=1)
+    output_bytes: int = Field(default=256 << 20, gt=0)
+    stop_grace_seconds: float = Field(default=2.0, ge=0)
+    complete_lock_files: bool = True
+
+
+class LogSettings(Record):
+    """``auto``: readable on a terminal, JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+
+
+class Settings(Record):
+    """Everything that a fleet can be told."""
+
+    broker: BrokerSettings = BrokerSettings()
+    results: ResultSettings = ResultSettings()
+    discovery: DiscoverySettings = DiscoverySettings()
+    variants: tuple[VariantRule, ...] = ()
+    limits: Limits = Limits()
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    logs: LogSettings = LogSettings()
+
+
+def load_settings(
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Build the settings: defaults, file, environment, then ``overrides``.
+
+    ``overrides`` maps ``section.key`` to a value. ``config`` falls back to ``DRIFTFLEET_CONFIG``,
+    then to ``fleet.yaml`` in the current folder where there is one. Relative paths in a file count
+    from the file, elsewhere from the current folder.
+
+    Raises
+    ------
+    ConfigurationError
+        The file can't be read or parsed, a key is unknown (it and the nearest valid one are
+        named), or a value doesn't fit.
+    """
+    environment = os.environ if environment is None else environment
+    path, origin = _config_path(config, environment)
+    tree = _read_file(path) if path else {}
+    _anchor(tree, path.parent if path else Path.cwd())
+    for name, keys, value in _environment_values(environment):
+        _put(tree, keys, value, name)
+    for dotted, value in (overrides or {}).items():
+        _put(tree, dotted.split("."), value, dotted)
+    _anchor(tree, Path.cwd())
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        where = origin if path else "the settings"
+        raise ConfigurationError(_explain(error, where)) from error
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables from which `load_settings` builds the same settings in another process.
+
+    They carry the broker's password: hand them over as an environment, write them nowhere.
+    """
+    tree = settings.model_dump(mode="json", exclude_none=True)
+    flat: dict[str, str] = {}
+    for section, value in tree.items():
+        items = value.items() if isinstance(value, dict) else [(None, value)]
+        for key, inner in items:
+            name = f"{PREFIX}{section}" if key is None else f"{PREFIX}{section}__{key}"
+            flat[name.upper()] = json.dumps(inner)
+    return flat
+
+
+def _config_path(config: Path | None, environment: Mapping[str, str]) -> tuple[Path | None, str]:
+    if config is not None:
+        return config.absolute(), str(config)
+    if named := environment.get(CONFIG_VARIABLE):
+        return Path(named).absolute(), f"{named} (from {CONFIG_VARIABLE})"
+    implied = Path("fleet.yaml")
+    return (implied.absolute(), "fleet.yaml") if implied.is_file() else (None, "")
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not YAML: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigurationError(f"{path}: must be a mapping with keys such as 'worker:'")
+    return tree
+
+
+def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, list[str], Any]]:
+    for name, text in sorted(environment.items()):
+        section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        known = name.startswith(PREFIX) and section in Settings.model_fields
+        if known and (key or section == "variants"):
+            yield name, [section, key] if key else [section], _value(text)
+
+
+def _value(text: str) -> Any:
+    """Read a variable as YAML, so that lists and numbers work; what isn't YAML is plain text."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _put(tree: dict[str, Any], dotted: list[str], value: Any, origin: str) -> None:
+    for part in dotted[:-1]:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise ConfigurationError(f"{origin}: '{part}' is no mapping in the configuration file")
+    tree[dotted[-1]] = value
+
+
+def _anchor(tree: dict[str, Any], base: Path) -> None:
+    """Make relative paths absolute, in place; what is absolute or ill-typed stays for pydantic."""
+    worker = tree.get("worker")
+    if isinstance(worker, dict):
+        for key in ("mirror", "writable_root"):
+            if isinstance(worker.get(key), str | Path):
+                worker[key] = base / Path(worker[key]).expanduser()
+        terraform = worker.get("terraform")
+        if isinstance(terraform, str) and "/" in terraform:
+            worker["terraform"] = str(base / terraform)
+        if isinstance(worker.get("local_roots"), list | tuple):
+            worker["local_roots"] = [base / Path(str(p)) for p in worker["local_roots"]]
+    results = tree.get("results")
+    if isinstance(results, dict) and isinstance(results.get("store"), str):
+        url = urlsplit(results["store"])
+        if url.scheme == "file":
+            results["store"] = f"file://{base / (url.netloc + url.path)}"
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    lines = [_explain_one(dict(e)) for e in error.errors(include_input=False)]
+    return "\n".join(f"{where}: {line}" for line in lines)
+
+
+def _explain_one(detail: dict[str, Any]) -> str:
+    location = [str(part) for part in detail["loc"]]
+    dotted = ".".join(location)
+    if detail["type"] != "extra_forbidden":
+        return f"'{dotted}': {detail['msg']}"
+    valid = _keys_at(location[:-1])
+    near = difflib.get_close_matches(location[-1], valid, n=1, cutoff=0.4)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"unknown key '{dotted}'{hint} (valid here: {', '.join(sorted(valid))})"
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    """The keys that are valid where ``location`` points, through nested models and lists."""
+    model: type[BaseModel] = Settings
+    for part in location:
+        if part.isdigit():
+            continue
+        field = model.model_fields.get(part)
+        found = _model_in(field.annotation) if field else None
+        if found is None:
+            return []
+        model = found
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if found := _model_in(inner):
+            return found
+    return None

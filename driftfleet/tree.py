@@ -1,0 +1,53 @@
+"""The files of one repository at one commit, by path relative to its top."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+# Folders that hold no source: version control, and what terraform and its wrappers download.
+IGNORED_FOLDERS = frozenset({".git", ".terraform", ".terragrunt-cache"})
+
+
+class Tree(Protocol):
+    """A repository's files. Paths are relative, ``/``-separated and normalised."""
+
+    def paths(self) -> Iterator[str]:
+        """Every regular file outside `IGNORED_FOLDERS`, in any order."""
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes. Raises ``FileNotFoundError``."""
+
+
+class LocalTree:
+    """A folder on this machine. Symbolic links to files count, links to folders do not."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def paths(self) -> Iterator[str]:
+        top = str(self._folder)
+        for folder, folders, names in os.walk(top):
+            folders[:] = [name for name in folders if name not in IGNORED_FOLDERS]
+            relative = os.path.relpath(folder, top)
+            for name in names:
+                yield name if relative == "." else f"{relative}/{name}"
+
+    def read(self, path: str) -> bytes:
+        return (self._folder / path).read_bytes()
+
+
+class MemoryTree:
+    """Files in memory, for tests."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = dict(files)
+
+    def paths(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def read(self, path: str) -> bytes:
+        try:
+            return self._files[path]
+        except KeyError:
+            raise FileNotFoundError(path) from None

@@ -1,0 +1,1 @@
+"""Finds what is to be checked and asks for it."""

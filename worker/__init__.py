@@ -1,0 +1,1 @@
+"""Answers one job at a time."""

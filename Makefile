@@ -3,11 +3,53 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUN := DRIFTFLEET_CONFIG=examples/fleet.yaml $(BIN)/driftfleet
 
-.PHONY: venv
+.PHONY: help venv demo test check format schemas bench clean
+
+help:
+	@echo 'make demo     install into .venv, then find the drift of the example fleet'
+	@echo 'make test     every test that this machine can run'
+	@echo 'make check    formatting, lint, types, imports, schemas'
+	@echo 'make bench    driftfleet beside a loop of terraform, and discovery of 4,000 files'
+	@echo 'make schemas  write docs/schemas from the records'
+
 venv: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'driftfleet needs Python 3.11 or newer: $(PYTHON) is older. Try make PYTHON=python3.12'; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+	@touch $@
+
+# What the scan finds is the point: drift (3) and roots that can't be judged (1) are no failure here.
+demo: venv
+	@$(BIN)/python examples/prepare.py
+	@echo; echo '$$ $(RUN) scan examples/fleet'
+	@$(RUN) scan examples/fleet || [ $$? -eq 1 ]
+
+test: venv
+	$(BIN)/pytest
+
+check: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m driftfleet.schemas --check docs/schemas
+
+format: venv
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schemas: venv
+	$(BIN)/python -m driftfleet.schemas docs/schemas
+
+bench: venv
+	$(BIN)/python benchmarks/discovery.py
+	$(BIN)/python benchmarks/builtin.py
+	$(BIN)/python benchmarks/aws.py
+
+clean:
+	rm -rf $(VENV) .demo drift-results

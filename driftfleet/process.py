@@ -44,5 +44,6 @@ def start(
     )
 
 
+PYTHON = sys.executable
 PIPE = subprocess.PIPE
 DEVNULL = subprocess.DEVNULL

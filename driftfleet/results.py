@@ -28,6 +28,7 @@ class ErrorKind(StrEnum):
 
     HCL = "hcl"
     VERSION = "version"
+    JOB_REFUSED = "job_refused"
     SOURCE_MISSING = "source_missing"
     SOURCE_REFUSED = "source_refused"
     MODULE_FETCH = "module_fetch"

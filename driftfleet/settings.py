@@ -256,3 +256,8 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         if found := _model_in(inner):
             return found
     return None
+
+
+def process_environment() -> dict[str, str]:
+    """A copy of this process's environment, for what is to be handed on."""
+    return dict(os.environ)

@@ -1,0 +1,97 @@
+"""Structured logs on stderr, and the redaction of secrets.
+
+Event names are static, identifiers are fields; the job is bound around each task.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+from driftfleet.settings import LogSettings
+
+_MASK = "***"
+# Shapes of secrets that are one wherever they stand.
+_SHAPES = re.compile(
+    r"(?P<key>\b(?:AKIA|ASIA)[A-Z0-9]{16}\b)"
+    r"|(?P<pem>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
+    r"|(?P<jwt>\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)"
+    r"|(?P<github>\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,})"
+    r"|(?<=://)(?P<user>[^/\s@:]*:[^/\s@]+)(?=@)"
+    r"|(?P<name>(?i:secret|token|password|passwd|api_?key)[\w-]{0,20}\"?\s*[=:]\s*\"?)"
+    r"(?P<value>[^\s\",;]{6,})",
+    re.DOTALL,
+)
+_SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|_KEY$|SAS|APIKEY", re.I)
+# What such variables hold that is no secret: paths and switches.
+_SHORTEST_SECRET = 6
+
+
+class Redactor:
+    """Masks known secrets and what looks like one in text that leaves the process."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {s for s in secrets if len(s) >= _SHORTEST_SECRET}
+        # The longest first, so that no secret survives as the rest of a shorter one.
+        alternatives = "|".join(re.escape(s) for s in sorted(known, key=len, reverse=True))
+        self._known = re.compile(alternatives) if known else None
+
+    def __call__(self, text: str) -> str:
+        if self._known:
+            text = self._known.sub(_MASK, text)
+        return _SHAPES.sub(lambda m: (m["name"] or "") + _MASK, text)
+
+
+def secrets_in(environment: Mapping[str, str]) -> list[str]:
+    """The values of variables whose names say that they hold a secret."""
+    return [
+        value
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name) and not value.startswith(("/", "true", "false"))
+    ]
+
+
+def configure_logs(settings: LogSettings, redact: Redactor | None = None) -> None:
+    """Send structlog's and the standard library's records to stderr in one form."""
+    json_lines = settings.format == "json" or (
+        settings.format == "auto" and not sys.stderr.isatty()
+    )
+    mask = redact or Redactor()
+
+    def redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        for key, value in event.items():
+            if isinstance(value, str):
+                event[key] = mask(value)
+        return event
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact_event,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if json_lines
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=renderer)
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.level.upper())

@@ -1,0 +1,209 @@
+"""A whole check, in order: the best place to start reading.
+
+job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> result
+"""
+
+import errno
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+
+from driftfleet.errors import CheckFailed, Phase
+from driftfleet.jobs import Job
+from driftfleet.logs import Redactor, secrets_in
+from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
+from driftfleet.settings import WorkerSettings
+from worker.environment import available_memory_bytes, plan_environment
+from worker.mirror import cli_configuration
+from worker.process import Programs
+from worker.source import RootSource
+from worker.terraform import Terraform
+from worker.verdict import Judgement, judge
+from worker.versions import locked_providers
+from worker.workspace import Workspace, Workspaces
+
+log = structlog.get_logger()
+Report = Callable[[Phase], None]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a check works with. ``environment`` is the worker's own, ``name`` the worker's."""
+
+    settings: WorkerSettings
+    environment: Mapping[str, str]
+    workspaces: Workspaces
+    programs: Programs
+    source: RootSource
+    name: str
+
+
+class Stopwatch:
+    """Adds up the seconds of each phase and tells who follows which one runs."""
+
+    def __init__(self, report: Report) -> None:
+        self.seconds: dict[str, float] = {}
+        self.phase: Phase = "source"
+        self._report = report
+
+    @contextmanager
+    def measure(self, phase: Phase) -> Iterator[None]:
+        """Count the time of the block as ``phase``."""
+        self.phase = phase
+        self._report(phase)
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - started
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
+
+
+@dataclass(frozen=True)
+class _Answer:
+    judgement: Judgement
+    notes: tuple[str, ...]
+    versions: Versions
+
+
+def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -> Result:
+    """Answer a job. Whatever goes wrong with the root becomes a result with verdict ``error``.
+
+    Only what ends the worker itself (``SystemExit``) passes through: such a job is given back.
+    """
+    started_at, started = datetime.now(UTC), time.monotonic()
+    watch = Stopwatch(report)
+    redact = Redactor(secrets_in({**tools.environment, **job.variant.env}))
+    peak = 0
+    answer: _Answer | None = None
+    error: CheckError | None = None
+    try:
+        with tools.workspaces.use(job.limits.workspace_bytes) as workspace:
+            try:
+                tools.programs.guard(workspace.path)
+                answer = _plan(job, tools, workspace, watch, started)
+            finally:
+                peak = workspace.peak_bytes
+        tools.programs.guard(None)
+    except Exception as failure:
+        error = _explain(failure, watch.phase, redact, job)
+    return Result(
+        job=job,
+        verdict=Verdict.ERROR if answer is None else answer.judgement.verdict,
+        summary=Summary() if answer is None else answer.judgement.summary,
+        changes=() if answer is None else answer.judgement.changes,
+        notes=() if answer is None else tuple(map(redact, answer.notes)),
+        error=error,
+        versions=Versions() if answer is None else answer.versions,
+        timings_seconds=_timings(watch, waited_seconds, time.monotonic() - started),
+        workspace_peak_bytes=peak,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        worker=tools.name,
+    )
+
+
+def _plan(
+    job: Job, tools: Tools, workspace: Workspace, watch: Stopwatch, started: float
+) -> _Answer:
+    with watch.measure("source"):
+        tools.source.fetch(job, workspace)
+        workspace.measure()
+        terraform = _terraform(job, tools, workspace, started + job.limits.timeout_seconds)
+    with watch.measure("init"):
+        notes = terraform.init(job.variant, complete_lock_file=tools.settings.complete_lock_files)
+        if job.variant.workspace is not None:
+            terraform.select_workspace(job.variant.workspace)
+    with watch.measure("plan"):
+        planned = terraform.plan(job.variant)
+    plan = None
+    if planned.exit_code == 2 or planned.messages.drift_addresses:
+        # Only the plan's JSON has the values that tell drift from noise; it starts the provider
+        # once more, so a plan that says nothing is not shown.
+        with watch.measure("show"):
+            plan = terraform.show()
+    judgement = judge(planned.exit_code, planned.messages, plan)
+    versions = Versions(
+        terraform=planned.messages.terraform_version or "",
+        providers=locked_providers(terraform.folder),
+    )
+    return _Answer(judgement, (*notes, *judgement.notes), versions)
+
+
+def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) -> Terraform:
+    settings = tools.settings
+    roomy = available_memory_bytes() >= settings.gogc_free_bytes
+    environment = plan_environment(
+        tools.environment,
+        settings.environment,
+        job.variant.env,
+        workspace,
+        settings.gogc if roomy else None,
+    )
+    workspace.cli_config.write_text(cli_configuration(settings.mirror, workspace.home))
+    return Terraform(
+        program=_program(settings.terraform, tools.environment),
+        programs=tools.programs,
+        workspace=workspace,
+        environment=environment,
+        top=workspace.source,
+        folder=workspace.source / job.root,
+        deadline=deadline,
+        output_bytes=settings.output_bytes,
+        parallelism=settings.parallelism,
+        mirror=settings.mirror,
+        timeout_seconds=job.limits.timeout_seconds,
+    )
+
+
+def _program(name: str, environment: Mapping[str, str]) -> Path:
+    found = shutil.which(name, path=environment.get("PATH"))
+    if found is None:
+        raise CheckFailed(
+            "version",
+            "terraform_missing",
+            f"'{name}' is no program on this worker: install Terraform, or name it in "
+            "worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
+        )
+    return Path(found).absolute()
+
+
+def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:
+    phases = {phase: round(seconds, 3) for phase, seconds in watch.seconds.items()}
+    return Timings(wait=round(max(0.0, waited_seconds), 3), total=round(total, 3), **phases)
+
+
+def _explain(failure: Exception, phase: Phase, redact: Redactor, job: Job) -> CheckError:
+    """The error record of whatever ended a check."""
+    if isinstance(failure, CheckFailed):
+        phase, kind, message = failure.phase, ErrorKind(failure.kind), failure.message
+        transient = failure.transient
+    elif isinstance(failure, SoftTimeLimitExceeded):
+        kind, transient = ErrorKind.TIMEOUT, False
+        message = "the check was ended: it took longer than Celery's soft time limit"
+    elif isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT):
+        kind, transient = ErrorKind.DISK_FULL, True
+        message = (
+            "no space left under worker.writable_root: free some, or give the worker more; "
+            "what this check had written is removed"
+        )
+    elif isinstance(failure, MemoryError):
+        # Under late acknowledgement it would take the worker's main process down (celery#10462).
+        kind, transient = ErrorKind.OUT_OF_MEMORY, True
+        message = "the worker ran out of memory while it read what terraform printed"
+    else:
+        log.error("check_broke", job=job.title, traceback=redact(traceback.format_exc()))
+        kind, transient = ErrorKind.INTERNAL, False
+        message = (
+            f"driftfleet itself failed ({type(failure).__name__}: {failure}); this is a bug in it: "
+            "the worker's log has the traceback"
+        )
+    return CheckError(phase=phase, kind=kind, message=redact(message), transient=transient)

@@ -1,0 +1,78 @@
+"""What a plan's environment holds: an allow-list, and what keeps terraform inside its workspace."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from driftfleet.errors import CheckFailed
+from worker.workspace import Workspace
+
+# Never handed on, whatever the setting allows: the worker's own.
+_NEVER = ("DRIFTFLEET_*", "CELERY_*", "FORKED_BY_MULTIPROCESSING", "LD_*", "PYTHON*", "TF_CLI_*")
+
+
+def plan_environment(
+    own: Mapping[str, str],
+    allowed: Sequence[str],
+    variant: Mapping[str, str],
+    workspace: Workspace,
+    gogc: int | None,
+) -> dict[str, str]:
+    """Build the environment of terraform and its providers.
+
+    ``own`` is the worker's environment, ``variant`` what the job adds.
+
+    Raises
+    ------
+    CheckFailed
+        The job wants to set a variable that the allow-list doesn't hold: a job comes from Redis,
+        and may not decide what a process loads.
+    """
+    for name in variant:
+        if not _matches(name, allowed):
+            raise CheckFailed(
+                "source",
+                "job_refused",
+                f"the variant sets {name}, which worker.environment doesn't allow",
+            )
+    environment = {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LANG": "C.UTF-8",
+        "PATH": own.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        **{name: value for name, value in own.items() if _matches(name, allowed)},
+        **variant,
+        "HOME": str(workspace.home),
+        "TMPDIR": str(workspace.temporary),
+        "PLUGIN_UNIX_SOCKET_DIR": str(workspace.temporary),
+        "TF_DATA_DIR": str(workspace.data),
+        "TF_CLI_CONFIG_FILE": str(workspace.cli_config),
+        # With the checkpoint on terraform writes into HOME and asks the internet for its news.
+        "CHECKPOINT_DISABLE": "1",
+        "TF_IN_AUTOMATION": "1",
+        "TF_INPUT": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
+    }
+    if gogc is not None:
+        environment["GOGC"] = str(gogc)
+    return environment
+
+
+def available_memory_bytes(
+    meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """The memory that may still be used: the machine's, or the container's where that is less."""
+    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    available = int(fields["MemAvailable"].split()[0]) * 1024
+    try:
+        limit = int((cgroup / "memory.max").read_text())
+        used = int((cgroup / "memory.current").read_text())
+    except (OSError, ValueError):  # no cgroup v2 here, or "max"
+        return available
+    return min(available, max(0, limit - used))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    if any(fnmatchcase(name, pattern) for pattern in _NEVER):
+        return False
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,144 @@
+"""A root module's files, and only those, into a workspace."""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from driftfleet.closure import Closure, closure_of
+
+from driftfleet.errors import CheckFailed
+from driftfleet.jobs import Job
+from driftfleet.tree import IGNORED_FOLDERS, LocalTree
+from worker.workspace import Workspace, quota_exceeded
+
+_TERRAFORM_SUFFIXES = (".tf", ".tf.json", ".tofu", ".tofu.json")
+
+
+class RootSource(Protocol):
+    """Where a root module's files come from."""
+
+    def fetch(self, job: Job, workspace: Workspace) -> None:
+        """Write the root's closure below ``workspace.source``, as it lies in the repository.
+
+        Raises `CheckFailed` in the phase ``source``.
+        """
+
+
+class LocalSource:
+    """Folders on this machine, under those that the settings allow.
+
+    Whoever can write to Redis could otherwise have any folder of the worker's planned.
+    """
+
+    def __init__(self, allowed: Iterable[Path]) -> None:
+        self._allowed = [path.resolve() for path in allowed]
+
+    def fetch(self, job: Job, workspace: Workspace) -> None:
+        top = self._top(job)
+        if not (top / job.root).is_dir():
+            raise CheckFailed(
+                "source", "source_missing", f"{top / job.root}: the folder is gone since discovery"
+            )
+        closure = closure_of(job.root, LocalTree(top))
+        _refuse_problems(closure)
+        copy = _Copy(top, workspace, frozenset(closure.folders))
+        for folder in closure.folders:
+            copy.folder(folder)
+        named = (*closure.files, *job.variant.var_files, *_setting_files(job))
+        for path in named:
+            copy.anything(path)
+
+    def _top(self, job: Job) -> Path:
+        top = Path(job.source.repo).resolve()
+        if job.source.kind != "local":
+            raise CheckFailed(
+                "source", "job_refused", f"this worker has no source of kind {job.source.kind}"
+            )
+        if not any(top.is_relative_to(allowed) for allowed in self._allowed):
+            raise CheckFailed(
+                "source",
+                "job_refused",
+                f"{top} is under no folder of worker.local_roots, from which this worker may plan",
+            )
+        return top
+
+
+def _setting_files(job: Job) -> list[str]:
+    return [setting for setting in job.variant.backend_config if "=" not in setting]
+
+
+def _refuse_problems(closure: Closure) -> None:
+    """A module source that leads out of the repository would lead out of the workspace, too."""
+    if closure.problems:
+        raise CheckFailed("source", "module_fetch", "; ".join(closure.problems))
+
+
+class _Copy:
+    """Copies from a repository into a workspace, counting bytes against its quota."""
+
+    def __init__(self, top: Path, workspace: Workspace, closure: frozenset[str]) -> None:
+        self._top = top
+        self._workspace = workspace
+        self._closure = closure
+        self._bytes = 0
+
+    def folder(self, path: str) -> None:
+        """Copy a module's folder with its files and the folders below that hold no Terraform.
+
+        What lies below and is Terraform is another module: copied if it is in the closure.
+        """
+        self._tree(self._top / path, self._workspace.source / path, seen=())
+
+    def anything(self, path: str) -> None:
+        """Copy a file or a folder that a module names; one that is missing is left to terraform."""
+        source, target = self._top / path, self._workspace.source / path
+        if target.exists() or not source.exists():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._entry(source, target, seen=())
+
+    def _tree(self, source: Path, target: Path, seen: tuple[Path, ...]) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        for entry in sorted(os.scandir(source), key=lambda e: e.name):
+            if entry.name not in IGNORED_FOLDERS:
+                self._entry(Path(entry.path), target / entry.name, seen)
+
+    def _entry(self, source: Path, target: Path, seen: tuple[Path, ...]) -> None:
+        real = self._inside(source)
+        if real is None:
+            return
+        status = real.stat()
+        if stat.S_ISDIR(status.st_mode):
+            if real not in seen and not self._is_other_module(source, real):
+                self._tree(real, target, (*seen, real))
+        elif stat.S_ISREG(status.st_mode):
+            self._file(real, target, status)
+
+    def _file(self, source: Path, target: Path, status: os.stat_result) -> None:
+        self._bytes += max(status.st_size, 512)
+        if self._bytes >= self._workspace.limit_bytes:
+            raise quota_exceeded("source", self._workspace.limit_bytes)
+        shutil.copyfile(source, target)
+        target.chmod(0o700 if status.st_mode & stat.S_IXUSR else 0o600)
+
+    def _inside(self, path: Path) -> Path | None:
+        """Where a link ends, which must be inside the repository; None where it ends nowhere."""
+        if not path.is_symlink():
+            return path
+        real = path.resolve()
+        if not real.is_relative_to(self._top):
+            raise CheckFailed(
+                "source",
+                "source_refused",
+                f"{path.relative_to(self._top)}: the symbolic link leads out of the repository",
+            )
+        return real if real.exists() else None
+
+    def _is_other_module(self, source: Path, real: Path) -> bool:
+        if source.relative_to(self._top).as_posix() in self._closure:
+            return True  # it is copied by its own name
+        names = (entry.name for entry in os.scandir(real))
+        return any(name.endswith(_TERRAFORM_SUFFIXES) for name in names)

@@ -1,0 +1,136 @@
+"""The task that answers one job, and the one table of what is retried."""
+
+import random
+import time
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import structlog
+from celery import Celery, Task
+
+from driftfleet.errors import (
+    BrokerUnavailable,
+    ContractError,
+    DriftfleetError,
+    StoreUnavailable,
+    TransientError,
+)
+from driftfleet.jobs import CHECK_TASK, Job, decode_job
+from driftfleet.ledger import Answer, Ledger, Running
+from driftfleet.results import CheckError, ErrorKind, Result, Verdict
+from driftfleet.store import ResultStore
+from worker.check import Tools, check
+
+log = structlog.get_logger()
+
+# A job that takes its worker down is delivered again this often, and then answered.
+MOST_DELIVERIES = 3
+
+
+class Retry(NamedTuple):
+    """How often and after how many seconds (doubled each time) a failure is tried again."""
+
+    attempts: int
+    first_seconds: float
+
+
+# What is retried. Anything else is answered at once: a verdict `error` is an answer, too.
+RETRIES: dict[type[DriftfleetError], Retry] = {
+    StoreUnavailable: Retry(attempts=8, first_seconds=2),
+    BrokerUnavailable: Retry(attempts=8, first_seconds=2),
+    TransientError: Retry(attempts=4, first_seconds=2),
+}
+
+
+def register(app: Celery, tools: Tools, store: ResultStore, ledger: Ledger) -> Task:
+    """Register the check task with the application."""
+
+    @app.task(name=CHECK_TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]
+    def check_task(task: Task, payload: Any) -> None:
+        structlog.contextvars.clear_contextvars()
+        try:
+            job = decode_job(payload)
+        except ContractError as error:
+            # Nobody can be answered: the message names no job. It is never tried again.
+            log.error("job_refused", reason=error.message, task_id=task.request.id)
+            return
+        structlog.contextvars.bind_contextvars(
+            sweep=job.sweep_id, repo=job.source.slug, root=job.root, variant=job.variant.name
+        )
+        try:
+            answer(job, task, tools, store, ledger)
+        except DriftfleetError as error:
+            _retry(task, error)
+
+    return check_task
+
+
+def answer(job: Job, task: Task, tools: Tools, store: ResultStore, ledger: Ledger) -> None:
+    """Check, store the result, then note it in the ledger: in this order nothing is lost."""
+    # Counted in Redis, not here: the delivery that matters is the one that kills this process.
+    retries = task.request.retries
+    deliveries = ledger.count_try(f"{task.request.id}:{retries}")
+    if deliveries > MOST_DELIVERIES:
+        result = _worker_lost(job, tools.name)
+    else:
+        result = check(job, tools, _reporter(job, tools, ledger), _waited_seconds(task))
+    key = store.add(result)
+    ledger.answer(job.sweep_id, Answer(check=job.identity, verdict=result.verdict, key=key))
+    log.info(
+        "check_answered",
+        verdict=result.verdict.value,
+        error=result.error.kind.value if result.error else None,
+        changes=len(result.changes),
+        seconds=result.timings_seconds.total,
+        peak_bytes=result.workspace_peak_bytes,
+    )
+
+
+def _reporter(job: Job, tools: Tools, ledger: Ledger) -> Any:
+    started_at = time.time()
+
+    def report(phase: str) -> None:
+        running = Running(title=job.title, phase=phase, worker=tools.name, started_at=started_at)
+        try:
+            ledger.begin(job.sweep_id, job.identity, running)
+        except BrokerUnavailable as error:
+            # Who watches sees nothing for a while; the check itself goes on.
+            log.warning("progress_not_noted", reason=error.message)
+
+    return report
+
+
+def _waited_seconds(task: Task) -> float:
+    sent = task.request.get("sent_at")
+    return time.time() - float(sent) if sent else 0.0
+
+
+def _retry(task: Task, error: DriftfleetError) -> None:
+    policy = next((p for kind, p in RETRIES.items() if isinstance(error, kind)), None)
+    retries = task.request.retries
+    if policy is None or retries >= policy.attempts:
+        log.error("check_given_up", reason=error.message)
+        raise error
+    wait = policy.first_seconds * 2**retries * random.uniform(0.75, 1.25)  # noqa: S311
+    if isinstance(error, TransientError) and error.retry_after_seconds:
+        wait = max(wait, error.retry_after_seconds)
+    log.warning("check_tried_again", reason=error.message, after_seconds=round(wait, 1))
+    raise task.retry(exc=error, countdown=wait)
+
+
+def _worker_lost(job: Job, worker: str) -> Result:
+    now = datetime.now(UTC)
+    return Result(
+        job=job,
+        verdict=Verdict.ERROR,
+        error=CheckError(
+            phase="plan",
+            kind=ErrorKind.WORKER_LOST,
+            message=f"{MOST_DELIVERIES} workers died while they planned this root, most often for "
+            "want of memory: look at the workers' logs, and give them more memory or a lower "
+            "worker.concurrency",
+        ),
+        started_at=now,
+        finished_at=now,
+        worker=worker,
+    )

@@ -1,0 +1,162 @@
+"""init, plan, show and what they need, as typed calls. There is no apply, here or anywhere."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from driftfleet.errors import CheckFailed, Phase
+from driftfleet.jobs import Variant
+from worker.diagnostics import Diagnostic, PlanMessages, parse_messages, parse_text
+from worker.failures import explain
+from worker.mirror import platform_name
+from worker.process import Command, Completed, OutOfTime, OutputLimit, Programs, RunnerDied
+from worker.workspace import Workspace
+
+_TAIL_BYTES = 4000
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a plan said. ``exit_code`` is 0 (nothing to do) or 2 (something differs)."""
+
+    exit_code: int
+    messages: PlanMessages
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """Terraform in one workspace, for one root.
+
+    ``folder`` is the root module's folder in the workspace, ``top`` the repository's; ``deadline``
+    is a time of ``time.monotonic``. Every call raises `CheckFailed` for what can't be judged.
+    """
+
+    program: Path
+    programs: Programs
+    workspace: Workspace
+    environment: Mapping[str, str]
+    top: Path
+    folder: Path
+    deadline: float
+    output_bytes: int
+    parallelism: int
+    mirror: Path | None
+    timeout_seconds: int
+
+    def init(self, variant: Variant, *, complete_lock_file: bool) -> tuple[str, ...]:
+        """Initialise; returns notes for the result.
+
+        A lock file that another platform wrote lacks this platform's hash; then it is completed
+        from the mirror, in the workspace's copy. The recorded versions stay: never ``-upgrade``.
+        """
+        arguments = ["init", "-input=false", "-no-color"]
+        for setting in variant.backend_config:
+            value = setting if "=" in setting else self.top / setting
+            arguments.append(f"-backend-config={value}")
+        done = self._run("init", arguments)
+        if done.exit_code == 0:
+            return ()
+        failure = self._failure("init", done, parse_text(done.stderr + done.stdout))
+        if failure.kind != "lock_mismatch" or not complete_lock_file or self.mirror is None:
+            raise failure
+        self._complete_lock_file()
+        done = self._run("init", arguments)
+        if done.exit_code != 0:
+            raise self._failure("init", done, parse_text(done.stderr + done.stdout))
+        return (
+            f"the lock file has no hash for {platform_name()} that matches the mirror's package; "
+            "it was completed for this check",
+        )
+
+    def select_workspace(self, name: str) -> None:
+        """Select a workspace that exists: planning a new one would find an empty state."""
+        done = self._run("init", ["workspace", "select", "-no-color", name])
+        if done.exit_code != 0:
+            raise self._failure("init", done, parse_text(done.stderr + done.stdout))
+
+    def plan(self, variant: Variant) -> Planned:
+        """Plan without the lock: nobody's apply fails because we look."""
+        arguments = [
+            "plan", "-lock=false", "-input=false", "-detailed-exitcode", "-json", "-no-color",
+            f"-parallelism={self.parallelism}", f"-out={self.workspace.plan}",
+            *(f"-var-file={self.top / path}" for path in variant.var_files),
+        ]  # fmt: skip
+        done = self._run("plan", arguments)
+        messages = parse_messages(done.stdout)
+        if done.exit_code not in (0, 2):
+            diagnostics = messages.diagnostics or parse_text(done.stderr + done.stdout)
+            raise self._failure("plan", done, diagnostics)
+        return Planned(exit_code=done.exit_code, messages=messages)
+
+    def show(self) -> Mapping[str, Any]:
+        """The plan as JSON, with its secrets: it never leaves this process."""
+        done = self._run("show", ["show", "-json", "-no-color", str(self.workspace.plan)])
+        if done.exit_code != 0:
+            raise self._failure("show", done, parse_text(done.stderr + done.stdout))
+        try:
+            plan: Mapping[str, Any] = json.loads(done.stdout)
+        except ValueError as error:
+            raise CheckFailed(
+                "show", "plan_unreadable", "terraform show printed no JSON"
+            ) from error
+        return plan
+
+    def _complete_lock_file(self) -> None:
+        arguments = [
+            "providers", "lock", "-no-color", f"-fs-mirror={self.mirror}",
+            f"-platform={platform_name()}",
+        ]  # fmt: skip
+        done = self._run("init", arguments)
+        if done.exit_code != 0:
+            raise self._failure("init", done, parse_text(done.stderr + done.stdout))
+
+    def _run(self, phase: Phase, arguments: list[str]) -> Completed:
+        command = Command(
+            arguments=[str(self.program), *arguments],
+            environment=self.environment,
+            folder=self.folder,
+            deadline=self.deadline,
+            output_bytes=self.output_bytes,
+            file_bytes=self.workspace.limit_bytes,
+            watch=lambda: self.workspace.enforce_quota(phase),
+        )
+        try:
+            done = self.programs.run(command)
+        except OutOfTime as error:
+            raise CheckFailed(phase, "timeout", self._late(arguments[0])) from error
+        except OutputLimit as error:
+            raise CheckFailed(
+                phase,
+                "output_limit",
+                f"terraform {arguments[0]} printed more than {self.output_bytes:,} bytes and was "
+                "ended; raise worker.output_bytes if the root is really that large",
+            ) from error
+        except RunnerDied as error:
+            raise self._killed(phase, arguments[0]) from error
+        self.workspace.enforce_quota(phase)
+        if done.signal == 9:
+            raise self._killed(phase, arguments[0])
+        return done
+
+    def _late(self, verb: str) -> str:
+        return (
+            f"terraform {verb} was ended: the check took longer than its {self.timeout_seconds} s; "
+            "raise limits.timeout_seconds, or find out which resource or provider answers slowly"
+        )
+
+    def _killed(self, phase: Phase, verb: str) -> CheckFailed:
+        return CheckFailed(
+            phase,
+            "killed",
+            f"terraform {verb} was killed from outside (SIGKILL), most often by the kernel for "
+            "want of memory: give the worker more, or a lower worker.concurrency",
+            transient=True,
+        )
+
+    def _failure(
+        self, phase: Phase, done: Completed, diagnostics: tuple[Diagnostic, ...]
+    ) -> CheckFailed:
+        tail = (done.stderr + done.stdout)[-_TAIL_BYTES:].decode("utf-8", "replace")
+        return explain(phase, diagnostics, tail, done.exit_code)

@@ -1,0 +1,138 @@
+"""The ephemeral directory of a check: one writable tree, bounded in bytes, given back always."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from driftfleet.ephemeral import Ephemeral, EphemeralFolders
+from driftfleet.errors import CheckFailed, Phase
+
+# A tree of empty files costs inodes and no bytes: each entry counts for something.
+_ENTRY_BYTES = 512
+_KILL_SECONDS = 5.0
+
+
+class Workspace:
+    """A check's folders. The names are short because unix sockets lie below them."""
+
+    def __init__(self, folder: Ephemeral, limit_bytes: int) -> None:
+        self._folder = folder
+        self.limit_bytes = limit_bytes
+        self.peak_bytes = 0
+        self.path = folder.path
+        self.source = folder.path / "s"
+        self.home = folder.path / "h"
+        self.temporary = folder.path / "t"
+        self.data = folder.path / "d"
+        self.cli_config = folder.path / "c"
+        self.plan = folder.path / "p"
+        for path in (self.source, self.home, self.temporary):
+            path.mkdir(mode=0o700)
+
+    def measure(self) -> int:
+        """The bytes on disk now; the highest is kept as the peak."""
+        used = sum(_used_bytes(self.path))
+        self.peak_bytes = max(self.peak_bytes, used)
+        return used
+
+    def enforce_quota(self, phase: Phase) -> None:
+        """Raise `CheckFailed` (``disk_quota``) where the workspace holds more than it may."""
+        if self.measure() >= self.limit_bytes:
+            raise quota_exceeded(phase, self.limit_bytes)
+
+    def remove(self) -> None:
+        """Give the disk back."""
+        self._folder.remove()
+
+
+class Workspaces:
+    """Makes workspaces under the one writable root and clears what dead workers left there."""
+
+    def __init__(self, root: Path) -> None:
+        self._folders = EphemeralFolders(root)
+
+    @contextlib.contextmanager
+    def use(self, limit_bytes: int) -> Iterator[Workspace]:
+        """A workspace for the time of one check."""
+        self.sweep()
+        folder = self._folders.create()
+        try:
+            yield Workspace(folder, limit_bytes)
+        finally:
+            folder.remove()
+
+    def sweep(self) -> int:
+        """Remove the workspaces of dead workers, and end what still runs in them.
+
+        A living neighbour's workspace is locked by it and left alone. Returns how many there were.
+        """
+        folders = self._folders.abandoned()
+        if folders:
+            _kill_users_of([folder.path for folder in folders])
+        for folder in folders:
+            folder.remove()
+        return len(folders)
+
+
+def quota_exceeded(phase: Phase, limit_bytes: int) -> CheckFailed:
+    """The failure of a check that wants more disk than it may have."""
+    return CheckFailed(
+        phase,
+        "disk_quota",
+        f"the check wrote more than its {limit_bytes:,} bytes of disk and was ended; "
+        "raise limits.workspace_bytes, or look at what the root downloads or writes while it plans",
+    )
+
+
+def _used_bytes(folder: Path) -> Iterator[int]:
+    pending = [str(folder)]
+    while pending:
+        try:
+            entries = list(os.scandir(pending.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+                is_folder = entry.is_dir(follow_symlinks=False)
+            except OSError:
+                continue
+            yield max(status.st_blocks * 512, _ENTRY_BYTES)
+            if is_folder:
+                pending.append(entry.path)
+
+
+def _kill_users_of(folders: list[Path]) -> None:
+    """End processes whose TMPDIR is in an abandoned workspace, and wait until they are gone.
+
+    The runner does this when its pool child dies. Here is for the case that it was killed as well.
+    """
+    marks = [b"TMPDIR=" + os.fsencode(folder / "t") for folder in folders]
+    deadline = time.monotonic() + _KILL_SECONDS
+    while time.monotonic() < deadline:
+        found = [pid for pid in _own_processes() if _has_variable(pid, marks)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _own_processes() -> Iterator[int]:
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if entry.stat().st_uid == os.getuid():
+                    yield int(entry.name)
+
+
+def _has_variable(pid: int, marks: list[bytes]) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(mark in environment for mark in marks)

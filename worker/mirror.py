@@ -1,4 +1,4 @@
-"""The read-only provider mirror, and the CLI configuration that makes terraform use nothing else."""
+"""The read-only provider mirror, and the CLI configuration that lets terraform see nothing else."""
 
 import platform
 from pathlib import Path

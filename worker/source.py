@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from driftfleet.closure import Closure, closure_of
-
+from driftfleet.closure import Closure, FolderModules, closure_of
 from driftfleet.errors import CheckFailed
+from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Job
-from driftfleet.tree import IGNORED_FOLDERS, LocalTree
+from driftfleet.tree import IGNORED_FOLDERS
 from worker.workspace import Workspace, quota_exceeded
-
-_TERRAFORM_SUFFIXES = (".tf", ".tf.json", ".tofu", ".tofu.json")
 
 
 class RootSource(Protocol):
@@ -42,7 +40,7 @@ class LocalSource:
             raise CheckFailed(
                 "source", "source_missing", f"{top / job.root}: the folder is gone since discovery"
             )
-        closure = closure_of(job.root, LocalTree(top))
+        closure = closure_of(job.root, FolderModules(top).facts)
         _refuse_problems(closure)
         copy = _Copy(top, workspace, frozenset(closure.folders))
         for folder in closure.folders:
@@ -140,5 +138,4 @@ class _Copy:
     def _is_other_module(self, source: Path, real: Path) -> bool:
         if source.relative_to(self._top).as_posix() in self._closure:
             return True  # it is copied by its own name
-        names = (entry.name for entry in os.scandir(real))
-        return any(name.endswith(_TERRAFORM_SUFFIXES) for name in names)
+        return any(is_terraform_file(entry.name) for entry in os.scandir(real))

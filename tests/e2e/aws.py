@@ -72,7 +72,11 @@ class Cloud:
 
     def demand_credentials(self, *, after_requests: float) -> None:
         """Let moto refuse keys that it never issued, once ``after_requests`` more were served."""
-        request = Request(f"{self.endpoint}/moto-api/reset-auth", str(after_requests).encode())
+        request = Request(
+            f"{self.endpoint}/moto-api/reset-auth",
+            data=str(after_requests).encode(),
+            headers={"Content-Type": "text/plain"},  # moto reads no form
+        )
         with urlopen(request, timeout=10):
             pass
 
@@ -184,7 +188,7 @@ def apply(roots: Sequence[Path], environment: Mapping[str, str]) -> None:
         terraform(
             root, "apply", "-auto-approve", "-input=false", "-no-color", environment=environment
         )
-        shutil.rmtree(root / ".terraform")
+        shutil.rmtree(root / ".terraform", ignore_errors=True)  # no providers, no folder
 
     with ThreadPoolExecutor(APPLIES_AT_ONCE) as pool:
         list(pool.map(one, roots))
@@ -199,12 +203,12 @@ class Scan:
     stderr: str
 
 
-def scan_command(folder: Path, mirror: Path, results: Path, concurrency: int) -> list[str]:
+def scan_command(folder: Path, mirror: Path | None, results: Path, concurrency: int) -> list[str]:
     """The command whose stdout is one result a line."""
     return [
         str(Path(sys.executable).with_name("driftfleet")),
         *("scan", str(folder), "--json"),
-        *("--mirror", str(mirror)),
+        *(("--mirror", str(mirror)) if mirror else ()),
         *("--concurrency", str(concurrency)),
         *("--results", str(results)),
     ]

@@ -226,7 +226,7 @@ def planning(root: Path, environment: Mapping[str, str]) -> Iterator[Running]:
         running = Running(started)
         try:
             assert started.stdout is not None
-            assert any("Reading..." in line for line in started.stdout), "it never read"
+            assert any('"apply_start"' in line for line in started.stdout), "it never read"
             yield running
         finally:
             running.kill()

@@ -1,0 +1,88 @@
+"""The worker process of a scan: a real one, started, watched and ended."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+from driftfleet import process
+from driftfleet.settings import (
+    PREFIX,
+    DiscoverySettings,
+    Settings,
+    environment_of,
+    process_environment,
+)
+
+_LAST_LINES = 5
+_LAST_BYTES = 8192
+
+
+class Crew:
+    """One worker process with a pool of ``worker.concurrency`` children.
+
+    ``log`` is where its messages go; None lets them through to our stderr.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, log: Path | None) -> None:
+        # The variants are in the jobs, and may be more than fits into one variable.
+        self._settings = settings.model_copy(
+            update={"variants": (), "discovery": DiscoverySettings()}
+        )
+        self._folder = folder
+        self._log = log
+        self._worker: process.Process | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker runs."""
+        return self._worker is not None and self._worker.poll() is None
+
+    def start(self) -> None:
+        """Start the worker, or another one after the first died. Main thread only."""
+        from driftfleet.celery_app import worker_arguments  # noqa: PLC0415
+
+        self.end()
+        with contextlib.ExitStack() as stack:
+            output = stack.enter_context(self._log.open("ab")) if self._log else None
+            self._worker = process.start(
+                worker_arguments(self._settings),
+                self._environment(),
+                # Without its scan nobody wants its answers, and its queue is gone.
+                death_signal=signal.SIGKILL,
+                # Celery puts the current folder on the module path: it must be nobody's code.
+                folder=self._folder,
+                stdout=output or 2,
+                stderr=output or 2,
+                # A Ctrl-C on the terminal is for the scan, which ends its worker in order.
+                new_session=True,
+            )
+
+    def end(self) -> None:
+        """End the worker and its pool. Their runners end terraform and remove the workspaces.
+
+        SIGKILL, because SIGTERM would wait for the running checks, and an ended scan needs nothing
+        that a dying worker could still say.
+        """
+        if self._worker is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._worker.pid, signal.SIGKILL)
+            self._worker.wait()
+            self._worker = None
+
+    def last_words(self) -> str:
+        """The end of the worker's log, for the person who has to find out why it died."""
+        if self._log is None or not self._log.exists():
+            return ""
+        with self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_BYTES))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return "\n".join(lines[-_LAST_LINES:])
+
+    def _environment(self) -> dict[str, str]:
+        own = {
+            name: value
+            for name, value in process_environment().items()
+            if not name.startswith(PREFIX)
+        }
+        return {**own, **environment_of(self._settings)}

@@ -1,0 +1,122 @@
+"""Follows a sweep through Redis and the store until every check is answered."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import redis
+
+from driftfleet.errors import BrokerUnavailable, ContractError, StoreUnavailable
+from driftfleet.jobs import CHECK_QUEUE, Job
+from driftfleet.ledger import Answer, Ledger, Running
+from driftfleet.results import CheckError, ErrorKind, Result, Verdict
+from driftfleet.store import ResultStore
+
+# How kombu's Redis transport names a queue's lists and what workers hold (kombu 5.7).
+_PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+_QUEUE_KEYS = tuple(f"{CHECK_QUEUE}{priority}" for priority in _PRIORITIES)
+_HELD_KEYS = ("unacked", "unacked_index")
+
+
+class Broker:
+    """What Redis holds of the queue; for the scan that owns this Redis."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    def holds_messages(self) -> bool:
+        """Whether a message waits or is with a worker. Raises `BrokerUnavailable`."""
+        try:
+            with self._redis.pipeline() as pipe:
+                pipe.exists(*_QUEUE_KEYS, "unacked")
+                return bool(pipe.execute()[0])
+        except redis.RedisError as error:
+            raise BrokerUnavailable(f"Redis did not answer: {error}") from error
+
+    def forget_messages(self) -> None:
+        """Drop all messages, those of a dead worker too. Raises `BrokerUnavailable`."""
+        try:
+            self._redis.delete(*_QUEUE_KEYS, *_HELD_KEYS)
+        except redis.RedisError as error:
+            raise BrokerUnavailable(f"Redis did not answer: {error}") from error
+
+
+class Follower:
+    """The checks of one sweep that are still pending, and the results of the others."""
+
+    def __init__(self, jobs: Iterable[Job], ledger: Ledger, store: ResultStore) -> None:
+        self.pending = {job.identity: job for job in jobs}
+        self.verdicts: dict[str, Verdict] = {}
+        self._sweep_id = next(iter(self.pending.values())).sweep_id
+        self._ledger = ledger
+        self._store = store
+        self._read = 0
+
+    def poll(self) -> list[Result]:
+        """The results that came since the last call. Raises `BrokerUnavailable`."""
+        answers = self._ledger.answers(self._sweep_id, self._read)
+        self._read += len(answers)
+        results: list[Result] = []
+        for answer in answers:
+            job = self.pending.pop(answer.check, None)
+            if job is not None:
+                results.append(self._result(job, answer))
+                self.verdicts[job.title] = results[-1].verdict
+        return results
+
+    def running(self) -> dict[str, Running]:
+        """What runs now, by identity. Raises `BrokerUnavailable`."""
+        return self._ledger.running(self._sweep_id)
+
+    def progress(self) -> tuple[object, ...]:
+        """Differs when a check was answered, begun, or has come to another phase."""
+        phases = sorted((c, r.phase, r.started_at) for c, r in self.running().items())
+        return (self._read, *phases)
+
+    def abandon(self, reason: str) -> list[Result]:
+        """Answer what is pending with the error `worker_lost`; for when no worker will.
+
+        Raises `StoreUnavailable`. Redis may be gone by then.
+        """
+        results = [lost(job, reason) for job in self.pending.values()]
+        for result in results:
+            key = self._store.add(result)
+            answer = Answer(check=result.job.identity, verdict=result.verdict, key=key)
+            try:
+                self._ledger.answer(self._sweep_id, answer)
+            except BrokerUnavailable:
+                pass  # nobody but us follows this sweep
+            self.verdicts[result.job.title] = result.verdict
+        self.pending.clear()
+        return results
+
+    def _result(self, job: Job, answer: Answer) -> Result:
+        try:
+            result = self._store.get(answer.key)
+            reason = "it is not there"
+        except (StoreUnavailable, ContractError) as error:
+            result, reason = None, error.message
+        if result is not None:
+            return result
+        return _error(
+            job,
+            ErrorKind.INTERNAL,
+            f"a worker answered '{answer.verdict}', but its result can't be read from "
+            f"{self._store.describe(answer.key)}: {reason}",
+        )
+
+
+def lost(job: Job, reason: str) -> Result:
+    """The answer to a job that no worker answered."""
+    return _error(job, ErrorKind.WORKER_LOST, reason)
+
+
+def _error(job: Job, kind: ErrorKind, message: str) -> Result:
+    now = datetime.now(UTC)
+    return Result(
+        job=job,
+        verdict=Verdict.ERROR,
+        error=CheckError(phase="store", kind=kind, message=message, transient=True),
+        started_at=now,
+        finished_at=now,
+        worker="scan",
+    )

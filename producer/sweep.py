@@ -1,0 +1,89 @@
+"""Roots -> the jobs that ask for their checks."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from driftfleet.errors import ConfigurationError
+from driftfleet.jobs import Job, Limits, Source, Variant
+from driftfleet.results import SweepRecord, Verdict
+from driftfleet.settings import VariantRule
+from producer.discovery import folder_matches
+
+DEFAULT_VARIANTS = (Variant(),)
+
+
+def new_sweep_id(kind: str, now: datetime) -> str:
+    """``KIND-YYYYmmddTHHMMSS-RANDOM``: sorts by time, and names files and Redis keys."""
+    return f"{kind}-{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def variants_of(root: str, rules: Sequence[VariantRule]) -> tuple[Variant, ...]:
+    """The variants of the first rule that matches, else the one default variant."""
+    return next((rule.variants for rule in rules if folder_matches(root, rule.root)), DEFAULT_VARIANTS)
+
+
+def jobs_for(
+    roots: Iterable[str],
+    *,
+    sweep_id: str,
+    source: Source,
+    rules: Sequence[VariantRule],
+    limits: Limits,
+) -> list[Job]:
+    """One job per root and variant, in the order of the roots.
+
+    Raises
+    ------
+    ConfigurationError
+        Two variants of a root have one name, or a folder's name can't travel in a message.
+    """
+    jobs: list[Job] = []
+    for root in roots:
+        variants = variants_of(root, rules)
+        _refuse_twins(root, variants)
+        for variant in variants:
+            try:
+                job = Job(
+                    sweep_id=sweep_id, source=source, root=root, variant=variant, limits=limits
+                )
+            except ValidationError as error:
+                raise ConfigurationError(
+                    f"the folder {root!r} can't be checked: its name is "
+                    f"{error.errors()[0]['msg'].lower()}; rename it or exclude it "
+                    "(discovery.exclude, --exclude)"
+                ) from error
+            jobs.append(job)
+    return jobs
+
+
+def open_record(jobs: Sequence[Job], sweep_id: str, started_at: datetime) -> SweepRecord:
+    """The record of a sweep that has asked for ``jobs``."""
+    return SweepRecord(
+        sweep_id=sweep_id,
+        source=", ".join(dict.fromkeys(job.source.slug for job in jobs)),
+        asked=tuple(job.title for job in jobs),
+        started_at=started_at,
+    )
+
+
+def close_record(
+    record: SweepRecord, answered: dict[str, Verdict], closed_at: datetime
+) -> SweepRecord:
+    """The record at the sweep's end; ``answered`` is by title."""
+    missing = tuple(title for title in record.asked if title not in answered)
+    return record.model_copy(
+        update={"answered": answered, "missing": missing, "closed_at": closed_at}
+    )
+
+
+def _refuse_twins(root: str, variants: Sequence[Variant]) -> None:
+    name, count = Counter(variant.name for variant in variants).most_common(1)[0]
+    if count > 1:
+        raise ConfigurationError(
+            f"variants: {count} variants of the root '{root}' are named '{name}'; "
+            "their results would replace each other"
+        )

@@ -1,0 +1,361 @@
+"""A whole check against the real terraform and the demo provider: verdicts, faults, leftovers."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from driftfleet.jobs import Job, Limits, Source, Variant
+from driftfleet.results import ErrorKind, Result, Verdict
+from driftfleet.settings import WorkerSettings, process_environment
+from tests import providers
+from worker.check import Tools, check
+from worker.process import Programs
+from worker.source import LocalSource
+from worker.workspace import Workspaces
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    providers.require_terraform()
+    folder = tmp_path_factory.mktemp("mirror")
+    providers.build_mirror(folder)
+    return folder
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def writable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    # Short, as a deployment's is: unix sockets lie below it.
+    folder = Path("/tmp") / f"df-test-{os.getpid()}"
+    folder.mkdir()
+    yield folder
+    left = list(folder.rglob("*"))
+    shutil.rmtree(folder)
+    assert left == []
+
+
+@pytest.fixture
+def tools(mirror: Path, repository: Path, writable: Path) -> Iterator[Tools]:
+    settings = WorkerSettings(
+        mirror=mirror,
+        writable_root=writable,
+        local_roots=(repository,),
+        stop_grace_seconds=1,
+    )
+    programs = Programs(settings.stop_grace_seconds)
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    yield Tools(
+        settings=settings,
+        environment=process_environment(),
+        workspaces=Workspaces(writable),
+        programs=programs,
+        source=LocalSource(settings.local_roots),
+        name="test",
+    )
+    programs.close()
+    after = {process.pid for process in psutil.Process().children(recursive=True)}
+    assert after <= before
+
+
+@pytest.fixture
+def answer(tools: Tools, repository: Path) -> Callable[..., Result]:
+    def run(
+        root: str = "root",
+        *,
+        variant: Variant | None = None,
+        timeout_seconds: int = 60,
+        workspace_bytes: int = 1 << 30,
+        with_tools: Tools | None = None,
+    ) -> Result:
+        job = Job(
+            sweep_id="test",
+            source=Source(kind="local", repo=str(repository)),
+            root=root,
+            variant=variant or Variant(),
+            limits=Limits(timeout_seconds=timeout_seconds, workspace_bytes=workspace_bytes),
+        )
+        return check(job, with_tools or tools, lambda phase: None)
+
+    return run
+
+
+BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
+
+
+def error_of(result: Result) -> tuple[str, str]:
+    assert result.verdict is Verdict.ERROR, result
+    assert result.error is not None
+    return result.error.phase, result.error.kind.value
+
+
+def test_a_root_that_agrees_is_clean_and_its_provider_is_named(
+    answer, repository, mirror, tmp_path
+):
+    root = providers.write_root(repository / "root", providers.file_root(tmp_path / "world", "one"))
+    providers.apply(root, mirror)
+    result = answer()
+    assert result.verdict is Verdict.CLEAN, result
+    assert result.changes == ()
+    assert result.versions.terraform.startswith("1.")
+    assert result.versions.providers == {providers.PROVIDER_ADDRESS: "1.0.0"}
+    assert result.workspace_peak_bytes > 0
+    assert result.timings_seconds.plan > 0
+
+
+def test_what_changed_outside_is_drift_with_address_and_attributes(
+    answer, repository, mirror, tmp_path
+):
+    world = tmp_path / "world"
+    root = providers.write_root(repository / "root", providers.file_root(world, "one"))
+    providers.apply(root, mirror)
+    world.write_text("two")
+    result = answer()
+    assert result.verdict is Verdict.DRIFTED
+    assert [(c.address, c.kind, c.actions) for c in result.changes] == [
+        ("demo_file.this", "drift", ("update",))
+    ]
+    assert "content" in result.changes[0].attributes
+    assert "two" not in result.model_dump_json()
+
+
+def test_the_repository_is_not_written_to(answer, repository):
+    providers.write_root(repository / "root", BUILTIN)
+    before = sorted(path for path in repository.rglob("*"))
+    assert answer().verdict is Verdict.UNAPPLIED
+    assert sorted(path for path in repository.rglob("*")) == before
+
+
+def test_a_root_finds_the_modules_and_files_outside_its_folder(answer, repository):
+    providers.write_root(
+        repository / "stacks" / "root",
+        'module "m" {\n  source = "../../modules/m"\n}\n'
+        'output "text" {\n  value = file("${path.module}/../../shared/text.txt")\n}\n',
+    )
+    providers.write_root(
+        repository / "modules" / "m", 'module "n" {\n  source = "../n"\n}\n' + BUILTIN
+    )
+    providers.write_root(repository / "modules" / "n", BUILTIN)
+    (repository / "shared").mkdir()
+    (repository / "shared" / "text.txt").write_text("text")
+    result = answer("stacks/root")
+    assert result.verdict is Verdict.UNAPPLIED, result
+    assert {c.address for c in result.changes} == {
+        "module.m.terraform_data.this", "module.m.module.n.terraform_data.this", "output.text",
+    }  # fmt: skip
+
+
+def test_variables_and_workspaces_of_a_variant_are_used(answer, repository, mirror):
+    root = providers.write_root(
+        repository / "root",
+        'variable "size" {}\nresource "terraform_data" "this" {\n  input = var.size\n}\n',
+    )
+    (repository / "big.tfvars").write_text('size = "big"\n')
+    with providers.terraform_environment(mirror) as environment:
+        providers.terraform(root, environment, "init")
+        providers.terraform(root, environment, "workspace", "new", "blue")
+        providers.terraform(root, environment, "apply", "-auto-approve", "-var-file=../big.tfvars")
+    shutil.rmtree(root / ".terraform")
+    blue = Variant(name="blue", workspace="blue", var_files=("big.tfvars",))
+    assert answer(variant=blue).verdict is Verdict.CLEAN
+    by_environment = Variant(name="blue", workspace="blue", env={"TF_VAR_size": "small"})
+    assert answer(variant=by_environment).verdict is Verdict.UNAPPLIED
+
+
+def test_a_workspace_that_does_not_exist_is_an_error_and_not_all_new(answer, repository):
+    providers.write_root(repository / "root", BUILTIN)
+    result = answer(variant=Variant(name="v", workspace="nowhere"))
+    assert error_of(result) == ("init", "workspace_missing")
+
+
+def test_a_variable_that_the_setting_does_not_allow_is_refused(answer, repository):
+    providers.write_root(repository / "root", BUILTIN)
+    result = answer(variant=Variant(env={"LD_PRELOAD": "/tmp/x.so"}))
+    assert error_of(result) == ("source", "job_refused")
+
+
+def test_a_folder_that_the_settings_do_not_allow_is_refused(answer, repository, tools):
+    providers.write_root(repository / "root", BUILTIN)
+    strict = replace(tools, source=LocalSource([]))
+    assert error_of(answer(with_tools=strict)) == ("source", "job_refused")
+
+
+def test_a_link_out_of_the_repository_is_refused_by_name(answer, repository):
+    root = providers.write_root(repository / "root", BUILTIN)
+    (root / "passwd").symlink_to("/etc/passwd")
+    result = answer()
+    assert error_of(result) == ("source", "source_refused")
+    assert "root/passwd" in result.error.message
+
+
+def test_a_link_inside_the_repository_is_followed(answer, repository):
+    root = providers.write_root(repository / "root", "")
+    (repository / "common.tf").write_text(BUILTIN)
+    (root / "common.tf").symlink_to("../common.tf")
+    assert [c.address for c in answer().changes] == ["terraform_data.this"]
+
+
+class TestFaults:
+    """What a provider may do to its worker."""
+
+    @pytest.mark.parametrize("kind", ["hang", "stubborn"])
+    def test_a_plan_that_never_ends_is_ended(self, answer, repository, kind):
+        providers.write_root(repository / "root", providers.fault_root(kind))
+        started = time.monotonic()
+        result = answer(timeout_seconds=4)
+        assert error_of(result) == ("plan", "timeout")
+        assert time.monotonic() - started < 12
+        assert "limits.timeout_seconds" in result.error.message
+
+    def test_a_slow_plan_is_waited_for(self, answer, repository):
+        providers.write_root(repository / "root", providers.fault_root("slow", seconds=2))
+        result = answer()
+        assert result.verdict is not Verdict.ERROR, result
+        assert result.timings_seconds.plan >= 2
+
+    def test_a_crash_is_an_error_of_its_own(self, answer, repository):
+        providers.write_root(repository / "root", providers.fault_root("crash"))
+        assert error_of(answer()) == ("plan", "provider_crashed")
+
+    def test_a_plan_that_fills_the_disk_is_ended_at_its_quota(self, answer, repository):
+        providers.write_root(
+            repository / "root", providers.fault_root("write", megabytes=200, then_hang=True)
+        )
+        result = answer(workspace_bytes=30 << 20, timeout_seconds=50)
+        assert error_of(result) == ("plan", "disk_quota")
+        assert result.workspace_peak_bytes < 200 << 20
+
+    def test_children_left_behind_do_not_outlive_the_check(self, answer, repository, tmp_path):
+        marker = str(tmp_path / "marker")
+        providers.write_root(repository / "root", providers.fault_root("child", marker=marker))
+        result = answer()
+        assert result.verdict is not Verdict.ERROR, result
+        assert providers.processes_with(marker) == []
+
+    def test_a_plan_sees_only_what_the_allow_list_names(self, answer, repository, tools, tmp_path):
+        # The mirror's provider is a script: this one writes down what it was started with.
+        dump = tmp_path / "environ"
+        mirror = tmp_path / "mirror"
+        providers.build_mirror(mirror)
+        (script,) = mirror.rglob("terraform-provider-demo*")
+        shebang, rest = script.read_text().split("\n", 1)
+        script.write_text(f"{shebang}\n/usr/bin/env > {dump}\n{rest}")
+        providers.write_root(repository / "root", providers.fault_root("environ"))
+        own = {
+            **tools.environment,
+            "DRIFTFLEET_BROKER__URL": "redis://:planted-secret@h",
+            "GITHUB_TOKEN": "planted-token",
+            "AWS_REGION": "eu-west-1",
+        }
+        settings = tools.settings.model_copy(update={"mirror": mirror})
+        result = answer(with_tools=replace(tools, environment=own, settings=settings))
+        assert result.verdict is not Verdict.ERROR, result
+        seen = dict(line.split("=", 1) for line in dump.read_text().splitlines() if "=" in line)
+        assert seen["AWS_REGION"] == "eu-west-1"
+        assert "planted" not in dump.read_text()
+        assert not [name for name in seen if name.startswith(("DRIFTFLEET_", "GITHUB_"))]
+
+
+class TestErrors:
+    """Roots that can't be judged: never silence, never `clean`."""
+
+    def test_a_broken_file_is_named_with_its_line(self, answer, repository):
+        providers.write_root(repository / "root", 'resource "terraform_data" "x" {\n  input = \n')
+        result = answer()
+        assert error_of(result) == ("init", "hcl")
+        assert "main.tf" in result.error.message
+
+    def test_a_provider_that_the_mirror_lacks_is_named_with_the_mend(self, answer, repository):
+        providers.write_root(repository / "root", 'resource "null_resource" "x" {}\n')
+        result = answer()
+        assert error_of(result) == ("init", "provider_missing")
+        assert "hashicorp/null" in result.error.message
+
+    def test_a_version_that_is_not_allowed_is_an_error(self, answer, repository):
+        providers.write_root(repository / "root", 'terraform {\n  required_version = "< 1.0"\n}\n')
+        assert error_of(answer())[1] == "version"
+
+    def test_a_source_that_leads_out_of_the_repository_is_refused(self, answer, repository):
+        providers.write_root(repository / "root", 'module "m" {\n  source = "../../elsewhere"\n}\n')
+        result = answer()
+        assert error_of(result) == ("source", "module_fetch")
+        assert "../../elsewhere" in result.error.message
+
+    def test_a_missing_terraform_says_what_to_do(self, answer, repository, tools):
+        providers.write_root(repository / "root", BUILTIN)
+        settings = tools.settings.model_copy(update={"terraform": "no-such-terraform"})
+        result = answer(with_tools=replace(tools, settings=settings))
+        assert error_of(result) == ("version", "terraform_missing")
+
+    def test_a_folder_that_is_gone_is_an_error(self, answer):
+        assert error_of(answer("nowhere")) == ("source", "source_missing")
+
+    def test_a_root_larger_than_its_quota_is_not_copied_whole(self, answer, repository):
+        root = providers.write_root(repository / "root", BUILTIN)
+        (root / "blob").write_bytes(b"x" * 3_000_000)
+        result = answer(workspace_bytes=1_000_000)
+        assert error_of(result) == ("source", "disk_quota")
+
+    def test_a_local_state_that_is_missing_is_everything_to_add(self, answer, repository):
+        providers.write_root(repository / "root", BUILTIN)
+        result = answer()
+        assert (result.verdict, result.summary.add) == (Verdict.UNAPPLIED, 1)
+
+
+class TestLockFiles:
+    """Recorded versions are kept; hashes of another platform's are completed in the copy."""
+
+    HASH = "h1:abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQ="
+
+    def lock(self, root: Path, version: str = "1.0.0") -> Path:
+        path = root / ".terraform.lock.hcl"
+        path.write_text(
+            f'provider "{providers.PROVIDER_ADDRESS}" {{\n  version     = "{version}"\n'
+            f'  constraints = "{version}"\n  hashes = [\n    "{self.HASH}",\n  ]\n}}\n'
+        )
+        return path
+
+    def test_another_platforms_lock_file_is_completed_in_the_copy(
+        self, answer, repository, tmp_path
+    ):
+        root = providers.write_root(
+            repository / "root", providers.file_root(tmp_path / "world", "one")
+        )
+        lock = self.lock(root)
+        before = lock.read_text()
+        result = answer()
+        assert result.verdict is Verdict.UNAPPLIED, result
+        assert any("lock file" in note for note in result.notes)
+        assert lock.read_text() == before
+
+    def test_or_is_an_error_where_the_setting_says_so(self, answer, repository, tools, tmp_path):
+        root = providers.write_root(
+            repository / "root", providers.file_root(tmp_path / "world", "one")
+        )
+        self.lock(root)
+        settings = tools.settings.model_copy(update={"complete_lock_files": False})
+        result = answer(with_tools=replace(tools, settings=settings))
+        assert error_of(result) == ("init", ErrorKind.LOCK_MISMATCH.value)
+
+    def test_a_recorded_version_that_the_mirror_lacks_is_never_upgraded(
+        self, answer, repository, tmp_path
+    ):
+        root = providers.write_root(
+            repository / "root",
+            providers.file_root(tmp_path / "world", "one").replace('"1.0.0"', '">= 0.9"'),
+        )
+        self.lock(root, version="0.9.0")
+        result = answer()
+        assert error_of(result) == ("init", "provider_missing")
+        assert "0.9.0" in result.error.message

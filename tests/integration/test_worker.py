@@ -1,0 +1,243 @@
+"""Real workers on a real Redis: jobs, deaths, leftovers, a read-only world."""
+
+import contextlib
+import random
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from driftfleet.celery_app import build_app
+from driftfleet.jobs import CHECK_QUEUE, CHECK_TASK, Job
+from driftfleet.results import Verdict
+from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
+from producer.embedded import embedded_redis
+from tests import providers
+from tests.workers import Fleet, short_folder, users_of, wait_until
+
+BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    providers.require_terraform()
+    folder = tmp_path_factory.mktemp("mirror")
+    providers.build_mirror(folder)
+    return folder
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, mirror: Path) -> Iterator[Fleet]:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    with short_folder("r") as redis_folder, short_folder("w") as writable:
+        with embedded_redis(redis_folder) as redis:
+            settings = Settings(
+                broker=BrokerSettings(url=SecretStr(redis.url), visibility_timeout_seconds=10),
+                results=ResultSettings(store=f"file://{tmp_path / 'results'}"),
+                worker=WorkerSettings(
+                    concurrency=4,
+                    writable_root=writable,
+                    mirror=mirror,
+                    local_roots=(repository,),
+                    stop_grace_seconds=1,
+                ),
+            )
+            fleet = Fleet(settings, repository, tmp_path / "worker.log")
+            try:
+                yield fleet
+            finally:
+                fleet.stop()
+        assert list(writable.rglob("*")) == []
+
+
+def test_a_job_is_answered_stored_and_noted_with_the_time_it_waited(fleet: Fleet) -> None:
+    providers.write_root(fleet.repository / "root", BUILTIN)
+    fleet.send([fleet.job("root")])
+    fleet.start_worker()
+    (answer,) = fleet.wait(1, 30)
+    result = fleet.result(answer)
+    assert (answer.verdict, result.verdict) == (Verdict.UNAPPLIED, Verdict.UNAPPLIED)
+    assert result.timings_seconds.wait > 0
+    assert fleet.ledger.pending("sweep") == set()
+    assert wait_until(lambda: fleet.redis.hlen("unacked") == 0, 5)
+
+
+def test_every_key_in_redis_but_the_queues_own_has_an_expiry(fleet: Fleet) -> None:
+    providers.write_root(fleet.repository / "root", BUILTIN)
+    fleet.send([fleet.job("root")])
+    fleet.start_worker()
+    fleet.wait(1, 30)
+    ours = [key for key in fleet.redis.scan_iter("driftfleet:*")]
+    assert ours
+    assert [key for key in ours if fleet.redis.ttl(key) < 0] == []
+
+
+def test_a_pool_childs_death_ends_its_plan_and_the_check_is_answered_by_another(
+    fleet: Fleet,
+) -> None:
+    root = providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
+    fleet.send([fleet.job("root")])
+    fleet.start_worker()
+    assert wait_until(lambda: _terraforms(fleet) != [], 30)
+    (terraform,) = _terraforms(fleet)
+    pool_child = terraform.parent().parent()
+    pool_child.kill()
+    assert wait_until(lambda: not terraform.is_running(), 5)
+    assert root.exists()
+    (answer,) = fleet.wait(1, 40)
+    assert answer.verdict is not Verdict.ERROR
+    assert users_of(fleet.settings.worker.writable_root) == []
+
+
+def test_a_job_that_kills_its_worker_every_time_is_answered_in_the_end(fleet: Fleet) -> None:
+    providers.write_root(fleet.repository / "root", providers.fault_root("hang"))
+    fleet.send([fleet.job("root")])
+    fleet.start_worker()
+    for _ in range(3):
+        assert wait_until(lambda: _terraforms(fleet) != [], 30)
+        (terraform, *_) = _terraforms(fleet)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            terraform.parent().parent().kill()
+        assert wait_until(lambda: not terraform.is_running(), 5)
+    (answer,) = fleet.wait(1, 40)
+    result = fleet.result(answer)
+    assert result.error is not None
+    assert result.error.kind.value == "worker_lost"
+
+
+def test_a_plan_longer_than_the_visibility_time_out_runs_once(fleet: Fleet) -> None:
+    # 10 s is the time-out: without the heartbeat the message would be given to a second slot.
+    providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=16))
+    fleet.send([fleet.job("root")])
+    fleet.start_worker()
+    (answer,) = fleet.wait(1, 60)
+    assert answer.verdict is not Verdict.ERROR
+    job = fleet.job("root")
+    tries = fleet.redis.get(f"driftfleet:tries:sweep-{job.identity}:0")
+    assert tries == b"1"
+
+
+def test_a_message_that_is_no_job_is_refused_once_and_the_worker_goes_on(fleet: Fleet) -> None:
+    providers.write_root(fleet.repository / "root", BUILTIN)
+    fleet.start_worker()
+    with build_app(fleet.settings) as app:
+        for payload in ({"schema_version": 2}, "text", {"root": "../.."}):
+            app.send_task(CHECK_TASK, args=[payload], queue=CHECK_QUEUE)
+        app.send_task("os.system", args=["true"], queue=CHECK_QUEUE)
+    fleet.send([fleet.job("root")])
+    fleet.wait(1, 30)
+    assert wait_until(lambda: fleet.log.read_text().count("job_refused") == 3, 5)
+
+
+def test_term_lets_a_running_plan_finish(fleet: Fleet) -> None:
+    providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
+    fleet.send([fleet.job("root")])
+    worker = fleet.start_worker()
+    assert wait_until(lambda: _terraforms(fleet) != [], 30)
+    worker.terminate()
+    assert worker.wait(20) == 0
+    assert len(fleet.ledger.answers("sweep")) == 1
+
+
+def _terraforms(fleet: Fleet) -> list[psutil.Process]:
+    found = []
+    for one in fleet.processes():
+        with contextlib.suppress(psutil.Error):
+            if one.name() == "terraform" and "plan" in one.cmdline():
+                found.append(one)
+    return found
+
+
+def test_nothing_is_left_after_sixty_checks_a_third_of_them_killed(fleet: Fleet) -> None:
+    """The leak test: SIGKILL to terraform, to pool children and to whole workers."""
+    chance = random.Random(20)
+    _write_mixed_roots(fleet.repository)
+    roots = ["builtin", "file", "slow", "child", "write"]
+    jobs = [fleet.job(roots[n % 5], sha=f"{n:040x}") for n in range(60)]
+    fleet.send(jobs)
+    fleet.start_worker()
+    kills = {"terraform": 0, "pool child": 0, "worker": 0}
+    while sum(kills.values()) < 20 and len(fleet.ledger.answers("sweep")) < 60:
+        target = chance.choices(list(kills), weights=[10, 8, 2])[0]
+        if _kill(fleet, target, chance):
+            kills[target] += 1
+        wait_until(lambda: False, chance.uniform(0.05, 0.8))
+    print(f"killed: {kills}")
+    answers = fleet.wait(60, 240)
+    assert sum(kills.values()) >= 20, kills
+    assert len({answer.check for answer in answers}) == 60
+    killed = [a for a in answers if a.verdict is Verdict.ERROR]
+    kinds = {fleet.result(answer).error.kind.value for answer in killed}
+    assert kinds <= {"killed", "worker_lost", "provider_crashed"}
+    fleet.stop()
+    fleet.start_worker()
+    assert wait_until(lambda: "ready" in fleet.log.read_text(), 20)
+    writable = fleet.settings.worker.writable_root
+    assert wait_until(lambda: list(writable.iterdir()) == [], 20), list(writable.rglob("*"))
+    assert users_of(writable) == []
+    assert providers.processes_with("leak-test") == []
+
+
+def _write_mixed_roots(repository: Path) -> None:
+    world = repository.parent / "world"
+    providers.write_root(repository / "builtin", BUILTIN)
+    providers.write_root(repository / "file", providers.file_root(world, "one"))
+    providers.write_root(repository / "slow", providers.fault_root("slow", seconds=1))
+    providers.write_root(
+        repository / "child", providers.fault_root("child", marker="leak-test", seconds=300)
+    )
+    providers.write_root(repository / "write", providers.fault_root("write", megabytes=20))
+
+
+def _kill(fleet: Fleet, target: str, chance: random.Random) -> bool:
+    if target == "worker":
+        worker = fleet.workers[-1]
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        fleet.start_worker()
+        return True
+    terraforms = _terraforms(fleet)
+    if not terraforms:
+        return False
+    victim = chance.choice(terraforms)
+    with contextlib.suppress(psutil.Error):
+        (victim if target == "terraform" else victim.parent().parent()).kill()
+        return True
+    return False
+
+
+class TestReadOnlyWorld:
+    """The worker where nothing but its writable root can be written to."""
+
+    def test_a_check_needs_no_other_writable_folder(self, fleet: Fleet) -> None:
+        bwrap = shutil.which("bwrap")
+        assert bwrap is not None
+        world = fleet.repository.parent / "world"
+        root = providers.write_root(fleet.repository / "root", providers.file_root(world, "one"))
+        providers.apply(root, fleet.settings.worker.mirror)
+        world.write_text("two")
+        writable = fleet.settings.worker.writable_root
+        results = Path(fleet.settings.results.store.removeprefix("file://"))
+        results.mkdir()
+        # Redis' socket is reached through the read-only mount; results stand for S3.
+        fleet.prefix = [
+            bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+            "--bind", str(writable), str(writable), "--bind", str(results), str(results),
+            "--die-with-parent", "--",
+        ]  # fmt: skip
+        fleet.start_worker()
+        fleet.send([fleet.job("root")])
+        (answer,) = fleet.wait(1, 40)
+        assert fleet.result(answer).verdict is Verdict.DRIFTED, fleet.result(answer)
+
+
+def test_a_job_names_nothing_secret(fleet: Fleet) -> None:
+    job: Job = fleet.job("root")
+    url = fleet.settings.broker.url
+    assert url is not None
+    assert url.get_secret_value() not in job.model_dump_json()

@@ -1,0 +1,140 @@
+"""Support for tests with a real Redis and real Celery workers."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from pydantic import SecretStr
+
+from driftfleet import process
+from driftfleet.celery_app import build_app, send, worker_arguments
+from driftfleet.jobs import Job, Limits, Source, Variant
+from driftfleet.ledger import Answer, RedisLedger, connect
+from driftfleet.results import Result
+from driftfleet.settings import Settings, environment_of, process_environment
+from driftfleet.store import open_store
+
+
+@dataclass
+class Fleet:
+    """Workers, their Redis and their store."""
+
+    settings: Settings
+    repository: Path
+    log: Path
+    workers: list[process.Process] = field(default_factory=list)
+    prefix: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        assert isinstance(self.settings.broker.url, SecretStr)
+        url = self.settings.broker.url.get_secret_value()
+        self.redis = connect(url)
+        self.ledger = RedisLedger(self.redis)
+        self.store = open_store(self.settings.results.store)
+
+    def start_worker(self) -> process.Process:
+        """Start one worker process, as `driftfleet worker` does."""
+        with self.log.open("ab") as log:
+            worker = process.start(
+                [
+                    *self.prefix,
+                    *worker_arguments(self.settings),
+                    "-n",
+                    f"w{len(self.workers)}@test",
+                ],
+                {**process_environment(), **environment_of(self.settings)},
+                death_signal=signal.SIGKILL,
+                stdout=log,
+                stderr=log,
+                new_session=True,
+            )
+        self.workers.append(worker)
+        return worker
+
+    def job(self, root: str, *, sweep_id: str = "sweep", sha: str = "", **limits: int) -> Job:
+        """A job for a root of the repository; ``sha`` tells checks of one root apart."""
+        return Job(
+            sweep_id=sweep_id,
+            source=Source(kind="local", repo=str(self.repository), sha=sha),
+            root=root,
+            variant=Variant(),
+            limits=Limits(**{**self.settings.limits.model_dump(), **limits}),
+        )
+
+    def send(self, jobs: Sequence[Job]) -> None:
+        """Ask for checks."""
+        self.ledger.open(jobs[0].sweep_id, [job.identity for job in jobs])
+        with build_app(self.settings) as app:
+            send(app, jobs)
+
+    def wait(self, count: int, seconds: float, sweep_id: str = "sweep") -> list[Answer]:
+        """The answers, once there are ``count``."""
+        done = wait_until(lambda: len(self.ledger.answers(sweep_id)) >= count, seconds)
+        assert done, (
+            f"{len(self.ledger.answers(sweep_id))} of {count} answered; "
+            f"running: {self.ledger.running(sweep_id)}\n{self.log.read_text()[-5000:]}"
+        )
+        return self.ledger.answers(sweep_id)
+
+    def result(self, answer: Answer) -> Result:
+        """The stored result of an answer."""
+        result = self.store.get(answer.key)
+        assert result is not None
+        return result
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that lives below the workers."""
+        found = []
+        for worker in self.workers:
+            with contextlib.suppress(psutil.Error):
+                found += psutil.Process(worker.pid).children(recursive=True)
+        return found
+
+    def stop(self) -> None:
+        """End the workers as a deployment does, then by force."""
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            try:
+                worker.wait(15)
+            except process.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether it came true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def users_of(folder: Path) -> list[psutil.Process]:
+    """Processes that were told to write into ``folder``."""
+    found = []
+    for one in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if one.environ().get("TMPDIR", "").startswith(str(folder)):
+                found.append(one)
+    return found
+
+
+@contextlib.contextmanager
+def short_folder(name: str) -> Iterator[Path]:
+    """A folder whose path is short, as a deployment's writable root is."""
+    folder = Path("/tmp") / f"df-{name}-{os.getpid()}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)

@@ -32,17 +32,21 @@ _ITEM = re.compile(
 )
 _HEREDOC = rf"<<-?(?P<tag>{_NAME})\r?\n"
 _REST = rf"(?P<heredoc>{_HEREDOC})|(?P<open>[\[({{\"])|(?P<close>[\])}}])|(?P<end>\Z)"
-# An expression outside brackets: a newline ends it, and two terms need an operator between them.
+# Two terms with only blanks between them: no expression has that, but for its three words.
+_APART = r"""(?<![\w"\])}])[ \t]++ | [ \t]++(?![\w"])"""
+_WORDS = r"[ \t]++(?=(?:in|if)\b) | (?:(?<=\bfor)|(?<=\bin)|(?<=\bif))[ \t]++"
+# An expression outside brackets, which a newline ends, and inside.
 _OUTSIDE = re.compile(
     rf"""(?P<skip>(?:
         [^"\n#/{{}}()\[\]<,\ \t]++ | {_COMMENT} | /(?![*/]) | <(?!<) | {_STRING}
-      | (?<![\w"\])}}])[ \t]++ | [ \t]++(?![\w"])
+      | {_APART}
     )++) | (?P<newline>\n) | {_REST}""",
     re.VERBOSE,
 )
 _INSIDE = re.compile(
     rf"""(?P<skip>(?:
-        [^"#/{{}}()\[\]<]++ | {_COMMENT} | /(?![*/]) | <(?!<-?[^\W\d]) | {_STRING}
+        [^"#/{{}}()\[\]<\ \t]++ | {_COMMENT} | /(?![*/]) | <(?!<-?[^\W\d]) | {_STRING}
+      | {_APART} | {_WORDS}
     )++) | {_REST}""",
     re.VERBOSE,
 )

@@ -21,10 +21,10 @@ PARSED_BYTES = 256 * 1024
 READ_BYTES = 16 * 1024 * 1024
 
 _LOCAL = ("./", "../")
-_PLAIN = re.compile(r'"([^"\\\n$%]*+)"[ \t\r]*+(?:(?:#|//).*)?')
-_PAIR = r'"?[\w-]++"?\s*+[=:]\s*+(?:"[^"\\\n$%]*+"|\[[\w.,\s-]*+\])\s*+,?\s*+'
-_PLAIN_OBJECT = re.compile(rf"\{{\s*+(?:{_PAIR})*+\}}[ \t\r]*+")
-_PLAIN_PAIR = re.compile(r'([\w-]+)"?\s*[=:]\s*"([^"\\\n$%]*)"')
+_REMARK = r"(?:#|//)[^\n]*+"
+_PLAIN = re.compile(rf'"([^"\\\n$%]*+)"[ \t\r]*+(?:{_REMARK})?')
+_PAIR = re.compile(rf'{_REMARK}|"?([\w-]++)"?\s*+[=:]\s*+(?:"([^"\\\n$%]*+)"|\[[\w.,\s-]*+\])')
+_PLAIN_OBJECT = re.compile(rf"\{{(?:[\s,]++|{_PAIR.pattern})*+\}}[ \t\r]*+(?:{_REMARK})?")
 # In python-hcl2's heredoc pattern such a run costs its length squared.
 _LONG_SPACE = re.compile(r"\s{1000}")
 
@@ -195,7 +195,7 @@ def _value(text: str, argument: Argument) -> Any:
     if plain := _PLAIN.fullmatch(written):
         return plain[1]
     if _PLAIN_OBJECT.fullmatch(written):
-        return dict(_PLAIN_PAIR.findall(written))
+        return {name: value for name, value in _PAIR.findall(written) if name}
     line = line_of(text, argument.value)
     return _parse(f"value = {written}", line, "this value is not understood", line).get("value")
 

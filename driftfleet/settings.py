@@ -44,7 +44,8 @@ class BrokerSettings(Record):
 class ResultSettings(Record):
     """Where results are kept: ``file://DIR``."""
 
-    store: str = "file://drift-results"
+    # Absolute at once: a worker that is told of it has another current folder.
+    store: str = Field(default_factory=lambda: f"file://{Path.cwd() / 'drift-results'}")
 
 
 class DiscoverySettings(Record):
@@ -95,7 +96,7 @@ class Settings(Record):
     """Everything that a fleet can be told."""
 
     broker: BrokerSettings = BrokerSettings()
-    results: ResultSettings = ResultSettings()
+    results: ResultSettings = Field(default_factory=ResultSettings)
     discovery: DiscoverySettings = DiscoverySettings()
     variants: tuple[VariantRule, ...] = ()
     limits: Limits = Limits()

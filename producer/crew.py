@@ -25,10 +25,7 @@ class Crew:
     """
 
     def __init__(self, settings: Settings, folder: Path, log: Path | None) -> None:
-        # The variants are in the jobs, and may be more than fits into one variable.
-        self._settings = settings.model_copy(
-            update={"variants": (), "discovery": DiscoverySettings()}
-        )
+        self._settings = settings
         self._folder = folder
         self._log = log
         self._worker: process.Process | None = None
@@ -47,7 +44,7 @@ class Crew:
             output = stack.enter_context(self._log.open("ab")) if self._log else None
             self._worker = process.start(
                 worker_arguments(self._settings),
-                self._environment(),
+                worker_environment(self._settings),
                 # Without its scan nobody wants its answers, and its queue is gone.
                 death_signal=signal.SIGKILL,
                 # Celery puts the current folder on the module path: it must be nobody's code.
@@ -79,10 +76,11 @@ class Crew:
             lines = log.read().decode(errors="replace").strip().splitlines()
         return "\n".join(lines[-_LAST_LINES:])
 
-    def _environment(self) -> dict[str, str]:
-        own = {
-            name: value
-            for name, value in process_environment().items()
-            if not name.startswith(PREFIX)
-        }
-        return {**own, **environment_of(self._settings)}
+
+def worker_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a worker process: ours, with exactly these settings in it."""
+    # The variants travel in the jobs, and may be more than fits into one variable.
+    settings = settings.model_copy(update={"variants": (), "discovery": DiscoverySettings()})
+    own = process_environment().items()
+    foreign = {name: value for name, value in own if not name.startswith(PREFIX)}
+    return {**foreign, **environment_of(settings)}

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import IO, Protocol
+from typing import Protocol, TextIO
 
 from driftfleet.ledger import Running
 from driftfleet.results import Result, Verdict
@@ -12,6 +12,7 @@ from producer.table import (
     by_urgency,
     details,
     harmless,
+    harmless_lines,
     plain_table,
     root_of,
     seconds_of,
@@ -52,7 +53,7 @@ class Display(Protocol):
         """The scan has ended in order; ``where`` the results are kept."""
 
 
-def choose_display(*, as_json: bool, plain: bool, stdout: IO[str], stderr: IO[str]) -> Display:
+def choose_display(*, as_json: bool, plain: bool, stdout: TextIO, stderr: TextIO) -> Display:
     """The display that fits: JSON lines, a progress bar on a terminal, else plain lines.
 
     ``plain`` wants no bar, because other messages go to the same terminal.
@@ -65,7 +66,7 @@ def choose_display(*, as_json: bool, plain: bool, stdout: IO[str], stderr: IO[st
     return LineDisplay(stdout, stderr)
 
 
-def _can_animate(stream: IO[str]) -> bool:
+def _can_animate(stream: TextIO) -> bool:
     if not stream.isatty():
         return False
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
@@ -76,7 +77,7 @@ def _can_animate(stream: IO[str]) -> bool:
 class LineDisplay:
     """One line for each finished check, then the table."""
 
-    def __init__(self, stdout: IO[str], stderr: IO[str]) -> None:
+    def __init__(self, stdout: TextIO, stderr: TextIO) -> None:
         self._stdout = stdout
         self._stderr = stderr
         self._total = self._done = 0
@@ -95,7 +96,7 @@ class LineDisplay:
         pass
 
     def message(self, text: str) -> None:
-        _print(self._stderr, harmless(text))
+        _print(self._stderr, "\n".join(harmless_lines(text)))
 
     def end(self) -> None:
         pass
@@ -111,7 +112,7 @@ class JsonDisplay:
     """A result a line on stdout, as they come, and nothing else there."""
 
     def __init__(
-        self, stdout: IO[str], stderr: IO[str], bar: "TerminalDisplay | None" = None
+        self, stdout: TextIO, stderr: TextIO, bar: "TerminalDisplay | None" = None
     ) -> None:
         self._stdout = stdout
         self._stderr = stderr
@@ -135,7 +136,7 @@ class JsonDisplay:
         if self._bar:
             self._bar.message(text)
         else:
-            _print(self._stderr, harmless(text))
+            _print(self._stderr, "\n".join(harmless_lines(text)))
 
     def end(self) -> None:
         if self._bar:
@@ -149,7 +150,7 @@ class JsonDisplay:
 class TerminalDisplay:
     """A progress bar with what runs now below it, then a table in colour."""
 
-    def __init__(self, stdout: IO[str], stderr: IO[str]) -> None:
+    def __init__(self, stdout: TextIO, stderr: TextIO) -> None:
         from rich.console import Console  # noqa: PLC0415
         from rich.live import Live  # noqa: PLC0415
 
@@ -165,7 +166,7 @@ class TerminalDisplay:
         self._live.start()
         self.running(())
 
-    def finished(self, result: Result) -> None:
+    def finished(self, result: Result) -> None:  # noqa: ARG002 - the table comes at the end
         self._done += 1
 
     def running(self, checks: Iterable[Running]) -> None:
@@ -191,9 +192,9 @@ class TerminalDisplay:
         if self._live.is_started:
             from rich.text import Text  # noqa: PLC0415
 
-            self._console.print(Text(harmless(text)))
+            self._console.print(Text("\n".join(harmless_lines(text))))
         else:
-            _print(self._stderr, harmless(text))
+            _print(self._stderr, "\n".join(harmless_lines(text)))
 
     def end(self) -> None:
         self._live.stop()
@@ -241,7 +242,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
-def _print(stream: IO[str], line: str) -> None:
+def _print(stream: TextIO, line: str) -> None:
     # A stream may be of an encoding that doesn't know every letter; a scan must not end by that.
     encoding = stream.encoding or "utf-8"
     stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")

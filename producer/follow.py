@@ -1,5 +1,6 @@
 """Follows a sweep through Redis and the store until every check is answered."""
 
+import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -81,10 +82,8 @@ class Follower:
         for result in results:
             key = self._store.add(result)
             answer = Answer(check=result.job.identity, verdict=result.verdict, key=key)
-            try:
+            with contextlib.suppress(BrokerUnavailable):  # then nobody else follows it either
                 self._ledger.answer(self._sweep_id, answer)
-            except BrokerUnavailable:
-                pass  # nobody but us follows this sweep
             self.verdicts[result.job.title] = result.verdict
         self.pending.clear()
         return results

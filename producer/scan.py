@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,28 +13,27 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from driftfleet.ephemeral import EphemeralFolders
-from driftfleet.errors import BrokerUnavailable, ConfigurationError, StoreUnavailable
+from driftfleet.errors import ConfigurationError, StoreUnavailable
 from driftfleet.jobs import Job
+from driftfleet.ledger import RedisLedger, connect
 from driftfleet.results import Result
 from driftfleet.settings import BrokerSettings, Settings
 from driftfleet.store import ResultStore, open_store
 from producer.crew import Crew
 from producer.display import Display
 from producer.embedded import Embedded, embedded_redis
+from producer.follow import Broker, Follower
 from producer.orphans import no_orphans
-from producer.recovery import Action, Observation, Recovery
+from producer.pursuit import Pursuit
 from producer.stopping import Stopped, stopping
+from producer.sweep import close_record, jobs_for, new_sweep_id, open_record
 from producer.table import exit_code_of
-from producer.targets import find, require_roots, require_terraform
+from producer.targets import find, require_roots
 
 # The unix sockets of Redis and of terraform's plugins lie below it: docs/queue.md.
 _LONGEST_PARENT_BYTES = 60
 _SHORT_PARENT = Path("/tmp")  # noqa: S108 - only a name: the folder in it is ours alone
-_POLL_SECONDS = 0.125
-_BROKER_POLL_SECONDS = 1.0
 _VISIBILITY_SECONDS = 20
-# Past the check's own limit and Celery's hard one.
-_PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -171,18 +170,62 @@ def _has_own_root(settings: Settings) -> bool:
 
 def _run(order: Scan, stage: _Stage, course: _Course) -> str:
     """Discover, ask, follow; return where the results are."""
-    from producer.sweep import jobs_for, new_sweep_id  # noqa: PLC0415
-
-    started_at = datetime.now(UTC)
-    found = find(order.folders, stage.settings.discovery)
+    sweep_id = new_sweep_id("scan", datetime.now(UTC))
+    found = find(order.folders, order.settings.discovery)
     require_roots(found)
-    sweep_id = new_sweep_id("scan", started_at)
     for target in found:
         course.jobs += jobs_for(
             [root.path for root in target.discovery.roots],
             sweep_id=sweep_id,
             source=target.source,
-            rules=stage.settings.variants,
-            limits=stage.settings.limits,
+            rules=order.settings.variants,
+            limits=order.settings.limits,
         )
-    return _ask_and_follow(order, stage, course, started_at)
+    record = open_record(course.jobs, sweep_id, datetime.now(UTC))
+    try:
+        key = stage.store.put_sweep(record)
+    except StoreUnavailable as error:
+        raise ConfigurationError(
+            f"{error.message}; name a place for the results with --results DIR (results.store)"
+        ) from error
+    follower = _ask_and_follow(order, stage, course)
+    stage.store.put_sweep(close_record(record, follower.verdicts, datetime.now(UTC)))
+    return f"{stage.store.describe('')} (this scan: {key})"
+
+
+def _ask_and_follow(order: Scan, stage: _Stage, course: _Course) -> Follower:
+    # Celery takes its time to import; the worker boots meanwhile.
+    from driftfleet.celery_app import build_app, send  # noqa: PLC0415
+
+    redis = connect(stage.redis.url)
+    ledger = RedisLedger(redis)
+    app = build_app(stage.settings)
+
+    def answered(result: Result) -> None:
+        course.results.append(result)
+        order.display.finished(result)
+
+    order.display.begin(len(course.jobs))
+    ledger.open(course.jobs[0].sweep_id, [job.identity for job in course.jobs])
+    send(app, course.jobs)
+    follower = Follower(course.jobs, ledger, stage.store)
+    Pursuit(
+        follower=follower,
+        broker=Broker(redis),
+        crew=stage.crew,
+        display=order.display,
+        send=lambda jobs: send(app, jobs),
+        answered=answered,
+        timeout_seconds=order.settings.limits.timeout_seconds,
+    ).run()
+    return follower
+
+
+def _tell_what_is_missing(display: Display, course: _Course) -> None:
+    missing = course.unanswered()
+    if not missing:
+        display.message("stopped before anything was checked")
+        return
+    display.message(f"stopped: {len(missing)} of {len(course.jobs)} were not checked:")
+    for job in missing:
+        display.message(f"  {job.title.removesuffix(' default')}")

@@ -23,7 +23,9 @@ def new_sweep_id(kind: str, now: datetime) -> str:
 
 def variants_of(root: str, rules: Sequence[VariantRule]) -> tuple[Variant, ...]:
     """The variants of the first rule that matches, else the one default variant."""
-    return next((rule.variants for rule in rules if folder_matches(root, rule.root)), DEFAULT_VARIANTS)
+    return next(
+        (rule.variants for rule in rules if folder_matches(root, rule.root)), DEFAULT_VARIANTS
+    )
 
 
 def jobs_for(

@@ -83,8 +83,8 @@ def plain_table(results: Sequence[Result]) -> list[str]:
     ]
     widths = [max(width_of(row[column]) for row in rows) for column in range(3)]
     return [
-        f"{_pad(verdict, widths[0])}  {_pad(root, widths[1])}  {seconds:>{widths[2]}}  {what}".strip()
-        for verdict, root, seconds, what in rows
+        f"{_pad(verdict, widths[0])}  {_pad(root, widths[1])}  {time:>{widths[2]}}  {what}".rstrip()
+        for verdict, root, time, what in rows
     ]
 
 

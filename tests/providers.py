@@ -10,7 +10,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -77,7 +79,7 @@ def file_root(path: Path, content: str, **arguments: Any) -> str:
 def fault_root(kind: str, **arguments: Any) -> str:
     """HCL of a root whose plan meets a fault; kind `environ` gives an output ``environ``.
 
-    ``arguments`` are those of the data source ``demo_fault``: seconds, megabytes, then_hang, marker.
+    ``arguments`` are the data source's: seconds, megabytes, then_hang, marker.
     """
     if kind == "environ":
         return (
@@ -177,3 +179,11 @@ def processes_in_group(group: int) -> list[psutil.Process]:
         except (psutil.Error, ProcessLookupError):
             continue
     return found
+
+
+def eventually(condition: Callable[[], bool], timeout_seconds: float = 10.0) -> None:
+    """Wait until ``condition`` holds; fail where it does not in time."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.02)

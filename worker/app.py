@@ -1,6 +1,7 @@
 """The Celery application of the workers: ``celery -A worker.app worker``."""
 
 import functools
+import multiprocessing.process
 import os
 import socket
 from typing import Any
@@ -69,6 +70,10 @@ def _connect_signals(settings: Settings, tools: Tools) -> None:
 def _app() -> Celery:
     # A pool child inherits this: nothing that a check creates may be open to others.
     os.umask(0o077)
+    # The pool keeps its counters in unlinked files, by default in a folder of their own in the
+    # system's temporary directory, which a killed worker leaves behind and a read-only one can't
+    # make. The pool's semaphores are in this file system anyway.
+    multiprocessing.process.current_process()._config["tempdir"] = "/dev/shm"  # type: ignore[attr-defined]  # noqa: S108
     return create()
 
 

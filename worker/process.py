@@ -13,7 +13,7 @@ from pathlib import Path
 from driftfleet import process
 
 _RUNNER = Path(__file__).with_name("runner.py")
-_WATCH_SECONDS = 0.25
+_WATCH_SECONDS = 0.1
 _CHUNK = 1 << 16
 
 

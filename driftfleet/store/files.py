@@ -1,5 +1,6 @@
 """Objects as files under one folder."""
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ class FileObjects:
             staged.write_bytes(body)
             os.replace(staged, path)
         except OSError as error:
-            staged.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                staged.unlink()
             raise StoreUnavailable(
                 f"the result store {self._folder} did not take {key}: {error.strerror}"
             ) from error
@@ -31,7 +33,7 @@ class FileObjects:
     def get(self, key: str) -> bytes | None:
         try:
             return (self._folder / key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
             raise StoreUnavailable(f"{self._folder / key}: {error.strerror}") from error

@@ -8,6 +8,9 @@ It exists for the example fleet and for the tests. `mirror.py` puts it into a pr
     data     "demo_environ"    this process's environment as JSON
 """
 
+# ruff: noqa: ARG001, ARG002 - the signatures are the library's, and all faults share one
+# ruff: noqa: PLC0415 - a provider starts three times in a plan; what only a fault needs comes later
+
 import hashlib
 import json
 import os
@@ -284,7 +287,9 @@ def child(config: State) -> dict[str, Any]:
     tail = [str(config["seconds"] or 600), config["marker"] or "demo-fault-child"]
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     plain = subprocess.Popen([*command, "plain", *tail], stdout=subprocess.DEVNULL, **quiet)
-    daemon = subprocess.run([*command, "daemon", *tail], stdout=subprocess.PIPE, **quiet)
+    daemon = subprocess.run(
+        [*command, "daemon", *tail], stdout=subprocess.PIPE, check=True, **quiet
+    )
     return {"plain": plain.pid, "daemon": int(daemon.stdout)}
 
 
@@ -302,8 +307,7 @@ def stubborn(config: State) -> None:
 
 
 FAULTS: dict[str, Callable[[State], dict[str, Any] | None]] = {
-    function.__name__: function
-    for function in (hang, crash, slow, write, memory, child, stubborn)
+    function.__name__: function for function in (hang, crash, slow, write, memory, child, stubborn)
 }
 
 

@@ -4,6 +4,7 @@ import contextlib
 import random
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,11 +35,13 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fleet(tmp_path: Path, mirror: Path) -> Iterator[Fleet]:
     repository = tmp_path / "repository"
     repository.mkdir()
-    with short_folder("r") as redis_folder, short_folder("w") as writable:
+    with short_folder("r") as redis_folder, short_folder("w") as place:
+        writable = place / "w"
+        writable.mkdir()
         with embedded_redis(redis_folder) as redis:
             settings = Settings(
                 broker=BrokerSettings(url=SecretStr(redis.url), visibility_timeout_seconds=10),
-                results=ResultSettings(store=f"file://{tmp_path / 'results'}"),
+                results=ResultSettings(store=f"file://{place / 'results'}"),
                 worker=WorkerSettings(
                     concurrency=4,
                     writable_root=writable,
@@ -157,6 +160,7 @@ def test_nothing_is_left_after_sixty_checks_a_third_of_them_killed(fleet: Fleet)
     """The leak test: SIGKILL to terraform, to pool children and to whole workers."""
     chance = random.Random(20)
     _write_mixed_roots(fleet.repository)
+    elsewhere = set(_temporary_folders())
     roots = ["builtin", "file", "slow", "child", "write"]
     jobs = [fleet.job(roots[n % 5], sha=f"{n:040x}") for n in range(60)]
     fleet.send(jobs)
@@ -181,6 +185,13 @@ def test_nothing_is_left_after_sixty_checks_a_third_of_them_killed(fleet: Fleet)
     assert wait_until(lambda: list(writable.iterdir()) == [], 20), list(writable.rglob("*"))
     assert users_of(writable) == []
     assert providers.processes_with("leak-test") == []
+    assert set(_temporary_folders()) <= elsewhere
+
+
+def _temporary_folders() -> Iterator[Path]:
+    """What Python's and Celery's pools make in the system's temporary folders."""
+    yield from Path(tempfile.gettempdir()).glob("pymp-*")
+    yield from Path("/dev/shm").glob("*")
 
 
 def _write_mixed_roots(repository: Path) -> None:
@@ -222,13 +233,12 @@ class TestReadOnlyWorld:
         providers.apply(root, fleet.settings.worker.mirror)
         world.write_text("two")
         writable = fleet.settings.worker.writable_root
-        results = Path(fleet.settings.results.store.removeprefix("file://"))
-        results.mkdir()
-        # Redis' socket is reached through the read-only mount; results stand for S3.
+        # The one writable place holds the results, too: they stand for S3. Redis' socket is reached
+        # through the read-only mount.
+        place = str(writable.parent)
         fleet.prefix = [
             bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
-            "--bind", str(writable), str(writable), "--bind", str(results), str(results),
-            "--die-with-parent", "--",
+            "--bind", place, place, "--die-with-parent", "--",
         ]  # fmt: skip
         fleet.start_worker()
         fleet.send([fleet.job("root")])

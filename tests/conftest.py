@@ -1,0 +1,34 @@
+"""What every test gets: no network in unit tests, and no silent gap where a tool is missing."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from pytest_socket import disable_socket, enable_socket
+
+_UNIT = Path(__file__).parent / "unit"
+
+
+def lacking(reason: str) -> NoReturn:
+    """Skip a test for what this machine lacks; where CI runs it, that is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI has to have what this test needs: {reason}")
+    pytest.skip(reason)
+
+
+def require_program(name: str, remedy: str) -> Path:
+    """The path of a program; without it see `lacking`."""
+    found = shutil.which(name)
+    return Path(found) if found else lacking(f"no {name}: {remedy}")
+
+
+@pytest.fixture(autouse=True)
+def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.path.is_relative_to(_UNIT):
+        # Unix socket pairs are how processes of one program talk: they leave no machine.
+        disable_socket(allow_unix_socket=True)
+    yield
+    enable_socket()

@@ -1,0 +1,188 @@
+"""Which folders and files a root needs."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftfleet.closure import (
+    Closure,
+    FolderModules,
+    TreeModules,
+    closure_of,
+    is_beneath,
+    resolve,
+)
+from driftfleet.tree import MemoryTree
+
+
+def calls(*sources: str) -> str:
+    return "".join(
+        f'module "m{index}" {{\n  source = "{source}"\n}}\n' for index, source in enumerate(sources)
+    )
+
+
+def closure(root: str, files: dict[str, str]) -> Closure:
+    tree = MemoryTree({path: text.encode() for path, text in files.items()})
+    return closure_of(root, TreeModules(tree).facts)
+
+
+class TestFolders:
+    def test_a_root_without_calls_needs_itself(self) -> None:
+        assert closure("a", {"a/x.tf": "locals {}"}) == Closure(("a",))
+
+    def test_local_sources_are_followed_transitively(self) -> None:
+        found = closure(
+            "envs/prod",
+            {
+                "envs/prod/main.tf": calls("../../modules/vpc", "./local", "hashicorp/x/aws"),
+                "envs/prod/local/a.tf": "",
+                "modules/vpc/main.tf": calls("../net"),
+                "modules/net/main.tf.json": '{"module": {"x": {"source": "./deep/er"}}}',
+                "modules/net/deep/er/main.tf": "",
+                "modules/unused/main.tf": "",
+            },
+        )
+        assert found == Closure(
+            ("envs/prod", "envs/prod/local", "modules/net", "modules/net/deep/er", "modules/vpc")
+        )
+
+    def test_cycles_end(self) -> None:
+        files = {"a/x.tf": calls("../b", "./"), "b/x.tf": calls("../a", "../b")}
+        assert closure("a", files) == Closure(("a", "b"))
+
+    def test_the_top_can_be_a_root_and_a_module(self) -> None:
+        files = {"x.tf": calls("./m"), "m/x.tf": "", "examples/a/x.tf": calls("../..", "../../")}
+        assert closure(".", files).folders == (".", "m")
+        # Terraform takes "../.." for a local source as well.
+        assert closure("examples/a", files).folders == (".", "examples/a", "m")
+
+    @pytest.mark.parametrize(
+        ("source", "problem"),
+        [
+            ("../../out", "leads out of the repository"),
+            ("../none", "names no folder with Terraform files"),
+            ("../b-${var.x}", "is not a plain path"),
+            ("../a/..", "names no folder with Terraform files"),
+        ],
+    )
+    def test_a_source_that_cannot_be_followed_is_named_with_its_folder(
+        self, source: str, problem: str
+    ) -> None:
+        found = closure("a", {"a/x.tf": calls(source, "../b"), "b/x.tf": ""})
+        assert found.folders == ("a", "b")
+        (sentence,) = found.problems
+        assert sentence.startswith(f"a: the module source '{source}' {problem}")
+
+    def test_a_broken_file_does_not_stop_the_rest(self) -> None:
+        found = closure("a", {"a/x.tf": "{", "a/y.tf": calls("../b"), "b/x.tf": "}"})
+        assert found.folders == ("a", "b")
+
+
+class TestFiles:
+    def test_only_paths_outside_the_needed_folders_are_listed(self) -> None:
+        found = closure(
+            "envs/prod",
+            {
+                "envs/prod/main.tf": (
+                    calls("../../modules/vpc")
+                    + 'locals {\n  a = file("${path.module}/a.txt")\n'
+                    + '  b = file("../shared/b.txt")\n  c = "${path.root}/../../modules/vpc/c"\n'
+                    + '  d = templatefile("${path.module}/../tpl/${var.x}.tpl", {})\n}\n'
+                ),
+                "modules/vpc/main.tf": 'locals {\n  e = file("${path.module}/../../e.json")\n}\n',
+            },
+        )
+        assert found.files == ("e.json", "envs/shared/b.txt", "envs/tpl")
+
+    def test_a_bare_path_in_a_module_counts_from_the_root(self) -> None:
+        files = {"r/s/x.tf": calls("../../m"), "m/x.tf": 'locals {\n a = file("../a")\n}\n'}
+        assert closure("r/s", files).files == ("r/a",)
+
+    def test_a_path_out_of_the_repository_is_not_listed(self) -> None:
+        files = {"a/x.tf": 'locals {\n a = file("../../../etc/passwd")\n}\n'}
+        assert closure("a", files) == Closure(("a",))
+
+    def test_a_mere_string_does_not_pull_in_a_whole_repository(self) -> None:
+        files = {"a/b/x.tf": 'locals {\n a = "../.."\n b = "../../lambda"\n}\n'}
+        assert closure("a/b", files).files == ("lambda",)
+
+    def test_a_certain_path_does(self) -> None:
+        """``fileset`` on a folder that isn't there is empty: a wrong verdict, and no error."""
+        files = {"a/b/x.tf": 'locals {\n a = fileset("${path.module}/../..", "**")\n}\n'}
+        assert closure("a/b", files).files == (".",)
+
+
+class TestFolderModules:
+    def test_it_answers_like_a_tree(self, tmp_path: Path) -> None:
+        files = {
+            "a/x.tf": calls("../b", "../none") + 'locals {\n f = file("../f")\n}\n',
+            "b/x.tf": calls("./c"),
+            "b/c/x.tf.json": "{}",
+        }
+        for path, text in files.items():
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(text)
+        assert closure_of("a", FolderModules(tmp_path).facts) == closure("a", files)
+
+    def test_it_lists_only_the_folders_reached(self, tmp_path: Path) -> None:
+        for folder, text in {"a": calls("../b"), "b": "", "locked": ""}.items():
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "x.tf").write_text(text)
+        listed: list[str] = []
+        modules = FolderModules(tmp_path)
+
+        def facts(folder: str):  # type: ignore[no-untyped-def]
+            listed.append(folder)
+            return modules.facts(folder)
+
+        assert closure_of("a", facts).folders == ("a", "b")
+        assert set(listed) == {"a", "b"}
+
+    def test_a_link_out_of_the_top_is_not_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").mkdir()
+        (tmp_path / "secret" / "x.tf").write_text("")
+        (tmp_path / "top" / "a").mkdir(parents=True)
+        (tmp_path / "top" / "a" / "x.tf").write_text(calls("../link"))
+        (tmp_path / "top" / "link").symlink_to(tmp_path / "secret")
+        found = closure_of("a", FolderModules(tmp_path / "top").facts)
+        assert found.folders == ("a",)
+        assert len(found.problems) == 1
+
+    def test_a_file_that_cannot_be_read_is_an_error_of_its_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "x.tf").symlink_to(tmp_path / "nowhere")
+        (tmp_path / "y.tf").write_text(calls("./m"))
+        os.mkfifo(tmp_path / "z.tf")
+        facts = FolderModules(tmp_path).facts(".")
+        assert facts is not None
+        assert facts.local_sources == ("./m",)
+
+
+part = st.sampled_from(["a", "b", ".", "..", "", "..."])
+paths = st.lists(part, min_size=1, max_size=6).map("/".join)
+folders = st.lists(st.sampled_from("abc"), max_size=4).map(lambda parts: "/".join(parts) or ".")
+
+
+class TestPaths:
+    @given(folders, paths)
+    def test_a_resolved_path_is_normal_and_inside(self, folder: str, relative: str) -> None:
+        path = resolve(folder, relative)
+        if path is not None:
+            parts = path.split("/")
+            assert path == "." or not {"..", ".", ""} & set(parts)
+
+    @given(folders, paths)
+    def test_resolving_does_what_the_file_system_does(self, folder: str, relative: str) -> None:
+        absolute = os.path.normpath(f"/top/x/{folder}/{relative}".replace("//", "/"))
+        path = resolve(f"x/{folder}", relative)
+        if not relative.startswith("/") and path is not None:
+            assert os.path.normpath(f"/top/{path}") == absolute
+
+    @given(folders, folders)
+    def test_beneath_is_the_same_as_going_down(self, folder: str, below: str) -> None:
+        assert is_beneath(resolve(folder, below) or "", folder)
+
+    def test_a_common_prefix_of_names_is_not_beneath(self) -> None:
+        assert not is_beneath("modules-old/a", "modules")

@@ -1,0 +1,212 @@
+"""Settings: where they come from, which wins, and what a person is told who errs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from driftfleet.errors import ConfigurationError
+from driftfleet.settings import Settings, environment_of, load_settings
+
+EVERYTHING: dict[str, Any] = {
+    "broker": {"url": "redis://:pa%20ss@h:6379/0", "visibility_timeout_seconds": 30},
+    "results": {"store": "file:///var/results"},
+    "discovery": {"include": ["envs/**"], "exclude": ["old/**", "x y"]},
+    "variants": [
+        {
+            "root": "envs/*",
+            "variants": [
+                {"name": "eu", "workspace": "eu", "var_files": ["eu.tfvars"], "env": {"A": "1"}},
+                {"name": "us", "backend_config": ["key=us", "b/us.hcl"]},
+            ],
+        }
+    ],
+    "limits": {"timeout_seconds": 60, "workspace_bytes": 5000},
+    "worker": {
+        "concurrency": 3,
+        "writable_root": "/var/w",
+        "terraform": "/usr/bin/terraform",
+        "mirror": "/var/mirror",
+        "local_roots": ["/srv/a", "/srv/b"],
+        "environment": ["AWS_*"],
+        "gogc": 100,
+        "stop_grace_seconds": 0.5,
+        "complete_lock_files": False,
+    },
+    "logs": {"level": "debug", "format": "json"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def config(folder: Path, tree: object) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(tree if isinstance(tree, str) else yaml.safe_dump(tree))
+    return path
+
+
+def test_everything_has_a_default(tmp_path: Path) -> None:
+    settings = load_settings(environment={})
+    assert settings.broker.url is None
+    assert settings.results.store == f"file://{tmp_path}/drift-results"
+    assert settings.worker.concurrency >= 1
+    assert settings.worker.mirror is None
+
+
+def test_a_file_is_read_whole(tmp_path: Path) -> None:
+    settings = load_settings(config(tmp_path, EVERYTHING), {})
+    assert settings == Settings.model_validate(EVERYTHING)
+    assert settings.broker.url == SecretStr("redis://:pa%20ss@h:6379/0")
+    assert [variant.name for variant in settings.variants[0].variants] == ["eu", "us"]
+
+
+def test_overrides_win_over_the_environment_which_wins_over_the_file(tmp_path: Path) -> None:
+    path = config(tmp_path, {"limits": {"timeout_seconds": 1, "workspace_bytes": 1}})
+    environment = {
+        "DRIFTFLEET_LIMITS__TIMEOUT_SECONDS": "2",
+        "DRIFTFLEET_LIMITS__WORKSPACE_BYTES": "2",
+    }
+    settings = load_settings(path, environment, {"limits.timeout_seconds": 3})
+    assert (settings.limits.timeout_seconds, settings.limits.workspace_bytes) == (3, 2)
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    assert load_settings(config(tmp_path, ""), {}) == load_settings(environment={})
+
+
+def test_fleet_yaml_in_the_current_folder_is_found_and_a_named_file_wins(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yaml").write_text("limits: {timeout_seconds: 7}")
+    other = config(tmp_path, {"limits": {"timeout_seconds": 8}})
+    assert load_settings(environment={}).limits.timeout_seconds == 7
+    named = {"DRIFTFLEET_CONFIG": str(other)}
+    assert load_settings(environment=named).limits.timeout_seconds == 8
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"limits": {"timeout_secs": 1}}, r"'limits.timeout_secs'; did you mean 'timeout_seconds'"),
+        ({"worker": {"concurency": 1}}, r"'worker.concurency'; did you mean 'concurrency'"),
+        ({"brokr": {}}, r"'brokr'; did you mean 'broker'"),
+        (
+            {"variants": [{"root": "a", "variants": [{"name": "x", "var_file": []}]}]},
+            r"'variants.0.variants.0.var_file'; did you mean 'var_files'",
+        ),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_valid_one(
+    tmp_path: Path, tree: object, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load_settings(config(tmp_path, tree), {})
+
+
+def test_an_unknown_key_like_no_other_is_named_with_all_valid_ones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"'limits.qqqq' \(valid here: timeout_seconds, "):
+        load_settings(config(tmp_path, {"limits": {"qqqq": 1}}), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "is not YAML"),
+        ("- a", "must be a mapping"),
+        ("limits: 3", "'limits'"),
+        ("limits: {timeout_seconds: soon}", "'limits.timeout_seconds'"),
+        ("limits: {timeout_seconds: 0}", "'limits.timeout_seconds'.*greater than 0"),
+        ("variants: [{root: a, variants: []}]", "'variants.0.variants'"),
+        ("variants: [{root: a, variants: [{name: '../x'}]}]", "letters, digits"),
+        ("variants: [{root: a, variants: [{var_files: ['../x']}]}]", "without '..'"),
+    ],
+)
+def test_a_bad_file_is_explained_and_named(tmp_path: Path, text: str, message: str) -> None:
+    path = config(tmp_path, text)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_settings(path, {})
+    assert str(path) in caught.value.message
+
+
+def test_a_file_that_is_missing_or_no_text_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere.yaml: can't be read: No such file"):
+        load_settings(Path("nowhere.yaml"), {})
+    with pytest.raises(ConfigurationError, match="from DRIFTFLEET_CONFIG|nowhere"):
+        load_settings(environment={"DRIFTFLEET_CONFIG": "nowhere.yaml"})
+    (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match="is not UTF-8 text"):
+        load_settings(tmp_path / "b", {})
+
+
+def test_relative_paths_of_a_file_count_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    tree = {
+        "worker": {"mirror": "m", "writable_root": "../w", "terraform": "bin/terraform"},
+        "results": {"store": "file://results"},
+    }
+    settings = load_settings(config(tmp_path / "conf", tree), {})
+    assert settings.worker.mirror == tmp_path / "conf/m"
+    assert settings.worker.writable_root == tmp_path / "conf/../w"
+    assert settings.worker.terraform == str(tmp_path / "conf/bin/terraform")
+    assert settings.results.store == f"file://{tmp_path}/conf/results"
+
+
+def test_relative_paths_of_the_environment_and_options_count_from_here(tmp_path: Path) -> None:
+    environment = {"DRIFTFLEET_WORKER__MIRROR": "m"}
+    settings = load_settings(None, environment, {"worker.writable_root": Path("w")})
+    assert settings.worker.mirror == tmp_path / "m"
+    assert settings.worker.writable_root == tmp_path / "w"
+
+
+def test_a_terraform_without_a_slash_is_looked_up_on_the_path() -> None:
+    settings = load_settings(environment={"DRIFTFLEET_WORKER__TERRAFORM": "terraform-1.11"})
+    assert settings.worker.terraform == "terraform-1.11"
+
+
+def test_variables_that_are_no_settings_are_left_alone() -> None:
+    environment = {"DRIFTFLEET_SOMETHING": "1", "LIMITS__TIMEOUT_SECONDS": "1", "DRIFTFLEET_": ""}
+    assert load_settings(environment=environment) == load_settings(environment={})
+
+
+def test_lists_and_numbers_in_variables_are_yaml() -> None:
+    environment = {
+        "DRIFTFLEET_DISCOVERY__EXCLUDE": "[a, 'b/**']",
+        "DRIFTFLEET_WORKER__GOGC": "50",
+    }
+    settings = load_settings(environment=environment)
+    assert settings.discovery.exclude == ("a", "b/**")
+    assert settings.worker.gogc == 50
+
+
+def test_an_unknown_variable_of_a_known_section_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"limits.timeout'; did you mean"):
+        load_settings(environment={"DRIFTFLEET_LIMITS__TIMEOUT": "1"})
+
+
+@pytest.mark.parametrize("tree", [{}, EVERYTHING])
+def test_another_process_builds_the_same_settings_from_the_environment(
+    tmp_path: Path, tree: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(config(tmp_path, tree), {})
+    environment = environment_of(settings)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load_settings(environment=environment) == settings
+
+
+def test_the_broker_password_is_shown_nowhere_but_in_what_is_handed_over() -> None:
+    settings = Settings.model_validate(EVERYTHING)
+    assert "pa%20ss" not in repr(settings)
+    assert "pa%20ss" not in str(settings.model_dump())
+    url = json.loads(environment_of(settings)["DRIFTFLEET_BROKER__URL"])
+    assert url == "redis://:pa%20ss@h:6379/0"
+
+
+def test_a_wrong_value_is_not_repeated_in_the_message(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(config(tmp_path, {"broker": {"url": ["hunter2"]}}), {})
+    assert "hunter2" not in caught.value.message

@@ -16,9 +16,9 @@ class Closure:
     """What a root needs, relative to the repository's top, sorted.
 
     ``folders`` are the root and the modules that it calls, directly or not: each is needed with
-    everything beneath it. ``files`` are paths outside all of those that some expression names;
-    such a path may be a folder, and may not exist. ``problems`` are sentences for a person: local
-    sources that can't be followed.
+    what lies beneath it, other modules excepted. ``files`` are the paths that some expression
+    names, inside those folders or not; such a path may be a folder, and may not exist.
+    ``problems`` are sentences for a person: local sources that can't be followed.
     """
 
     folders: tuple[str, ...]
@@ -50,8 +50,7 @@ def closure_of(root: str, facts: Facts) -> Closure:
                 continue
             problems[f"{folder}: the module source '{source}' {problem}"] = None
         files |= _files_of(folder, root, found)
-    outside = (path for path in files if not any(is_beneath(path, folder) for folder in folders))
-    return Closure(tuple(sorted(folders)), tuple(sorted(outside)), tuple(problems))
+    return Closure(tuple(sorted(folders)), tuple(sorted(files - folders.keys())), tuple(problems))
 
 
 def _files_of(folder: str, root: str, facts: ModuleFacts) -> set[str]:

@@ -1,7 +1,7 @@
 """The result: the record that answers a job. Names of attributes are in it, never their values."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal, TypeVar
 from urllib.parse import quote
@@ -130,7 +130,7 @@ class Result(Record):
     @property
     def history_key(self) -> str:
         """``results/OWNER/REPO/ROOT/VARIANT/FINISHED-SWEEP.json``, immutable once written."""
-        finished = self.finished_at.strftime("%Y%m%dT%H%M%S.%fZ")
+        finished = self.finished_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         return f"results/{place(self.job)}/{finished}-{self.job.sweep_id}.json"
 
     @property

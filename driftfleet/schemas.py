@@ -1,6 +1,6 @@
 """Writes the JSON Schemas of the published records, or says where written ones differ.
 
-    python -m driftfleet.schemas [--check] FOLDER
+python -m driftfleet.schemas [--check] FOLDER
 """
 
 import argparse

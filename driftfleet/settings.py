@@ -207,17 +207,22 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
     if isinstance(worker, dict):
         for key in ("mirror", "writable_root"):
             if isinstance(worker.get(key), str | Path):
-                worker[key] = base / Path(worker[key]).expanduser()
+                worker[key] = _absolute(base, worker[key])
         terraform = worker.get("terraform")
         if isinstance(terraform, str) and "/" in terraform:
-            worker["terraform"] = str(base / terraform)
+            worker["terraform"] = str(_absolute(base, terraform))
         if isinstance(worker.get("local_roots"), list | tuple):
-            worker["local_roots"] = [base / Path(str(p)) for p in worker["local_roots"]]
+            worker["local_roots"] = [_absolute(base, p) for p in worker["local_roots"]]
     results = tree.get("results")
     if isinstance(results, dict) and isinstance(results.get("store"), str):
         url = urlsplit(results["store"])
         if url.scheme == "file":
-            results["store"] = f"file://{base / (url.netloc + url.path)}"
+            results["store"] = f"file://{_absolute(base, url.netloc + url.path)}"
+
+
+def _absolute(base: Path, path: str | Path) -> Path:
+    # Not resolved: a path in an error should be the one that was written.
+    return Path(os.path.normpath(base / Path(str(path)).expanduser()))
 
 
 def _explain(error: ValidationError, where: str) -> str:

@@ -209,7 +209,11 @@ def _record(
         kind=verdict.kind,
         reason=verdict.reason,
         needs=tuple(folder for folder in closure.folders if not is_beneath(folder, path)),
-        files=tuple(file for file in closure.files if file in existing),
+        files=tuple(
+            file
+            for file in closure.files
+            if file in existing and not any(is_beneath(file, f) for f in closure.folders)
+        ),
         required_version=facts.required_version,
         providers=dict(facts.providers or {}),
         backend=facts.backend,

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
 from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import SweepRecord, Verdict
@@ -46,19 +44,12 @@ def jobs_for(
     jobs: list[Job] = []
     for root in roots:
         variants = variants_of(root, rules)
+        _refuse_unspeakable(f"{source.repo}/{root}")
         _refuse_twins(root, variants)
         for variant in variants:
-            try:
-                job = Job(
-                    sweep_id=sweep_id, source=source, root=root, variant=variant, limits=limits
-                )
-            except ValidationError as error:
-                raise ConfigurationError(
-                    f"the folder {root!r} can't be checked: its name is "
-                    f"{error.errors()[0]['msg'].lower()}; rename it or exclude it "
-                    "(discovery.exclude, --exclude)"
-                ) from error
-            jobs.append(job)
+            jobs.append(
+                Job(sweep_id=sweep_id, source=source, root=root, variant=variant, limits=limits)
+            )
     return jobs
 
 
@@ -80,6 +71,17 @@ def close_record(
     return record.model_copy(
         update={"answered": answered, "missing": missing, "closed_at": closed_at}
     )
+
+
+def _refuse_unspeakable(path: str) -> None:
+    """A name that is no UTF-8 (Python reads its bytes as surrogates) fits in no JSON record."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"the folder {path!r} can't be checked: its name is no UTF-8 text; rename it or "
+            "exclude it (discovery.exclude, --exclude)"
+        ) from error
 
 
 def _refuse_twins(root: str, variants: Sequence[Variant]) -> None:

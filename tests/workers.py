@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -135,6 +136,4 @@ def short_folder(name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        import shutil
-
         shutil.rmtree(folder, ignore_errors=True)

@@ -85,7 +85,9 @@ class Causes:
         if not found:
             found = dict.fromkeys(entry.differences, self._by_trigger(entry))
         own = sorted(name for name, caused in found.items() if caused is None)
-        if own or not found or entry.reason in OWN_REASONS:
+        if entry.reason in OWN_REASONS:
+            return None, [n for n in own if entry.differences[n] is Difference.KNOWN]
+        if own or not found:
             return None, own
         caused = Caused(frozenset[Key]().union(*(c.owners for c in found.values() if c)))
         self._pass_on(entry, caused.owners)

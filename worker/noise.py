@@ -5,12 +5,12 @@ Terraform only learns when it applies is `UNKNOWN`: neither the same nor differe
 """
 
 import json
-from collections.abc import Callable, Iterable
-from enum import IntEnum
+from collections.abc import Callable
+from enum import IntEnum, IntFlag
 from itertools import zip_longest
 from typing import Any, Final
 
-_EMPTY = (None, "", [], {})
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
 
 
 class _Unknown:
@@ -135,8 +135,8 @@ def _has_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-class Merge(IntEnum):
-    """What the code does to a value that may have drifted, as bits."""
+class Merge(IntFlag):
+    """What the code does to a value that may have drifted."""
 
     NOTHING = 0
     UNDOES = 1
@@ -150,44 +150,53 @@ def merge(old: Any, now: Any, wanted: Any) -> Merge:
     Maps are compared key by key and lists element by element, so that a label added outside and
     another one added in the code are told apart.
     """
-    return Merge(_merge(strip(old), strip(now), strip(wanted)))
+    return _merge(strip(old), strip(now), strip(wanted))
 
 
-def _merge(old: Any, now: Any, wanted: Any) -> int:
+def _merge(old: Any, now: Any, wanted: Any) -> Merge:
     if not _certain(now, wanted):
         return Merge.NOTHING
     if same(old, now):
         return Merge.CHANGES
     values = (old, now, wanted)
     if all(isinstance(v, dict | None) for v in values):
-        maps = [v or {} for v in values]
-        return _union(_merge(*(m.get(k) for m in maps)) for k in set().union(*maps))
+        return _merge_maps([v or {} for v in values])
     if all(isinstance(v, list | None) for v in values):
         return _merge_lists(*(v or [] for v in values))
-    if not _certain(old, wanted):
-        return Merge.UNDOES
-    documents = [_document(v) for v in values]
-    if None not in documents:
-        return _merge(*map(strip, documents)) or Merge.UNDOES
-    return Merge.UNDOES | Merge.CHANGES
+    return Merge.UNDOES if not _certain(old, wanted) else _merge_documents(*values)
 
 
-def _merge_lists(old: list[Any], now: list[Any], wanted: list[Any]) -> int:
+def _merge_documents(*values: Any) -> Merge:
+    """A policy is a text with parts of its own; of other texts all is changed at once."""
+    documents = [strip(_document(v)) for v in values]
+    if None in documents:
+        return Merge.UNDOES | Merge.CHANGES
+    return _merge(*documents) or Merge.UNDOES
+
+
+def _merge_maps(maps: list[dict[str, Any]]) -> Merge:
+    found = Merge.NOTHING
+    for key in set().union(*maps):
+        found |= _merge(*(m.get(key) for m in maps))
+    return found
+
+
+def _merge_lists(old: list[Any], now: list[Any], wanted: list[Any]) -> Merge:
     if len(old) == len(now) == len(wanted) == 1:
         return _merge(old[0], now[0], wanted[0])
     wanted = [_settled(item, now, old) for item in wanted]
     if not _certain(old, wanted):
         return Merge.UNDOES
-    found = _union(
-        _merge_membership(_holds(old, item), _holds(now, item), _holds(wanted, item))
-        for item in [*old, *now, *wanted]
-        if not _has_unknown(item)
-    )
+    found = Merge.NOTHING
+    for item in [*old, *now, *wanted]:
+        if not _has_unknown(item):
+            found |= _merge_membership(*(_holds(items, item) for items in (old, now, wanted)))
     # The same elements in another order.
     return found or (Merge.UNDOES | Merge.CHANGES)
 
 
 def _settled(item: Any, *places: list[Any]) -> Any:
+    """The element that one with unknown parts may turn out to be."""
     if not _has_unknown(item):
         return item
     candidates = (c for place in places for c in place)
@@ -198,17 +207,10 @@ def _holds(items: list[Any], item: Any) -> bool:
     return any(same(item, other) for other in items)
 
 
-def _merge_membership(old: bool, now: bool, wanted: bool) -> int:
+def _merge_membership(old: bool, now: bool, wanted: bool) -> Merge:
     if now == wanted:
         return Merge.NOTHING
     return Merge.CHANGES if old == now else Merge.UNDOES
-
-
-def _union(flags: Iterable[int]) -> int:
-    result = 0
-    for flag in flags:
-        result |= flag
-    return result
 
 
 def _document(value: Any) -> Any:

@@ -58,13 +58,13 @@ class Terraform:
         done = self._run("init", arguments)
         if done.exit_code == 0:
             return ()
-        failure = self._failure("init", done, parse_text(done.stderr + done.stdout))
+        failure = self._failure("init", done, _errors_of(done))
         if failure.kind != "lock_mismatch" or not complete_lock_file or self.mirror is None:
             raise failure
         self._complete_lock_file()
         done = self._run("init", arguments)
         if done.exit_code != 0:
-            raise self._failure("init", done, parse_text(done.stderr + done.stdout))
+            raise self._failure("init", done, _errors_of(done))
         return (
             f"the lock file has no hash for {platform_name()} that matches the mirror's package; "
             "it was completed for this check",
@@ -74,7 +74,7 @@ class Terraform:
         """Select a workspace that exists: planning a new one would find an empty state."""
         done = self._run("init", ["workspace", "select", "-no-color", name])
         if done.exit_code != 0:
-            raise self._failure("init", done, parse_text(done.stderr + done.stdout))
+            raise self._failure("init", done, _errors_of(done))
 
     def plan(self, variant: Variant) -> Planned:
         """Plan without the lock: nobody's apply fails because we look."""
@@ -86,7 +86,7 @@ class Terraform:
         done = self._run("plan", arguments)
         messages = parse_messages(done.stdout)
         if done.exit_code not in (0, 2):
-            diagnostics = messages.diagnostics or parse_text(done.stderr + done.stdout)
+            diagnostics = messages.diagnostics or _errors_of(done)
             raise self._failure("plan", done, diagnostics)
         return Planned(exit_code=done.exit_code, messages=messages)
 
@@ -94,7 +94,7 @@ class Terraform:
         """The plan as JSON, with its secrets: it never leaves this process."""
         done = self._run("show", ["show", "-json", "-no-color", str(self.workspace.plan)])
         if done.exit_code != 0:
-            raise self._failure("show", done, parse_text(done.stderr + done.stdout))
+            raise self._failure("show", done, _errors_of(done))
         try:
             plan: Mapping[str, Any] = json.loads(done.stdout)
         except ValueError as error:
@@ -110,7 +110,7 @@ class Terraform:
         ]  # fmt: skip
         done = self._run("init", arguments)
         if done.exit_code != 0:
-            raise self._failure("init", done, parse_text(done.stderr + done.stdout))
+            raise self._failure("init", done, _errors_of(done))
 
     def _run(self, phase: Phase, arguments: list[str]) -> Completed:
         command = Command(
@@ -160,3 +160,8 @@ class Terraform:
     ) -> CheckFailed:
         tail = (done.stderr + done.stdout)[-_TAIL_BYTES:].decode("utf-8", "replace")
         return explain(phase, diagnostics, tail, done.exit_code)
+
+
+def _errors_of(done: Completed) -> tuple[Diagnostic, ...]:
+    # Errors go to stderr; what stands on stdout then is only how far terraform had come.
+    return parse_text(done.stderr) or parse_text(done.stdout)

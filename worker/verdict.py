@@ -5,14 +5,15 @@ docs/verdicts.md tells the rules for people, each with the recorded plan that sh
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from driftfleet.errors import CheckFailed
 from driftfleet.results import Change, ErrorKind, Summary, Verdict
 from worker.causes import OWN_REASONS, Causes, Key
 from worker.diagnostics import PlanMessages
-from worker.noise import Difference, Merge, differs, merge, recreates, same
+from worker.effects import Effect, meet
+from worker.noise import Difference, same
 from worker.plan_json import Entry, Output, Plan, read_plan, unreadable
 from worker.references import References
 
@@ -27,7 +28,7 @@ class Judgement:
 
     verdict: Verdict
     changes: tuple[Change, ...] = ()
-    summary: Summary = Summary()
+    summary: Summary = field(default_factory=Summary)
     notes: tuple[str, ...] = ()
 
 
@@ -67,60 +68,6 @@ def _check_exit_code(exit_code: int, plan: Plan) -> None:
         unreadable("terraform said that something changes, but the plan changes nothing.")
 
 
-@dataclass(frozen=True)
-class _Effect:
-    """What a drift comes to, given the change that is planned for the same object.
-
-    ``undone`` are attributes that the code sets back, ``changed`` those that it sets to something
-    new, ``lasting`` those that stay as they are now. ``gone``: deleted outside, to be created anew.
-    ``doomed``: changed outside, to be deleted or forgotten.
-    """
-
-    undone: frozenset[str] = frozenset()
-    changed: frozenset[str] = frozenset()
-    lasting: frozenset[str] = frozenset()
-    gone: bool = False
-    doomed: bool = False
-
-    @property
-    def is_undone(self) -> bool:
-        return self.gone or bool(self.undone)
-
-
-def _meet(drift: Entry, change: Entry | None) -> _Effect:
-    names = drift.before.keys() | drift.wanted.keys()
-    if "delete" in drift.actions:
-        if change is None or "create" not in change.actions:
-            return _Effect()
-        wanted = change.wanted
-        changed = {
-            n for n in names | wanted.keys() if not recreates(drift.before.get(n), wanted.get(n))
-        }
-        return _Effect(gone=True, changed=frozenset(changed))
-    drifted = frozenset(n for n in names if differs(drift.before.get(n), drift.wanted.get(n)))
-    if change is None:
-        return _Effect(lasting=drifted)
-    if change.actions in (("delete",), ("forget",)):
-        return _Effect(doomed=True)
-    undone, changed = set(), set()
-    for name in change.before.keys() | change.wanted.keys():
-        now, wanted = change.before.get(name), change.wanted.get(name)
-        does = merge(drift.before.get(name) if name in drifted else now, now, wanted)
-        if does & Merge.UNDOES:
-            undone.add(name)
-        if does & Merge.CHANGES:
-            changed.add(name)
-    return _Effect(
-        undone=frozenset(undone),
-        changed=frozenset(changed),
-        lasting=drifted - undone - changed - _open_names(change),
-    )
-
-
-def _open_names(change: Entry) -> set[str]:
-    return {name for name, kind in change.differences.items() if kind is Difference.UNKNOWN}
-
-
 class _Case:
     """One plan while it is judged."""
 
@@ -128,7 +75,7 @@ class _Case:
         self._plan = plan
         self._drifts = {e.key: e for e in plan.drifts if _is_drift(e)}
         self._pending = {e.key: e for e in plan.changes if _is_pending(e)}
-        self._effects = {k: _meet(d, self._pending.get(k)) for k, d in self._drifts.items()}
+        self._effects = {k: meet(d, self._pending.get(k)) for k, d in self._drifts.items()}
         self._causes = Causes(plan, References(plan.configuration))
         self._mattering: set[Key] = set()
         self._changes: list[Change] = []
@@ -143,7 +90,7 @@ class _Case:
                 own[key] = self._judge_undone(key, effect)
         for key, names in own.items():
             if names is not None:
-                self._add(self._pending[key], "unapplied", names)
+                self._add_unapplied(key, names)
         self._judge_lasting()
         for output in self._plan.outputs:
             if output.actions != ("no-op",):
@@ -205,10 +152,10 @@ class _Case:
         ours = names or change.moved or change.imported
         return sorted(names) if ours else None
 
-    def _judge_undone(self, key: Key, effect: _Effect) -> list[str] | None:
+    def _judge_undone(self, key: Key, effect: Effect) -> list[str] | None:
         """Add the drift; returns what the code changes besides, None where nothing."""
         drift, change = self._drifts[key], self._pending[key]
-        self._add(drift, "drift", effect.undone)
+        self._add_drift(key, effect.undone)
         own = []
         for name in sorted(effect.changed):
             before, wanted = drift.before.get(name), change.wanted.get(name)
@@ -224,7 +171,7 @@ class _Case:
         """What nobody undoes is drift only where something else would change with it."""
         for key in sorted(self._mattering):
             if not self._effects[key].is_undone:
-                self._add(self._drifts[key], "drift", self._effects[key].lasting)
+                self._add_drift(key, self._effects[key].lasting)
 
     def _judge_output(self, output: Output) -> None:
         address = f"output.{output.name}"
@@ -237,22 +184,19 @@ class _Case:
         if not explained:
             self._unapplied_output = True
 
-    def _add(self, entry: Entry, kind: Literal["drift", "unapplied"], names: Iterable[str]) -> None:
-        actions = [a for a in entry.actions if a != "no-op"]
-        if kind == "unapplied":
-            actions = ["import"] * entry.imported + ["move"] * entry.moved + actions
-        change = Change(
-            address=entry.address
-            if not entry.deposed
-            else f"{entry.address} (deposed {entry.deposed})",
-            module=entry.module,
-            type=entry.type,
-            provider=entry.provider,
-            kind=kind,
-            actions=tuple(actions),
-            attributes=tuple(sorted(names)),
-        )
-        self._changes.append(change)
+    def _add_unapplied(self, key: Key, names: Iterable[str]) -> None:
+        change = self._pending[key]
+        actions = [a for a in change.actions if a != "no-op"]
+        effect = self._effects.get(key)
+        if effect is not None and effect.is_undone and not names and change.moved:
+            # The rest of what is planned only undoes the drift.
+            actions = []
+        prefix = ["import"] * change.imported + ["move"] * change.moved
+        self._changes.append(_change(change, "unapplied", [*prefix, *actions], names))
+
+    def _add_drift(self, key: Key, names: Iterable[str]) -> None:
+        drift = self._drifts[key]
+        self._changes.append(_change(drift, "drift", drift.actions, names))
 
     def _conclude(self) -> Judgement:
         kinds = Counter(change.kind for change in self._changes)
@@ -276,6 +220,21 @@ class _Case:
             yield f"Changed outside Terraform, and the code removes it anyway: {_list(doomed)}"
         if self._follows:
             yield f"Would change only because of the drift: {_list(sorted(self._follows))}"
+
+
+def _change(
+    entry: Entry, kind: Literal["drift", "unapplied"], actions: Iterable[str], names: Iterable[str]
+) -> Change:
+    label = f" (deposed {entry.deposed})" if entry.deposed else ""
+    return Change(
+        address=entry.address + label,
+        module=entry.module,
+        type=entry.type,
+        provider=entry.provider,
+        kind=kind,
+        actions=tuple(actions),
+        attributes=tuple(sorted(names)),
+    )
 
 
 _VERDICTS = {

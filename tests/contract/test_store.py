@@ -28,9 +28,7 @@ def job(root: str = "envs/prod", variant: str = "default", repo: str = "acme/inf
     )
 
 
-def result(
-    minutes: float = 0, verdict: Verdict = Verdict.CLEAN, of: Job | None = None
-) -> Result:
+def result(minutes: float = 0, verdict: Verdict = Verdict.CLEAN, of: Job | None = None) -> Result:
     at = NOON + timedelta(minutes=minutes)
     return Result(job=of or job(), verdict=verdict, started_at=at, finished_at=at)
 

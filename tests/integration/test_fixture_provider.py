@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.providers import (
     REPOSITORY,
     REQUIRES_DEMO,

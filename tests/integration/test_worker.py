@@ -75,7 +75,7 @@ def test_every_key_in_redis_but_the_queues_own_has_an_expiry(fleet: Fleet) -> No
     fleet.send([fleet.job("root")])
     fleet.start_worker()
     fleet.wait(1, 30)
-    ours = [key for key in fleet.redis.scan_iter("driftfleet:*")]
+    ours = list(fleet.redis.scan_iter("driftfleet:*"))
     assert ours
     assert [key for key in ours if fleet.redis.ttl(key) < 0] == []
 
@@ -103,10 +103,10 @@ def test_a_job_that_kills_its_worker_every_time_is_answered_in_the_end(fleet: Fl
     fleet.start_worker()
     for _ in range(3):
         assert wait_until(lambda: _terraforms(fleet) != [], 30)
-        (terraform, *_) = _terraforms(fleet)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            terraform.parent().parent().kill()
-        assert wait_until(lambda: not terraform.is_running(), 5)
+        for terraform in _terraforms(fleet):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                terraform.parent().parent().kill()
+        assert wait_until(lambda: _terraforms(fleet) == [], 5)
     (answer,) = fleet.wait(1, 40)
     result = fleet.result(answer)
     assert result.error is not None

@@ -82,7 +82,7 @@ class TestFolders:
 
 
 class TestFiles:
-    def test_only_paths_outside_the_needed_folders_are_listed(self) -> None:
+    def test_every_path_that_an_expression_names_is_listed(self) -> None:
         found = closure(
             "envs/prod",
             {
@@ -95,7 +95,17 @@ class TestFiles:
                 "modules/vpc/main.tf": 'locals {\n  e = file("${path.module}/../../e.json")\n}\n',
             },
         )
-        assert found.files == ("e.json", "envs/shared/b.txt", "envs/tpl")
+        assert found.files == (
+            "e.json",
+            "envs/prod/a.txt",
+            "envs/shared/b.txt",
+            "envs/tpl",
+            "modules/vpc/c",
+        )
+
+    def test_a_needed_folder_is_not_listed_again(self) -> None:
+        files = {"a/x.tf": 'locals {\n a = fileset(path.module, "*")\n b = "${path.module}/"\n}\n'}
+        assert closure("a", files) == Closure(("a",))
 
     def test_a_bare_path_in_a_module_counts_from_the_root(self) -> None:
         files = {"r/s/x.tf": calls("../../m"), "m/x.tf": 'locals {\n a = file("../a")\n}\n'}

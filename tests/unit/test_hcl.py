@@ -409,10 +409,28 @@ class TestScanner:
             found.append((block.type, block.labels, values))
         assert found == expected
 
-    @given(st.lists(arguments, min_size=1, max_size=3), st.data())
-    def test_a_block_that_lost_its_brace_is_doubted(
-        self, body: list[tuple[str, str]], data: st.DataObject
-    ) -> None:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "locals { a = f(x) }",
+            "locals { a = 1 }",
+            "locals { a = x ? 1 : -2 } # why",
+            "locals {\n  a = 1 + 2 # why\n  b = !x && y != z || 1 <2\n}",
+            "locals {\n  a = [for k, v in m : k if v]\n  b = {for k in m: k => k...}\n}",
+            'locals {\n  a = "%{ if x }a%{ else }${"b"}%{ endif ~}"\n}',
+            "locals {\n  a = provider::x::y(1)\n  b = x.*.y[*].z\n  c = 1 / 2 / 3\n}",
+            "locals {\n  a = x /* one\n two */ + 1\n  b = (\n    x\n    + 1\n  )\n}",
+            "locals {\n  a = f(<<-A\n  }\n  A\n  , <<B\n  {\n  B\n  )\n}",
+            'x y "z" {}',
+            "größe {\n  ä = 1\n}",
+        ],
+    )
+    def test_terraforms_syntax_is_not_doubted(self, text: str) -> None:
+        (block,) = items(text)
+        assert isinstance(block, Block)
+
+    @given(st.lists(arguments, min_size=1, max_size=3))
+    def test_a_block_that_lost_its_brace_is_doubted(self, body: list[tuple[str, str]]) -> None:
         text = f"locals {{\n{_render_body(body)}"
         with pytest.raises(SyntaxDoubt) as doubt:
             list(items(text))

@@ -150,7 +150,7 @@ def test_relative_paths_of_a_file_count_from_the_file(tmp_path: Path) -> None:
     }
     settings = load_settings(config(tmp_path / "conf", tree), {})
     assert settings.worker.mirror == tmp_path / "conf/m"
-    assert settings.worker.writable_root == tmp_path / "conf/../w"
+    assert settings.worker.writable_root == tmp_path / "w"
     assert settings.worker.terraform == str(tmp_path / "conf/bin/terraform")
     assert settings.results.store == f"file://{tmp_path}/conf/results"
 

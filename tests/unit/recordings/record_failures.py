@@ -1,4 +1,5 @@
-"""Records how terraform fails: failures/NAME.json with the phase, the exit code and what it printed.
+# ruff: noqa: E501, UP031 - Terraform code in one line each, full of braces
+"""Records how terraform fails: failures/NAME.json with phase, exit code and what it printed.
 
     python tests/unit/recordings/record_failures.py MIRROR [NAME...]
 
@@ -11,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -36,21 +38,38 @@ class Cloud(BaseHTTPRequestHandler):
         if word == "hang":
             time.sleep(20)
         bodies = {
-            "expired": (403, b"<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code>"
-                             b"<Message>The security token included in the request is expired"
-                             b"</Message></Error><RequestId>1</RequestId></ErrorResponse>"),
-            "invalid": (403, b"<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId"
-                             b"</Code><Message>The security token included in the request is "
-                             b"invalid.</Message></Error><RequestId>1</RequestId></ErrorResponse>"),
-            "denied": (400, b'{"__type":"AccessDeniedException","message":"User: '
-                            b'arn:aws:iam::123456789012:user/drift is not authorized to perform: '
-                            b'logs:DescribeLogGroups"}'),
-            "nobucket": (404, b"<Error><Code>NoSuchBucket</Code><Message>The specified bucket does "
-                              b"not exist</Message></Error>"),
-            "s3denied": (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message>"
-                              b"</Error>"),
-            "423": (423, b'{"ID":"6f1c","Operation":"OperationTypeApply","Who":"ann@host",'
-                         b'"Version":"1.11.4","Created":"2024-01-01T00:00:00Z"}'),
+            "expired": (
+                403,
+                b"<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code>"
+                b"<Message>The security token included in the request is expired"
+                b"</Message></Error><RequestId>1</RequestId></ErrorResponse>",
+            ),
+            "invalid": (
+                403,
+                b"<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId"
+                b"</Code><Message>The security token included in the request is "
+                b"invalid.</Message></Error><RequestId>1</RequestId></ErrorResponse>",
+            ),
+            "denied": (
+                400,
+                b'{"__type":"AccessDeniedException","message":"User: '
+                b"arn:aws:iam::123456789012:user/drift is not authorized to perform: "
+                b'logs:DescribeLogGroups"}',
+            ),
+            "nobucket": (
+                404,
+                b"<Error><Code>NoSuchBucket</Code><Message>The specified bucket does "
+                b"not exist</Message></Error>",
+            ),
+            "s3denied": (
+                403,
+                b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>",
+            ),
+            "423": (
+                423,
+                b'{"ID":"6f1c","Operation":"OperationTypeApply","Who":"ann@host",'
+                b'"Version":"1.11.4","Created":"2024-01-01T00:00:00Z"}',
+            ),
             "badstate": (200, b'{"version": 99, "terraform_version": "9.0.0"}'),
             "notstate": (200, b"<html>Sign in</html>"),
         }
@@ -106,7 +125,7 @@ SKIP = (
 )
 BUCKET = 'bucket = "b"\n key = "k"\n region = "eu-central-1"\n'
 NONE = 'resource "terraform_data" "x" {}\n'
-WANTS = 'terraform {\n required_providers {\n  %s\n }\n}\n'
+WANTS = "terraform {\n required_providers {\n  %s\n }\n}\n"
 
 
 def s3(extra: str) -> str:
@@ -163,7 +182,11 @@ def repository(root: Path) -> None:
 
 def fill(root: Path) -> None:
     """A plugin in the mirror that dies at once, and one that is no program."""
-    for name, text in (("dies", "#!/bin/sh\nexit 3\n"), ("panics", PANIC), ("chats", "#!/bin/sh\necho hello\n")):
+    for name, text in (
+        ("dies", "#!/bin/sh\nexit 3\n"),
+        ("panics", PANIC),
+        ("chats", "#!/bin/sh\necho hello\n"),
+    ):
         place = root.parent / f"mirror/registry.terraform.io/acme/{name}/1.0.0/linux_amd64"
         place.mkdir(parents=True)
         binary = place / f"terraform-provider-{name}_v1.0.0"
@@ -186,6 +209,7 @@ def acme(name: str) -> str:
 
 
 ONE = (INIT,)
+BOXED = (("init", "-input=false"),)
 CLOSED = "http://127.0.0.1:1"
 
 FAILURES: dict[str, Failure] = {
@@ -329,9 +353,6 @@ FAILURES: dict[str, Failure] = {
     ),
     # workspaces and variables
     "workspace_missing": Failure(NONE, (INIT, ("workspace", "select", "-no-color", "nope"))),
-    "workspace_missing_by_environment": Failure(
-        backend("local", ""), environment={"TF_WORKSPACE": "nope"}
-    ),
     "workspaces_not_supported": Failure(
         backend("http", 'address = "CLOUD/404/s"'),
         (INIT, ("workspace", "select", "-no-color", "nope")),
@@ -359,22 +380,40 @@ FAILURES: dict[str, Failure] = {
     "aws_profile_missing": Failure(aws('profile = "nope"')),
     # what the code forbids
     "precondition": Failure(
-        'resource "terraform_data" "x" {\n lifecycle {\n precondition {\n condition = false\n'
+        'resource "terraform_data" "x" {\n lifecycle {\n precondition {\n condition = terraform.workspace == "x"\n'
         ' error_message = "Never."\n }\n }\n}'
+    ),
+    "precondition_plain": Failure(
+        'resource "terraform_data" "x" {\n lifecycle {\n precondition {\n'
+        ' condition = terraform.workspace == "x"\n error_message = "Never."\n }\n }\n}',
+        (INIT, ("plan", "-no-color", "-input=false")),
+    ),
+    "boxed_syntax_error": Failure('resource "terraform_data" "x" {\n  input = \n', BOXED),
+    "boxed_module": Failure('module "m" { source = "./nope" }', BOXED),
+    "boxed_two_providers": Failure(
+        'resource "random_id" "x" { byte_length = 1 }\nresource "null_resource" "x" {}', BOXED
+    ),
+    "boxed_s3_no_credentials": Failure(s3(""), BOXED),
+    "boxed_precondition": Failure(
+        'resource "terraform_data" "x" {\n lifecycle {\n precondition {\n'
+        ' condition = terraform.workspace == "x"\n error_message = "Never."\n }\n }\n}',
+        (INIT, ("plan", "-input=false")),
+    ),
+    "aws_api_refused_plain": Failure(
+        aws(KEYS + SKIP + f'endpoints {{\n logs = "{CLOSED}"\n }}'),
+        (INIT, ("plan", "-no-color", "-input=false")),
     ),
     "cycle": Failure(
         'resource "terraform_data" "a" { input = terraform_data.b.id }\n'
         'resource "terraform_data" "b" { input = terraform_data.a.id }\n'
     ),
     # the machine
-    "disk_full_plan": Failure(NONE, (INIT, (*PLAN[:-1], "-out=/dev/full"))),
     "disk_full_init": Failure(
         'module "m" { source = "git::file://BASE/repo" }', ONE, before=repository,
         wrapper=("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=4k none "$TF_DATA_DIR" && exec "$@"', "sh"),
         environment={"TF_DATA_DIR": "BASE/data"},
     ),
     "memory_limit": Failure(aws(KEYS + SKIP), (INIT, PLAN), wrapper=("prlimit", "--as=1200000000")),
-    "cli_config_broken": Failure(NONE, ONE, environment={"TF_CLI_CONFIG_FILE": "BASE/broken"}),
 }  # fmt: skip
 
 
@@ -438,6 +477,9 @@ def scrub(text: str, base: str, mirror: str, cloud: str) -> list[str]:
     for real, shown in ((mirror, "/mirror"), (base, ""), (cloud, "http://cloud.example")):
         text = text.replace(real, shown)
         text = text.replace(real.removeprefix("http://"), shown.removeprefix("http://"))
+    # The machine's name server, and who ran it.
+    text = re.sub(r"on [\d.]+:53: no such host", "on 192.0.2.53:53: no such host", text)
+    text = re.sub(r"(Who: +)\S+@[\w.-]+", r"\1ann@host", text)
     return [line for line in text.splitlines() if '"type":"refresh' not in line]
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - Terraform code in one line each
 """Records what terraform says about a root whose world or code changed: plans/NAME.json.
 
     python tests/unit/recordings/record_plans.py MIRROR [NAME...]
@@ -168,9 +169,7 @@ def drop_role(world: World) -> None:
 
 
 def drop_topic(world: World) -> None:
-    world.client("sns").delete_topic(
-        TopicArn=f"arn:aws:sns:eu-central-1:123456789012:{world.name}"
-    )
+    world.client("sns").delete_topic(TopicArn=f"arn:aws:sns:eu-central-1:123456789012:{world.name}")
 
 
 DATA = 'resource "terraform_data" "%s" {\n  input = %s\n}\n'
@@ -184,6 +183,14 @@ ECHO = (
     parameter("first", '"one"', 'lifecycle { ignore_changes = [insecure_value] }')
     + parameter("second", "aws_ssm_parameter.first.insecure_value")
 )  # fmt: skip
+
+IGNORED = parameter("first", '"VALUE"', "lifecycle { ignore_changes = [insecure_value] }")
+COUNTED = """
+resource "terraform_data" "many" {
+  count = tonumber(aws_ssm_parameter.first.insecure_value)
+  input = count.index
+}
+"""
 
 SCENARIOS: dict[str, Scenario] = {
     "no_change": Scenario(group()),
@@ -206,11 +213,15 @@ SCENARIOS: dict[str, Scenario] = {
     "deleted_outside_dependents": Scenario(TOPIC, outside=drop_topic),
     "deleted_outside_role": Scenario(ROLE, outside=drop_role),
     "deleted_outside_unknown_dependent": Scenario(
-        TOPIC + parameter("copy", "aws_sns_topic.t.id") + 'output "t" { value = aws_sns_topic.t.arn }',
+        TOPIC
+        + parameter("copy", "aws_sns_topic.t.id")
+        + 'output "t" { value = aws_sns_topic.t.arn }',
         outside=drop_topic,
     ),
     "deleted_outside_code_changed": Scenario(group(30), group(60), lambda w: w.drop()),
-    "deleted_outside_code_removed": Scenario(group(30) + data("x", "1"), data("x", "1"), lambda w: w.drop()),
+    "deleted_outside_code_removed": Scenario(
+        group(30) + data("x", "1"), data("x", "1"), lambda w: w.drop()
+    ),
     "changed_outside_code_removed": Scenario(
         group(30) + data("x", "1"), data("x", "1"), lambda w: w.retain(60)
     ),
@@ -233,7 +244,8 @@ SCENARIOS: dict[str, Scenario] = {
         outside=lambda w: w.put("two"),
     ),
     "drift_undone_with_unknown_dependent": Scenario(
-        parameter("first", '"one"') + parameter("second", "tostring(aws_ssm_parameter.first.version)"),
+        parameter("first", '"one"')
+        + parameter("second", "tostring(aws_ssm_parameter.first.version)"),
         outside=lambda w: w.put("two"),
     ),
     "drift_sensitive": Scenario(
@@ -289,9 +301,12 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "imported": Scenario(
         data("x", "1"),
-        group(30) + data("x", "1")
+        group(30)
+        + data("x", "1")
         + 'import {\n to = aws_cloudwatch_log_group.main\n id = "/NAME/main"\n}\n',
-        lambda w: (w.client("logs").create_log_group(logGroupName=f"/{w.name}/main"), w.retain(30))[1],
+        lambda w: (w.client("logs").create_log_group(logGroupName=f"/{w.name}/main"), w.retain(30))[
+            1
+        ],
     ),
     "created_by_code": Scenario(data("a", "1"), data("a", "1") + data("b", "1"), aws=False),
     "removed_from_code": Scenario(data("a", "1") + data("b", "1"), data("a", "1"), aws=False),
@@ -300,7 +315,9 @@ SCENARIOS: dict[str, Scenario] = {
         'resource "terraform_data" "a" {\n count = 1\n input = 1\n}\n',
         aws=False,
     ),
-    "output_added": Scenario(data("a", "1"), data("a", "1") + 'output "o" { value = 1 }', aws=False),
+    "output_added": Scenario(
+        data("a", "1"), data("a", "1") + 'output "o" { value = 1 }', aws=False
+    ),
     "output_changed": Scenario('output "o" { value = 1 }', 'output "o" { value = 2 }', aws=False),
     "output_removed": Scenario(
         data("a", "1") + 'output "o" { value = 1 }', data("a", "1"), aws=False
@@ -308,9 +325,7 @@ SCENARIOS: dict[str, Scenario] = {
     "output_sensitive_now": Scenario(
         'output "o" { value = 1 }', 'output "o" {\n value = 1\n sensitive = true\n}', aws=False
     ),
-    "sensitivity_changed": Scenario(
-        data("a", '"x"'), data("a", 'sensitive("x")'), aws=False
-    ),
+    "sensitivity_changed": Scenario(data("a", '"x"'), data("a", 'sensitive("x")'), aws=False),
     "tainted": Scenario(data("a", "1"), aws=False, tainted="terraform_data.a"),
     "tainted_beside_drift": Scenario(
         group(30) + data("a", "1"), outside=lambda w: w.retain(60), tainted="terraform_data.a"
@@ -335,6 +350,63 @@ SCENARIOS: dict[str, Scenario] = {
         + data("copy", "data.aws_cloudwatch_log_group.d.retention_in_days"),
         outside=lambda w: w.retain(60),
     ),
+    "tags_agreed_and_added": Scenario(
+        group(30, 'tags = { a = "1" }'),
+        group(30, 'tags = { a = "1", b = "2", c = "3" }'),
+        lambda w: w.tag(b="2"),
+    ),
+    "tags_drift_and_added": Scenario(
+        group(30, 'tags = { a = "1" }'),
+        group(30, 'tags = { a = "1", c = "3" }'),
+        lambda w: w.tag(b="2"),
+    ),
+    "drift_passes_through_module": Scenario(
+        IGNORED.replace("VALUE", "one")
+        + 'module "m" {\n source = "./upper"\n value = aws_ssm_parameter.first.insecure_value\n}\n',
+        outside=lambda w: w.put("two"),
+    ),
+    "drift_decides_count_down": Scenario(
+        IGNORED.replace("VALUE", "2") + COUNTED, outside=lambda w: w.put("1")
+    ),
+    "drift_decides_count_up": Scenario(
+        IGNORED.replace("VALUE", "1") + COUNTED, outside=lambda w: w.put("2")
+    ),
+    "local_changed_beside_drift": Scenario(
+        IGNORED.replace("VALUE", "one")
+        + data("second", "aws_ssm_parameter.first.insecure_value")
+        + group(30, "tags = local.tags")
+        + 'locals { tags = { a = "1" } }\n',
+        IGNORED.replace("VALUE", "one")
+        + data("second", "aws_ssm_parameter.first.insecure_value")
+        + group(30, "tags = local.tags")
+        + 'locals { tags = { a = "2" } }\n',
+        lambda w: w.put("two"),
+    ),
+    "policy_changed_outside": Scenario(
+        ROLE,
+        outside=lambda w: w.client("iam").put_role_policy(
+            RoleName=w.name,
+            PolicyName="p",
+            PolicyDocument='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}',
+        ),
+    ),
+    "output_computed_from_drift": Scenario(
+        group(30, "lifecycle { ignore_changes = [retention_in_days] }")
+        + 'output "double" { value = aws_cloudwatch_log_group.main.retention_in_days * 2 }\n',
+        outside=lambda w: w.retain(60),
+    ),
+    "imported_and_changed": Scenario(
+        data("x", "1"),
+        group(30)
+        + data("x", "1")
+        + 'import {\n to = aws_cloudwatch_log_group.main\n id = "/NAME/main"\n}\n',
+        lambda w: (w.client("logs").create_log_group(logGroupName=f"/{w.name}/main"), w.retain(60))[
+            1
+        ],
+    ),
+    "removed_and_drift_elsewhere": Scenario(
+        group(30) + data("b", "1"), group(30), lambda w: w.retain(60)
+    ),
     "drift_and_code_chain": Scenario(
         parameter("first", '"one"') + data("x", "tostring(aws_ssm_parameter.first.version)"),
         parameter("first", '"one"') + data("x", '"new ${aws_ssm_parameter.first.version}"'),
@@ -351,6 +423,12 @@ module "inner" {
   days   = var.days
 }
 output "copied" { value = module.inner[0].copied }
+""",
+    "upper/main.tf": """
+variable "value" {}
+resource "terraform_data" "up" {
+  input = upper(var.value)
+}
 """,
     "outer/inner/main.tf": """
 variable "days" {}
@@ -376,7 +454,9 @@ def record(name: str, scenario: Scenario, url: str, mirror: str) -> str:
             run("taint", scenario.tainted)
         scenario.outside(world)
         write(base, provider + (scenario.code or scenario.applied), world.name)
-        code, stdout = run("plan", "-json", "-lock=false", "-detailed-exitcode", "-out=p", ok=(0, 2))
+        code, stdout = run(
+            "plan", "-json", "-lock=false", "-detailed-exitcode", "-out=p", ok=(0, 2)
+        )
         show = run("show", "-json", "p")[1]
     lines = [json.loads(line) for line in stdout.splitlines()]
     kept = [line for line in lines if line["type"] not in ("refresh_start", "refresh_complete")]
@@ -419,7 +499,7 @@ class Runner:
 
 def write(base: Path, code: str, name: str) -> None:
     root = base / "root"
-    for path, text in {"main.tf": code, **(MODULES if "./outer" in code else {})}.items():
+    for path, text in {"main.tf": code, **(MODULES if 'source = "./' in code else {})}.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(re.sub(r"\bNAME\b", name, text))
 
@@ -430,14 +510,18 @@ def main(mirror: str, names: list[str]) -> None:
         port = free.getsockname()[1]
     moto = shutil.which("moto_server", path=str(Path(sys.executable).parent))
     server = subprocess.Popen(
-        [moto, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [moto, "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         url = f"http://127.0.0.1:{port}"
         while socket.socket().connect_ex(("127.0.0.1", port)):
             time.sleep(0.2)
         with ThreadPoolExecutor(2) as pool:
-            jobs = {n: pool.submit(record, n, SCENARIOS[n], url, mirror) for n in names or SCENARIOS}
+            jobs = {
+                n: pool.submit(record, n, SCENARIOS[n], url, mirror) for n in names or SCENARIOS
+            }
             for name, job in jobs.items():
                 try:
                     print(job.result(), flush=True)

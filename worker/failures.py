@@ -1,0 +1,177 @@
+"""Why terraform failed: its diagnostics -> an error kind, and a message that says what to do."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from driftfleet.errors import CheckFailed, Phase
+from driftfleet.results import ErrorKind
+from worker.diagnostics import Diagnostic
+from worker.failure_rows import CORRECT_THE_CODE, PASSING, TABLE, Row, flat, whole
+
+_LONGEST_DETAIL = 700
+_LONGEST_TAIL = 400
+_LONGEST_LIST = 10
+_KILLED_EXITS = (-9, 137)
+_MISSING_EXITS = (126, 127)
+
+# What terraform appends to explain itself, and is no help to who doesn't sit at that terminal.
+_BOILERPLATE = re.compile(
+    r" (To see which modules are currently depending on|Version constraints are normally set for"
+    r"|The \"backend\" is the interface|Terraform acquires a state lock to protect"
+    r"|If you wish to attempt automatic migration|Terraform uses external plugins to integrate).*"
+)
+_PREAMBLE = re.compile(r"Terraform encountered problems during initiali[sz]ation")
+
+
+def explain(
+    phase: Phase, diagnostics: Iterable[Diagnostic], raw_tail: str, exit_code: int
+) -> CheckFailed:
+    """Say why a terraform command failed.
+
+    ``raw_tail`` is the end of what it printed; it is read where the diagnostics don't tell, and
+    is put into the message only where there are none.
+    """
+    errors = [d for d in diagnostics if d.severity == "error"]
+    # The preamble only announces the others.
+    errors = [d for d in errors if not _PREAMBLE.match(d.summary)] or errors
+    for row in TABLE:
+        for error in errors:
+            if row.matches(phase, error):
+                return _failed(phase, row, error, errors)
+        # Traces of crashed processes stand beside the diagnostics, never in them.
+        if row.place == "tail" and phase in row.phases and row.pattern.search(flat(raw_tail)):
+            return _failed(phase, row, _from_tail(raw_tail, row.pattern, errors), errors)
+    return _unmatched(phase, errors, raw_tail, exit_code)
+
+
+def _failed(phase: Phase, row: Row, error: Diagnostic, errors: Sequence[Diagnostic]) -> CheckFailed:
+    transient = row.transient
+    if transient is None:
+        transient = PASSING.search(whole(error)) is not None
+    same = [e for e in errors if e is not error and row.matches(phase, e)]
+    if row.kind is ErrorKind.PROVIDER_MISSING:
+        return _missing_provider(phase, row, [error, *same], transient)
+    named = _sentences([error], same if row.kind is ErrorKind.VARIABLE_MISSING else [])
+    others = len(errors) - len(named)
+    more = f" ({others} more error{'s' if others > 1 else ''})" if others > 0 else ""
+    return _result(phase, row.kind, " ".join(named) + more, row.advice, transient)
+
+
+def _unmatched(
+    phase: Phase, errors: Sequence[Diagnostic], raw_tail: str, exit_code: int
+) -> CheckFailed:
+    if errors:
+        error = errors[0]
+        passing = any(PASSING.search(whole(e)) for e in errors)
+        if phase == "init" and error.file and error.line:
+            return _result(phase, ErrorKind.HCL, _sentence(error), CORRECT_THE_CODE, False)
+        advice = "" if not passing else "It may pass by itself."
+        return _result(phase, _FALLBACKS[phase], _sentence(error), advice, passing)
+    if exit_code in _KILLED_EXITS:
+        text = "terraform was killed (SIGKILL); where nobody did, the kernel ran out of memory."
+        return _result(phase, ErrorKind.KILLED, text, "Look at the worker's memory.", True)
+    if exit_code in _MISSING_EXITS:
+        text = f"terraform could not be started (exit code {exit_code})."
+        advice = "Install it, or name it in `worker.terraform`."
+        return _result(phase, ErrorKind.TERRAFORM_MISSING, text, advice, False)
+    tail = flat(raw_tail)[-_LONGEST_TAIL:]
+    text = f"it ended with exit code {exit_code}" + (
+        f" and said: {tail}" if tail else ", silently."
+    )
+    return _result(phase, _FALLBACKS[phase], text, "", PASSING.search(tail) is not None)
+
+
+_FALLBACKS: dict[Phase, ErrorKind] = {
+    "source": ErrorKind.INTERNAL,
+    "version": ErrorKind.VERSION,
+    "init": ErrorKind.INIT_FAILED,
+    "plan": ErrorKind.PLAN_FAILED,
+    "show": ErrorKind.PLAN_UNREADABLE,
+    "store": ErrorKind.INTERNAL,
+}
+
+
+def _result(phase: Phase, kind: ErrorKind, text: str, advice: str, transient: bool) -> CheckFailed:
+    message = f"terraform {phase} failed: {text} {advice}".strip()
+    return CheckFailed(phase, kind, _without_passwords(message), transient=transient)
+
+
+# "provider registry.terraform.io/x/y was not found", "... for provider hashicorp/aws: no available"
+_PROVIDER = re.compile(
+    r"(?:provider|installing|-) (?P<source>(?:[\w.-]+\.[\w-]+(?::\d+)?/)?[\w-]+/[\w-]+)\b"
+)
+_VERSION = re.compile(
+    r"previously-selected version (?P<locked>\S+) is"
+    r"|match the given constraints? (?P<constraint>[^;\n]+?)(?:$| To see)"
+    r"|installing \S+ v(?P<installing>\d\S*?):"
+)
+
+
+def _missing_provider(
+    phase: Phase, row: Row, errors: Sequence[Diagnostic], transient: bool
+) -> CheckFailed:
+    wanted = dict.fromkeys(w for e in errors for w in _wanted_providers(whole(e)))
+    if not wanted:
+        return _result(phase, row.kind, _sentence(errors[0]), row.advice, transient)
+    shown = list(wanted)[:_LONGEST_LIST]
+    text = "; ".join(f"provider {source} {version}" for source, version in shown)
+    places = ", ".join(f"MIRROR/{s}/{_folder(v)}/OS_ARCH/" for s, v in shown)
+    why = _sentence(errors[0])
+    advice = (
+        f"Add {'them' if len(shown) > 1 else 'it'} to the mirror: unpack the provider's zip into "
+        f"{places} (OS_ARCH is such as linux_amd64)."
+    )
+    return _result(phase, row.kind, f"not available: {text}. {why}", advice, transient)
+
+
+def _wanted_providers(text: str) -> Iterator[tuple[str, str]]:
+    match = _VERSION.search(text)
+    version = "(any version)"
+    if match and (exact := match["locked"] or match["installing"]):
+        version = exact
+    elif match:
+        version = f"({match['constraint'].strip()})"
+    sources = {_full_source(m["source"]) for m in _PROVIDER.finditer(text)}
+    for source in sorted(sources):
+        yield source, version
+
+
+def _full_source(source: str) -> str:
+    return source if source.count("/") == 2 else f"registry.terraform.io/{source}"
+
+
+def _folder(version: str) -> str:
+    return "VERSION" if version.startswith("(") else version
+
+
+def _sentences(first: Sequence[Diagnostic], same: Sequence[Diagnostic]) -> list[str]:
+    return [_sentence(d) for d in [*first, *same][:_LONGEST_LIST]]
+
+
+def _sentence(error: Diagnostic) -> str:
+    """``main.tf:3 (aws_x.y): Summary: detail.``"""
+    place = f"{error.file}:{error.line}" if error.file and error.line else (error.file or "")
+    where = " ".join(p for p in (place, f"({error.address})" if error.address else "") if p)
+    detail = _shorten(_BOILERPLATE.sub("", flat(error.detail)), _LONGEST_DETAIL)
+    text = _shorten(flat(error.summary), _LONGEST_DETAIL)
+    if detail:
+        text = f"{text.rstrip('.:')}: {detail}"
+    if not text.endswith((".", "!", "?")):
+        text += "."
+    return f"{where}: {text}" if where else text
+
+
+def _from_tail(raw_tail: str, pattern: re.Pattern[str], errors: Sequence[Diagnostic]) -> Diagnostic:
+    lines = [line for line in raw_tail.splitlines() if pattern.search(line)]
+    text = flat(lines[0] if lines else raw_tail[-_LONGEST_TAIL:])
+    place = errors[0] if errors else Diagnostic("error", "")
+    return Diagnostic("error", text, "", place.file, place.line, place.address)
+
+
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3].rstrip()}..."
+
+
+def _without_passwords(text: str) -> str:
+    """Module sources and backends may hold a password: ``https://user:password@host``."""
+    return re.sub(r"(?<=://)[^/\s@]+(?=@)", "***", text)

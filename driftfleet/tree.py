@@ -1,6 +1,7 @@
 """The files of one repository at one commit, by path relative to its top."""
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +21,11 @@ class Tree(Protocol):
 
 
 class LocalTree:
-    """A folder on this machine. Symbolic links to files count, links to folders do not."""
+    """A folder on this machine. Symbolic links to files count, links to folders do not.
+
+    A link that ends nowhere counts as well: reading it is an error that somebody should see. What
+    is neither a file nor a folder, such as a pipe, does not: reading it could take for ever.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -30,11 +35,18 @@ class LocalTree:
         for folder, folders, names in os.walk(top):
             folders[:] = [name for name in folders if name not in IGNORED_FOLDERS]
             relative = os.path.relpath(folder, top)
-            for name in names:
+            for name in filter(lambda name: _is_readable(f"{folder}/{name}"), names):
                 yield name if relative == "." else f"{relative}/{name}"
 
     def read(self, path: str) -> bytes:
         return (self._folder / path).read_bytes()
+
+
+def _is_readable(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 class MemoryTree:

@@ -88,30 +88,35 @@ class _Copy:
 
         What lies below and is Terraform is another module: copied if it is in the closure.
         """
-        self._tree(self._top / path, self._workspace.source / path, seen=())
+        self._tree(self._top / path, self._workspace.source / path, seen=(), whole=False)
 
     def anything(self, path: str) -> None:
-        """Copy a file or a folder that a module names; one that is missing is left to terraform."""
-        source, target = self._top / path, self._workspace.source / path
-        if target.exists() or not source.exists():
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self._entry(source, target, seen=())
+        """Copy a file, or a folder with all below it, that a module names.
 
-    def _tree(self, source: Path, target: Path, seen: tuple[Path, ...]) -> None:
+        One that is missing is left to terraform. A named folder is whole even where Terraform lies
+        in it: a ``fileset`` over it must find what it finds in the repository.
+        """
+        source, target = self._top / path, self._workspace.source / path
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._entry(source, target, seen=(), whole=True)
+
+    def _tree(self, source: Path, target: Path, seen: tuple[Path, ...], *, whole: bool) -> None:
         target.mkdir(parents=True, exist_ok=True)
         for entry in sorted(os.scandir(source), key=lambda e: e.name):
             if entry.name not in IGNORED_FOLDERS:
-                self._entry(Path(entry.path), target / entry.name, seen)
+                self._entry(Path(entry.path), target / entry.name, seen, whole=whole)
 
-    def _entry(self, source: Path, target: Path, seen: tuple[Path, ...]) -> None:
+    def _entry(self, source: Path, target: Path, seen: tuple[Path, ...], *, whole: bool) -> None:
         real = self._inside(source)
         if real is None:
             return
         status = real.stat()
         if stat.S_ISDIR(status.st_mode):
-            if real not in seen and not self._is_other_module(source, real):
-                self._tree(real, target, (*seen, real))
+            if real not in seen and (whole or not self._is_other_module(source, real)):
+                self._tree(real, target, (*seen, real), whole=whole)
+        elif target.exists():
+            return
         elif stat.S_ISREG(status.st_mode):
             self._file(real, target, status)
 

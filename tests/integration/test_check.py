@@ -359,3 +359,16 @@ class TestLockFiles:
         result = answer()
         assert error_of(result) == ("init", "provider_missing")
         assert "0.9.0" in result.error.message
+
+
+def test_a_folder_that_an_expression_names_is_whole(answer, repository):
+    root = providers.write_root(
+        repository / "root",
+        'locals {\n  names = fileset("${path.module}/data", "**")\n}\n'
+        'output "names" {\n  value = local.names\n  precondition {\n'
+        "    condition     = length(local.names) == 2\n"
+        '    error_message = "a file is missing"\n  }\n}\n',
+    )
+    providers.write_root(root / "data" / "nested", BUILTIN)
+    (root / "data" / "text").write_text("x")
+    assert answer().verdict is Verdict.UNAPPLIED, answer()

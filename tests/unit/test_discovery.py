@@ -1,6 +1,7 @@
 """Which folders are roots, and why; every class has its reason."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -317,3 +318,9 @@ class TestDigest:
     def test_it_is_the_same_whatever_the_order_and_the_readme(self) -> None:
         turned = dict(reversed(self.FILES.items())) | {"README.md": "y"}
         assert discover(tree(turned)).digest == discover(tree(self.FILES)).digest
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.tf")
+    (tmp_path / "gone.tf").symlink_to("nowhere")
+    assert list(LocalTree(tmp_path).paths()) == ["gone.tf"]

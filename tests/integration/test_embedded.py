@@ -127,7 +127,7 @@ def test_the_password_is_wanted_and_is_in_no_argument_and_no_file(
             password = embedded.url.split("://:")[1].split("@")[0]
             assert len(password) >= 32
             stranger = connect(embedded.url.replace(f":{password}@", ""))
-            with pytest.raises(Exception, match="(?i)NOAUTH|authenticat"):
+            with pytest.raises(Exception, match=r"(?i)NOAUTH|authenticat"):
                 stranger.ping()
             stranger.close()
             told = psutil.Process(embedded.server.pid)
@@ -176,7 +176,7 @@ def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
     broken.write_text("#!/bin/sh\necho '*** FATAL: no luck today'\nexit 1\n")
     broken.chmod(0o700)
     with (
-        pytest.raises(BrokerUnavailable, match="did not start: .*no luck today"),
+        pytest.raises(BrokerUnavailable, match=r"did not start: .*no luck today"),
         embedded_redis(folder, broken),
     ):
         pass

@@ -1,5 +1,7 @@
 """When a scan starts its worker again, asks again, and gives up; in invented time."""
 
+import itertools
+
 from producer.recovery import (
     LOST_SECONDS,
     MOST_RESENDS,
@@ -43,7 +45,7 @@ def test_a_worker_that_dies_at_once_is_started_again_a_second_apart_and_not_for_
     assert found.count(Action.RESTART) == MOST_RESTARTS
     assert found[-1] is Action.GIVE_UP
     restarts = [n for n, action in enumerate(found) if action is Action.RESTART]
-    assert all(b - a >= 2 for a, b in zip(restarts, restarts[1:], strict=False))
+    assert all(b - a >= 2 for a, b in itertools.pairwise(restarts))
 
 
 def test_a_lost_message_is_asked_for_again_twice_and_then_given_up() -> None:

@@ -135,7 +135,7 @@ def test_a_bad_file_is_explained_and_named(tmp_path: Path, text: str, message: s
 def test_a_file_that_is_missing_or_no_text_is_explained(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere.yaml: can't be read: No such file"):
         load_settings(Path("nowhere.yaml"), {})
-    with pytest.raises(ConfigurationError, match="from DRIFTFLEET_CONFIG|nowhere"):
+    with pytest.raises(ConfigurationError, match=r"nowhere.yaml: can't be read"):
         load_settings(environment={"DRIFTFLEET_CONFIG": "nowhere.yaml"})
     (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="is not UTF-8 text"):

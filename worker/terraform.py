@@ -134,6 +134,7 @@ class Terraform:
                 "ended; raise worker.output_bytes if the root is really that large",
             ) from error
         except RunnerDied as error:
+            self.workspace.end_users()
             raise self._killed(phase, arguments[0]) from error
         self.workspace.enforce_quota(phase)
         if done.signal == 9:

@@ -43,6 +43,10 @@ class Workspace:
         if self.measure() >= self.limit_bytes:
             raise quota_exceeded(phase, self.limit_bytes)
 
+    def end_users(self) -> None:
+        """End the processes that were started to work here: for when their runner can't."""
+        _kill_users_of([self.path])
+
     def remove(self) -> None:
         """Give the disk back."""
         self._folder.remove()
@@ -106,9 +110,9 @@ def _used_bytes(folder: Path) -> Iterator[int]:
 
 
 def _kill_users_of(folders: list[Path]) -> None:
-    """End processes whose TMPDIR is in an abandoned workspace, and wait until they are gone.
+    """End processes whose TMPDIR is in one of the workspaces, and wait until they are gone.
 
-    The runner does this when its pool child dies. Here is for the case that it was killed as well.
+    A runner does this by itself. Here is for the case that it was killed.
     """
     marks = [b"TMPDIR=" + os.fsencode(folder / "t") for folder in folders]
     deadline = time.monotonic() + _KILL_SECONDS

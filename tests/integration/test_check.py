@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import ErrorKind, Result, Verdict
 from driftfleet.settings import WorkerSettings, process_environment
 from tests import providers
+from tests.workers import users_of, wait_until
 from worker.check import Tools, check
 from worker.process import Programs
 from worker.source import LocalSource
@@ -236,6 +238,17 @@ class TestFaults:
         assert error_of(result) == ("plan", "disk_quota")
         assert result.workspace_peak_bytes < 100 << 20
 
+    def test_a_killed_runner_takes_its_plan_along(self, answer, repository, tools):
+        providers.write_root(repository / "root", providers.fault_root("hang"))
+        killed = threading.Thread(target=_kill_the_runner_while_it_plans)
+        killed.start()
+        result = answer()
+        killed.join()
+        assert error_of(result) == ("plan", "killed")
+        assert users_of(tools.settings.writable_root) == []
+        providers.write_root(repository / "root", BUILTIN)
+        assert answer().verdict is Verdict.UNAPPLIED
+
     def test_children_left_behind_do_not_outlive_the_check(self, answer, repository, tmp_path):
         marker = str(tmp_path / "marker")
         providers.write_root(repository / "root", providers.fault_root("child", marker=marker))
@@ -265,6 +278,18 @@ class TestFaults:
         assert seen["AWS_REGION"] == "eu-west-1"
         assert "planted" not in dump.read_text()
         assert not [name for name in seen if name.startswith(("DRIFTFLEET_", "GITHUB_"))]
+
+
+def _kill_the_runner_while_it_plans() -> None:
+    def provider() -> list[psutil.Process]:
+        below = psutil.Process().children(recursive=True)
+        return [p for p in below if p.name() == "terraform" and len(p.children()) > 0]
+
+    assert wait_until(lambda: provider() != [], 30)
+    terraform = provider()[0]
+    while "plan" not in terraform.cmdline():
+        (terraform,) = provider() or (terraform,)
+    terraform.parent().kill()
 
 
 class TestErrors:

@@ -212,7 +212,7 @@ class _Case:
         drifts = [
             (self._drifts[k], e) for k, e in self._effects.items() if k not in self._mattering
         ]
-        agreed = [_titled(d, e.lasting) for d, e in drifts if not e.is_undone and not e.doomed]
+        agreed = [_titled(d) for d, e in drifts if not e.is_undone and not e.doomed]
         doomed = [d.address for d, e in drifts if e.doomed]
         if agreed:
             yield f"Changed outside Terraform, and the code asks for nothing else: {_list(agreed)}"
@@ -268,8 +268,8 @@ def _summary(plan: Plan, drifted: int) -> Summary:
     )
 
 
-def _titled(drift: Entry, names: Iterable[str]) -> str:
-    what = "deleted" if "delete" in drift.actions else ", ".join(sorted(names))
+def _titled(drift: Entry) -> str:
+    what = "deleted" if "delete" in drift.actions else ", ".join(sorted(drift.differences))
     return f"{drift.address} ({what})" if what else drift.address
 
 

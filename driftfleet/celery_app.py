@@ -4,10 +4,8 @@ Every value that is not Celery's default has its reason here; docs/queue.md tell
 does.
 """
 
-import sys
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
@@ -16,7 +14,6 @@ from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import CHECK_QUEUE, CHECK_TASK, Job
 from driftfleet.settings import Settings
 
-_PACKAGES = Path(__file__).resolve().parents[1]
 # Between the check's own limit and Celery's: by then the check has ended terraform and answered.
 _SOFT_MARGIN_SECONDS = 60
 _HARD_MARGIN_SECONDS = 120
@@ -78,20 +75,6 @@ def build_app(settings: Settings) -> Celery:
         },
     )
     return app
-
-
-def worker_arguments(settings: Settings) -> list[str]:
-    """The argument list of one worker process; its settings travel in the environment.
-
-    Python and Celery both look for modules in the current folder first: in a repository that has a
-    folder ``worker`` they would run its code. ``-P`` and ``--workdir`` see to it that they don't.
-    """
-    return [
-        sys.executable, "-P", "-m", "celery", "--workdir", str(_PACKAGES), "-A", "worker.app", "worker",
-        "--pool", "prefork", "--concurrency", str(settings.worker.concurrency),
-        "--without-gossip", "--without-mingle", "--events",
-        "--loglevel", settings.logs.level,
-    ]  # fmt: skip
 
 
 def send(app: Celery, jobs: Iterable[Job]) -> None:

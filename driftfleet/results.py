@@ -1,5 +1,6 @@
 """The result: the record that answers a job. Names of attributes are in it, never their values."""
 
+import hashlib
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -168,6 +169,9 @@ class SweepRecord(Record):
     closed_at: datetime | None = None
 
 
+_LONGEST_SEGMENT = 200
+
+
 def place(job: Job) -> str:
     """The part of a store key that names repository, root and variant.
 
@@ -184,6 +188,10 @@ def _segments(path: str) -> str:
 
 def _segment(name: str) -> str:
     encoded = quote(name, safe="")
+    if len(encoded) > _LONGEST_SEGMENT:
+        # A file's name is at most 255 bytes long; the digest keeps long names apart.
+        digest = hashlib.sha256(name.encode()).hexdigest()[:24]
+        encoded = f"{encoded[: _LONGEST_SEGMENT - 25]}~{digest}"
     # A folder `x.json` could stand where the record of a variant `x` belongs.
     return re.sub(r"^\.+|\.(?=json$)", lambda m: "%2E" * len(m.group()), encoded)
 

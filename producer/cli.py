@@ -262,7 +262,7 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
             "a worker needs a queue: set broker.url in fleet.yaml, or DRIFTFLEET_BROKER__URL, to "
             "the URL of Redis, such as redis://:PASSWORD@HOST:6379/0 (`driftfleet scan` needs none)"
         )
-    from driftfleet.celery_app import worker_arguments  # noqa: PLC0415
+    from driftfleet.worker_command import worker_arguments  # noqa: PLC0415
     from producer.crew import worker_environment  # noqa: PLC0415
 
     arguments = worker_arguments(settings)

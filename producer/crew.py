@@ -13,6 +13,7 @@ from driftfleet.settings import (
     environment_of,
     process_environment,
 )
+from driftfleet.worker_command import worker_arguments
 
 _LAST_LINES = 5
 _LAST_BYTES = 8192
@@ -37,8 +38,6 @@ class Crew:
 
     def start(self) -> None:
         """Start the worker, or another one after the first died. Main thread only."""
-        from driftfleet.celery_app import worker_arguments  # noqa: PLC0415
-
         self.end()
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(self._log.open("ab")) if self._log else None

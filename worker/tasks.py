@@ -25,6 +25,10 @@ log = structlog.get_logger()
 
 # A job that takes its worker down is delivered again this often, and then answered.
 MOST_DELIVERIES = 3
+_LOST = (
+    f"{MOST_DELIVERIES} workers died while they planned this root, most often for want of memory: "
+    "look at the workers' logs, and give them more memory or a lower worker.concurrency"
+)
 
 
 class Retry(NamedTuple):
@@ -61,6 +65,12 @@ def register(app: Celery, tools: Tools, store: ResultStore, ledger: Ledger) -> T
             answer(job, task, tools, store, ledger)
         except DriftfleetError as error:
             _retry(task, error)
+        except Exception as error:
+            # `check` explains all that a root can do; what comes here is our own bug. It would be
+            # acknowledged without an answer otherwise, and silence is the one thing not to give.
+            log.exception("answer_broke")
+            message = f"driftfleet itself failed ({type(error).__name__}); see the worker's log"
+            _give(_failed(job, tools.name, ErrorKind.INTERNAL, message), store, ledger)
 
     return check_task
 
@@ -71,11 +81,10 @@ def answer(job: Job, task: Task, tools: Tools, store: ResultStore, ledger: Ledge
     retries = task.request.retries
     deliveries = ledger.count_try(f"{task.request.id}:{retries}")
     if deliveries > MOST_DELIVERIES:
-        result = _worker_lost(job, tools.name)
+        result = _failed(job, tools.name, ErrorKind.WORKER_LOST, _LOST)
     else:
         result = check(job, tools, _reporter(job, tools, ledger), _waited_seconds(task))
-    key = store.add(result)
-    ledger.answer(job.sweep_id, Answer(check=job.identity, verdict=result.verdict, key=key))
+    _give(result, store, ledger)
     log.info(
         "check_answered",
         verdict=result.verdict.value,
@@ -118,18 +127,19 @@ def _retry(task: Task, error: DriftfleetError) -> None:
     raise task.retry(exc=error, countdown=wait)
 
 
-def _worker_lost(job: Job, worker: str) -> Result:
+def _give(result: Result, store: ResultStore, ledger: Ledger) -> None:
+    job = result.job
+    key = store.add(result)
+    ledger.answer(job.sweep_id, Answer(check=job.identity, verdict=result.verdict, key=key))
+
+
+def _failed(job: Job, worker: str, kind: ErrorKind, message: str) -> Result:
+    """The answer to a job that can't be checked."""
     now = datetime.now(UTC)
     return Result(
         job=job,
         verdict=Verdict.ERROR,
-        error=CheckError(
-            phase="plan",
-            kind=ErrorKind.WORKER_LOST,
-            message=f"{MOST_DELIVERIES} workers died while they planned this root, most often for "
-            "want of memory: look at the workers' logs, and give them more memory or a lower "
-            "worker.concurrency",
-        ),
+        error=CheckError(phase="plan", kind=kind, message=message),
         started_at=now,
         finished_at=now,
         worker=worker,

@@ -51,6 +51,7 @@ class Causes:
     plan: Plan
     references: References
     shifts: dict[Attribute, list[Shift]] = field(default_factory=dict)
+    _shifted: dict[str, set[str]] = field(default_factory=dict)
     open_places: set[str] = field(default_factory=set)
     _hidden: frozenset[Attribute] = frozenset()
 
@@ -58,7 +59,7 @@ class Causes:
         """Note attributes that changed outside and that the code leaves so."""
         for name in names:
             shift = Shift(drift.before.get(name), drift.wanted.get(name), frozenset({drift.key}))
-            self.shifts.setdefault((drift.place, name), []).append(shift)
+            self._add_shift(drift.place, name, shift)
 
     def add_open(self, place: str) -> None:
         """Note a resource of which some values are open because a drift is undone."""
@@ -139,11 +140,15 @@ class Causes:
         direct = [s for a in sources.attributes for s in self._at(a)]
         return _caused(direct) if direct else None
 
+    def _add_shift(self, place: str, name: str, shift: Shift) -> None:
+        self.shifts.setdefault((place, name), []).append(shift)
+        self._shifted.setdefault(place, set()).add(name)
+
     def _at(self, attribute: Attribute) -> Iterator[Shift]:
         place, name = attribute
-        for (other, changed), shifts in self.shifts.items():
-            if other == place and name in ("", changed):
-                yield from shifts
+        for changed in sorted(self._shifted.get(place, ())):
+            if name in ("", changed):
+                yield from self.shifts[place, changed]
 
     def _through_locals(self) -> Iterator[Shift]:
         for attribute, shifts in self.shifts.items():
@@ -168,23 +173,21 @@ class Causes:
                 self.add_open(entry.place)
             else:
                 shift = Shift(entry.before.get(name), entry.wanted.get(name), owners)
-                known = self.shifts.setdefault((entry.place, name), [])
-                if shift not in known:
-                    known.append(shift)
+                self._add_shift(entry.place, name, shift)
 
     def _hidden_shifts(self) -> frozenset[Attribute]:
         """Drifted attributes that matter to something that changes, but by no visible way.
 
         A local must stand between, and the change behind it can't be told from another local's.
         """
-        if self.plan.relevant is None:
+        lasting = {a for a in self.shifts if self._is_relevant(a)}
+        if self.plan.relevant is None or not lasting:
             return frozenset()
         seen = set[Attribute]()
         for sources, changes in self._visible_sources():
             if sources.opaque and not changes:
                 return frozenset()
             seen |= sources.attributes
-        lasting = {a for a in self.shifts if self._is_relevant(a)}
         return frozenset(a for a in lasting if a not in seen and (a[0], "") not in seen)
 
     def _visible_sources(self) -> Iterator[tuple[Sources, bool]]:

@@ -7,8 +7,12 @@ from pathlib import Path
 from driftfleet.errors import CheckFailed
 from worker.workspace import Workspace
 
-# Never handed on, whatever the setting allows: the worker's own.
-_NEVER = ("DRIFTFLEET_*", "CELERY_*", "FORKED_BY_MULTIPROCESSING", "LD_*", "PYTHON*", "TF_CLI_*")
+# Never handed on, whatever the setting allows: the worker's own, what decides which code is loaded,
+# and TF_WORKSPACE: with one that doesn't exist terraform plans against an empty state.
+_NEVER = (
+    "DRIFTFLEET_*", "CELERY_*", "FORKED_BY_MULTIPROCESSING", "LD_*", "PYTHON*", "TF_CLI_*",
+    "TF_WORKSPACE",
+)  # fmt: skip
 
 
 def plan_environment(

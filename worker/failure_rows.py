@@ -61,6 +61,13 @@ TABLE: tuple[Row, ...] = (
         transient=True,
     ),
     Row(
+        ErrorKind.DISK_QUOTA,
+        _any(r"file too large", r"file size limit exceeded"),
+        "One file grew past the share of a check: raise `limits.workspace_bytes`, or look what "
+        "is that big.",
+        place="tail",
+    ),
+    Row(
         ErrorKind.OUT_OF_MEMORY,
         _any(
             r"fatal error: .*(out of memory|cannot allocate memory|reserve page summary memory)",

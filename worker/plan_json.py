@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NoReturn
 
 from driftfleet.errors import CheckFailed
@@ -45,8 +46,8 @@ class Entry:
         """The address in the configuration, without ``count``'s and ``for_each``'s keys."""
         return without_keys(self.address)
 
-    @property
-    def differences(self) -> dict[str, Difference]:
+    @cached_property
+    def differences(self) -> Mapping[str, Difference]:
         """How each top-level attribute changes; those that stay the same are left out."""
         found = {
             name: difference(self.before.get(name), self.wanted.get(name))

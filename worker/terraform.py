@@ -86,7 +86,7 @@ class Terraform:
         done = self._run("plan", arguments)
         messages = parse_messages(done.stdout)
         if done.exit_code not in (0, 2):
-            diagnostics = messages.diagnostics or _errors_of(done)
+            diagnostics = messages.errors or _errors_of(done)
             raise self._failure("plan", done, diagnostics)
         return Planned(exit_code=done.exit_code, messages=messages)
 
@@ -159,7 +159,7 @@ class Terraform:
     def _failure(
         self, phase: Phase, done: Completed, diagnostics: tuple[Diagnostic, ...]
     ) -> CheckFailed:
-        tail = (done.stderr + done.stdout)[-_TAIL_BYTES:].decode("utf-8", "replace")
+        tail = (done.stdout + done.stderr)[-_TAIL_BYTES:].decode("utf-8", "replace")
         return explain(phase, diagnostics, tail, done.exit_code)
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from driftfleet.results import Verdict
 from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
 from producer.embedded import embedded_redis
 from tests import providers
+from tests.conftest import require_program
 from tests.workers import Fleet, short_folder, users_of, wait_until
 
 BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
@@ -226,8 +226,7 @@ class TestReadOnlyWorld:
     """The worker where nothing but its writable root can be written to."""
 
     def test_a_check_needs_no_other_writable_folder(self, fleet: Fleet) -> None:
-        bwrap = shutil.which("bwrap")
-        assert bwrap is not None
+        bwrap = require_program("bwrap", "apt-get install bubblewrap")
         world = fleet.repository.parent / "world"
         root = providers.write_root(fleet.repository / "root", providers.file_root(world, "one"))
         providers.apply(root, fleet.settings.worker.mirror)
@@ -244,6 +243,31 @@ class TestReadOnlyWorld:
         fleet.send([fleet.job("root")])
         (answer,) = fleet.wait(1, 40)
         assert fleet.result(answer).verdict is Verdict.DRIFTED, fleet.result(answer)
+
+    def test_a_full_disk_is_an_error_that_says_so_and_the_next_check_works(
+        self, fleet: Fleet
+    ) -> None:
+        bwrap = require_program("bwrap", "apt-get install bubblewrap")
+        providers.write_root(
+            fleet.repository / "large", providers.fault_root("write", megabytes=20)
+        )
+        providers.write_root(fleet.repository / "small", BUILTIN)
+        writable = fleet.settings.worker.writable_root
+        place = str(writable.parent)
+        fleet.prefix = [
+            bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+            "--bind", place, place, "--size", str(4 << 20), "--tmpfs", str(writable),
+            "--die-with-parent", "--",
+        ]  # fmt: skip
+        fleet.start_worker()
+        fleet.send([fleet.job("large")])
+        (answer,) = fleet.wait(1, 60)
+        error = fleet.result(answer).error
+        assert error is not None
+        assert (error.kind.value, error.transient) == ("disk_full", True)
+        fleet.send([fleet.job("small", sweep_id="second")])
+        (answer,) = fleet.wait(1, 40, "second")
+        assert answer.verdict is Verdict.UNAPPLIED
 
 
 def test_a_job_names_nothing_secret(fleet: Fleet) -> None:

@@ -32,10 +32,10 @@ def test_messages_tell_the_version_the_drift_and_the_changes() -> None:
     messages = parse_messages(drifted_plan())
     assert messages.terraform_version == "1.11.4"
     assert 'aws_cloudwatch_log_group.e["b"]' in messages.drift_addresses
-    assert messages.change_addresses == (
+    assert sorted(messages.change_addresses) == [
         'aws_cloudwatch_log_group.e["b"]',
         "aws_cloudwatch_log_group.main[1]",
-    )
+    ]
     assert messages.errors == ()
 
 

@@ -184,6 +184,7 @@ def test_every_kind_has_its_section_in_the_document() -> None:
         ("init", "dial tcp: i/o timeout", 1, "init_failed", True),
         ("plan", "fatal error: runtime: out of memory", 2, "out_of_memory", True),
         ("init", "write /x: no space left on device", 1, "disk_full", True),
+        ("init", "write /x: file too large", 1, "disk_quota", False),
         ("init", 'Workspace "x" doesn\'t exist.', 1, "workspace_missing", False),
         ("plan", "Interrupt received.", 1, "cancelled", True),
     ],

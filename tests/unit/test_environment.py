@@ -1,0 +1,104 @@
+"""What a plan's environment holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from driftfleet.errors import CheckFailed
+from driftfleet.settings import PLAN_ENVIRONMENT
+from worker.environment import available_memory_bytes, plan_environment
+from worker.mirror import cli_configuration
+from worker.workspace import Workspace, Workspaces
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    with Workspaces(tmp_path).use(1 << 20) as workspace:
+        yield workspace
+
+
+OWN = {
+    "PATH": "/bin",
+    "AWS_REGION": "eu-west-1",
+    "TF_VAR_size": "big",
+    "HTTPS_PROXY": "http://proxy",
+    "GITHUB_TOKEN": "secret",
+    "DRIFTFLEET_BROKER__URL": "redis://:secret@host",
+    "TF_CLI_ARGS_plan": "-target=x",
+    "TF_CLI_CONFIG_FILE": "/home/somebody/.terraformrc",
+    "TF_PLUGIN_CACHE_DIR": "/cache",
+    "TF_LOG": "trace",
+    "LD_PRELOAD": "/lib/x.so",
+    "HOME": "/home/somebody",
+    "TMPDIR": "/elsewhere",
+}
+
+
+def test_only_what_is_allowed_is_handed_on(workspace: Workspace) -> None:
+    environment = plan_environment(OWN, PLAN_ENVIRONMENT, {}, workspace, None)
+    assert environment["AWS_REGION"] == "eu-west-1"
+    assert environment["TF_VAR_size"] == "big"
+    assert environment["HTTPS_PROXY"] == "http://proxy"
+    assert not {"GITHUB_TOKEN", "LD_PRELOAD", "TF_LOG", "TF_PLUGIN_CACHE_DIR"} & set(environment)
+    assert not [name for name in environment if name.startswith(("DRIFTFLEET_", "TF_CLI_ARGS"))]
+
+
+def test_not_even_a_wide_setting_hands_on_what_is_the_workers_own(workspace: Workspace) -> None:
+    environment = plan_environment(OWN, ["*"], {}, workspace, None)
+    assert environment["GITHUB_TOKEN"] == "secret"
+    assert not {"DRIFTFLEET_BROKER__URL", "LD_PRELOAD", "TF_CLI_ARGS_plan"} & set(environment)
+
+
+def test_everything_that_is_written_stays_in_the_workspace(workspace: Workspace) -> None:
+    environment = plan_environment(OWN, ["*"], {}, workspace, None)
+    for name in ("HOME", "TMPDIR", "TF_DATA_DIR", "TF_CLI_CONFIG_FILE", "PLUGIN_UNIX_SOCKET_DIR"):
+        assert Path(environment[name]).is_relative_to(workspace.path), name
+
+
+def test_a_variant_sets_what_is_allowed_and_overrules_the_worker(workspace: Workspace) -> None:
+    variant = {"TF_VAR_size": "small", "AWS_EC2_METADATA_DISABLED": "false"}
+    environment = plan_environment(OWN, PLAN_ENVIRONMENT, variant, workspace, None)
+    assert environment["TF_VAR_size"] == "small"
+    assert environment["AWS_EC2_METADATA_DISABLED"] == "false"
+
+
+@pytest.mark.parametrize(
+    "name", ["LD_PRELOAD", "PATH", "HOME", "TF_CLI_ARGS", "PYTHONPATH", "TF_WORKSPACE"]
+)
+def test_a_variant_that_sets_anything_else_is_refused(workspace: Workspace, name: str) -> None:
+    with pytest.raises(CheckFailed, match=name) as caught:
+        plan_environment(OWN, PLAN_ENVIRONMENT, {name: "x"}, workspace, None)
+    assert caught.value.kind == "job_refused"
+
+
+def test_the_metadata_service_is_not_asked_unless_somebody_says_so(workspace: Workspace) -> None:
+    environment = plan_environment({}, PLAN_ENVIRONMENT, {}, workspace, None)
+    assert environment["AWS_EC2_METADATA_DISABLED"] == "true"
+
+
+@pytest.mark.parametrize(("gogc", "expected"), [(400, "400"), (None, None)])
+def test_the_collectors_target_is_set_where_memory_allows(
+    workspace: Workspace, gogc: int | None, expected: str | None
+) -> None:
+    environment = plan_environment({}, PLAN_ENVIRONMENT, {}, workspace, gogc)
+    assert environment.get("GOGC") == expected
+
+
+def test_a_containers_limit_counts_where_it_is_less_than_the_machine(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
+    assert available_memory_bytes(meminfo, tmp_path) == 8_000_000 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("5\n")
+    assert available_memory_bytes(meminfo, tmp_path) == 8_000_000 * 1024
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("400\n")
+    assert available_memory_bytes(meminfo, tmp_path) == 600
+
+
+def test_the_cli_configuration_knows_the_mirror_alone() -> None:
+    text = cli_configuration(Path('/a "b"'), Path("/empty"))
+    assert 'path = "/a \\"b\\""' in text
+    assert "direct" not in text
+    assert '"/empty"' in cli_configuration(None, Path("/empty"))

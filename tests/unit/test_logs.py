@@ -1,0 +1,61 @@
+"""Secrets in text that leaves the process."""
+
+import pytest
+
+from driftfleet.logs import Redactor, secrets_in
+
+KEY = "AKIA" + "ABCDEFGHIJKLMNOP"
+SECRETS = [
+    f"the key {KEY} is not valid",
+    "clone https://bot:s3cr3t-t0ken@git.example.com/x.git failed",
+    "redis://:s3cr3t-t0ken@host:6379/0 refused",
+    "password = s3cr3t-t0ken",
+    'api_key: "s3cr3t-t0ken"',
+    "token=s3cr3t-t0ken&x=1",
+    "-----BEGIN RSA PRIVATE KEY-----\ns3cr3t-t0ken\n-----END RSA PRIVATE KEY-----",
+    "bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.s3cr3t-t0ken",
+    "ghp_" + "a1B2" * 9,
+]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_what_looks_like_a_secret_is_masked(text: str) -> None:
+    masked = Redactor()(text)
+    assert "***" in masked
+    assert not [part for part in ("s3cr3t", KEY, "a1B2a1B2") if part in masked]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "arn:aws:iam::123456789012:role/reader",
+        "module.vpc.aws_subnet.private[2]",
+        "git::https://git.example.com/modules/vpc.git?ref=v1.2.3",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "h1:Ly1nJp2DvN6KJ3AbcUmwtPmLfjQ=",
+        "main.tf:12: Missing required argument",
+        "http://127.0.0.1:1/state",
+    ],
+)
+def test_innocent_text_stays_as_it_is(text: str) -> None:
+    assert Redactor()(text) == text
+
+
+def test_known_secrets_are_masked_wherever_they_stand_the_longest_first() -> None:
+    redact = Redactor(["abcdef", "abcdef-and-more"])
+    assert redact("x=abcdef-and-more, y=abcdef") == "x=***, y=***"
+
+
+def test_a_short_value_is_no_secret_that_could_mask_half_a_text() -> None:
+    assert Redactor(["a"])("banana") == "banana"
+
+
+def test_secrets_are_found_by_the_names_of_variables() -> None:
+    environment = {
+        "AWS_SECRET_ACCESS_KEY": "value-one",
+        "TF_VAR_db_password": "value-two",
+        "DRIFTFLEET_GITHUB_TOKEN": "value-three",
+        "AWS_REGION": "eu-west-1",
+        "AWS_SHARED_CREDENTIALS_FILE": "/etc/credentials",
+    }
+    assert secrets_in(environment) == ["value-one", "value-two", "value-three"]

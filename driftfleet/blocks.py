@@ -4,8 +4,9 @@ It is there for speed: a parser written in Python reads 250 KB a second. It is s
 counting brackets, so that a broken file rarely slips through, and it never guesses: what it
 doesn't recognise raises `SyntaxDoubt`, and the caller asks a real parser.
 
-Every pattern is possessive, every loop moves forward and nothing recurses: the time is linear in
-the text, whatever the text is.
+Of the alternatives in a pattern at most one fits at any place, every loop moves forward and nothing
+recurses: the time is linear in the text, whatever the text is. Only single characters are repeated
+possessively: CPython before 3.11.5 loses its way in possessive groups (cpython#106052).
 """
 
 import re
@@ -14,17 +15,17 @@ from typing import NamedTuple
 
 _NAME = r"[^\W\d][\w-]*+"
 # A quoted string without interpolation; `$${` and `%%{` are escapes, a lone `$` or `%` is text.
-_STRING = r'"(?:[^"\\\n$%]++|\\[^\n]|\$\$\{|%%\{|[$%](?!\{))*+"'
-_COMMENT = r"\#[^\n]*+|//[^\n]*+|/\*(?s:.*?)\*/"
-_SPACE = re.compile(rf"(?:[ \t\r\n]++|{_COMMENT})*+")
+_STRING = r'"(?:[^"\\\n$%]++|\\[^\n]|\$\$\{|%%\{|[$%](?!\{))*"'
+_COMMENT = r"\#[^\n]*+|//[^\n]*+|/\*[^*]*+\*++(?:[^/*][^*]*+\*++)*/"
+_SPACE = re.compile(rf"(?:[ \t\r\n]++|{_COMMENT})*")
 _LABEL = re.compile(rf"{_STRING}|{_NAME}")
 
 # What may stand in a body. `line` is an argument of one plain term, which most lines are.
 _ITEM = re.compile(
-    rf"""(?:[ \t\r\n]++|{_COMMENT})*+(?:
+    rf"""(?:[ \t\r\n]++|{_COMMENT})*(?:
       (?P<line>({_NAME})[ \t]*+=[ \t]*+({_STRING}|[\w.-]++)[ \t]*+(?=\r?\n))
     | (?P<argument>({_NAME})[ \t]*+=(?![=>])[ \t]*+(?![\s}}\])=,\#]|//|\Z))
-    | (?P<block>({_NAME})((?:[ \t]*+{_STRING}|[ \t]++{_NAME})*+)[ \t]*+\{{)
+    | (?P<block>({_NAME})((?:[ \t]*+{_STRING}|[ \t]++{_NAME})*)[ \t]*+\{{)
     | (?P<close>\}})
     | (?P<end>\Z)
     )""",
@@ -40,18 +41,18 @@ _OUTSIDE = re.compile(
     rf"""(?P<skip>(?:
         [^"\n#/{{}}()\[\]<,\ \t]++ | {_COMMENT} | /(?![*/]) | <(?!<) | {_STRING}
       | {_APART}
-    )++) | (?P<newline>\n) | {_REST}""",
+    )+) | (?P<newline>\n) | {_REST}""",
     re.VERBOSE,
 )
 _INSIDE = re.compile(
     rf"""(?P<skip>(?:
         [^"#/{{}}()\[\]<\ \t]++ | {_COMMENT} | /(?![*/]) | <(?!<-?[^\W\d]) | {_STRING}
       | {_APART} | {_WORDS}
-    )++) | {_REST}""",
+    )+) | {_REST}""",
     re.VERBOSE,
 )
 _TEMPLATE = re.compile(
-    r"""(?P<skip>(?:[^"\\\n$%]++|\\[^\n]|\$\$\{|%%\{|[$%](?!\{))++)
+    r"""(?P<skip>(?:[^"\\\n$%]++|\\[^\n]|\$\$\{|%%\{|[$%](?!\{))+)
       | (?P<open>[$%]\{) | (?P<close>") | (?P<end>\Z)""",
     re.VERBOSE,
 )

@@ -58,7 +58,7 @@ def build_app(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         # Whoever can write to Redis could stop workers by the control channel.
         worker_enable_remote_control=False,
-        worker_send_task_events=True,
+        worker_send_task_events=settings.broker.events,
         task_send_sent_event=False,
         task_queues=[Queue(CHECK_QUEUE, Exchange(CHECK_QUEUE), routing_key=CHECK_QUEUE)],
         task_default_queue=CHECK_QUEUE,

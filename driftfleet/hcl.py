@@ -24,7 +24,7 @@ _LOCAL = ("./", "../")
 _REMARK = r"(?:#|//)[^\n]*+"
 _PLAIN = re.compile(rf'"([^"\\\n$%]*+)"[ \t\r]*+(?:{_REMARK})?')
 _PAIR = re.compile(rf'{_REMARK}|"?([\w-]++)"?\s*+[=:]\s*+(?:"([^"\\\n$%]*+)"|\[[\w.,\s-]*+\])')
-_PLAIN_OBJECT = re.compile(rf"\{{(?:[\s,]++|{_PAIR.pattern})*+\}}[ \t\r]*+(?:{_REMARK})?")
+_PLAIN_OBJECT = re.compile(rf"\{{(?:[\s,]++|{_PAIR.pattern})*\}}[ \t\r]*+(?:{_REMARK})?")
 # In python-hcl2's heredoc pattern such a run costs its length squared.
 _LONG_SPACE = re.compile(r"\s{1000}")
 

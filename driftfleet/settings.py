@@ -35,6 +35,8 @@ class BrokerSettings(Record):
 
     url: SecretStr | None = None
     visibility_timeout_seconds: int = Field(default=120, ge=10)
+    # What Flower listens to.
+    events: bool = True
 
     @field_serializer("url", when_used="json")
     def _reveal(self, url: SecretStr | None) -> str | None:

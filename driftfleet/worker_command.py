@@ -18,6 +18,6 @@ def worker_arguments(settings: Settings) -> list[str]:
         sys.executable, "-P", "-m", "celery", "--workdir", str(_PACKAGES),
         "-A", "worker.app", "worker",
         "--pool", "prefork", "--concurrency", str(settings.worker.concurrency),
-        "--without-gossip", "--without-mingle", "--events",
+        "--without-gossip", "--without-mingle",
         "--loglevel", settings.logs.level,
     ]  # fmt: skip

@@ -159,7 +159,9 @@ def _scan_settings(order: Scan, folder: Path, broker_url: str) -> Settings:
         update={"local_roots": order.folders, "writable_root": writable_root}
     )
     broker = BrokerSettings(
-        url=SecretStr(broker_url), visibility_timeout_seconds=_VISIBILITY_SECONDS
+        url=SecretStr(broker_url),
+        visibility_timeout_seconds=_VISIBILITY_SECONDS,
+        events=False,  # nobody listens, and they cost
     )
     return order.settings.model_copy(update={"worker": worker, "broker": broker})
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
@@ -22,12 +23,13 @@ from driftfleet.logs import Redactor, secrets_in
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
 from driftfleet.settings import WorkerSettings
 from worker.environment import available_memory_bytes, plan_environment
-from worker.mirror import cli_configuration
+from worker.lockfile import LockFile
+from worker.mirror import cli_configuration, platform_name
+from worker.planfile import read_drift
 from worker.process import Programs
 from worker.source import RootSource
-from worker.terraform import Terraform
+from worker.terraform import Planned, Terraform
 from worker.verdict import Judgement, judge
-from worker.versions import locked_providers
 from worker.workspace import Workspace, Workspaces
 
 log = structlog.get_logger()
@@ -118,24 +120,36 @@ def _plan(
         tools.source.fetch(job, workspace)
         workspace.measure()
         terraform = _terraform(job, tools, workspace, started + job.limits.timeout_seconds)
+    lock_file = LockFile(terraform.folder)
     with watch.measure("init"):
+        if tools.settings.mirror is not None:
+            lock_file.verify(tools.settings.mirror, platform_name())
         notes = terraform.init(job.variant, complete_lock_file=tools.settings.complete_lock_files)
         if job.variant.workspace is not None:
             terraform.select_workspace(job.variant.workspace)
+        lock_file.drop_hashes()
     with watch.measure("plan"):
         planned = terraform.plan(job.variant)
-    plan = None
-    if planned.exit_code == 2 or planned.messages.drift_addresses:
-        # Only the plan's JSON has the values that tell drift from noise; it starts the provider
-        # once more, so a plan that says nothing is not shown.
-        with watch.measure("show"):
-            plan = terraform.show()
-    judgement = judge(planned.exit_code, planned.messages, plan)
+    judgement = judge(planned.exit_code, planned.messages, _shown(terraform, planned, watch))
     versions = Versions(
         terraform=planned.messages.terraform_version or "",
-        providers=locked_providers(terraform.folder),
+        providers=lock_file.providers(),
     )
     return _Answer(judgement, (*notes, *judgement.notes), versions)
+
+
+def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[str, Any] | None:
+    """The plan's values, which tell drift from noise; None where it says that there is neither.
+
+    ``show`` starts the provider once more. A plan that changes nothing is `clean` whatever drifted,
+    and what did is also in its file (ADR 7).
+    """
+    drifted = planned.messages.drift_addresses
+    if planned.exit_code == 0 and not drifted:
+        return None
+    with watch.measure("show"):
+        drift = read_drift(terraform.workspace.plan, drifted) if planned.exit_code == 0 else None
+        return drift or terraform.show()
 
 
 def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) -> Terraform:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from driftfleet.errors import CheckFailed
-from worker.versions import locked_providers
 from worker.workspace import Workspaces
 
 
@@ -70,12 +69,3 @@ def test_what_still_runs_in_an_abandoned_workspace_is_ended(tmp_path: Path) -> N
         outside.kill()
         inside.wait()
         outside.wait()
-
-
-def test_locked_providers_are_read_from_the_lock_file(tmp_path: Path) -> None:
-    assert locked_providers(tmp_path) == {}
-    (tmp_path / ".terraform.lock.hcl").write_text(
-        '# comment\n\nprovider "registry.terraform.io/hashicorp/aws" {\n'
-        '  version     = "5.100.0"\n  hashes = [\n    "h1:x",\n  ]\n}\n'
-    )
-    assert locked_providers(tmp_path) == {"registry.terraform.io/hashicorp/aws": "5.100.0"}

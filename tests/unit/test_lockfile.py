@@ -1,0 +1,95 @@
+"""The lock file in a workspace."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from worker.lockfile import LockFile, package_hash
+
+AWS = "registry.terraform.io/hashicorp/aws"
+
+
+def lock(root: Path, *hashes: str, version: str = "5.0.0", address: str = AWS) -> LockFile:
+    lines = "".join(f'    "{one}",\n' for one in hashes)
+    (root / ".terraform.lock.hcl").write_text(
+        f'# This file is maintained automatically\n\nprovider "{address}" {{\n'
+        f'  version     = "{version}"\n  constraints = "~> 5.0"\n  hashes = [\n{lines}  ]\n}}\n'
+    )
+    return LockFile(root)
+
+
+def text(root: Path) -> str:
+    return (root / ".terraform.lock.hcl").read_text()
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    folder = tmp_path / "mirror" / AWS / "5.0.0" / "linux_amd64"
+    folder.mkdir(parents=True)
+    (folder / "terraform-provider-aws").write_bytes(b"binary")
+    (folder / "LICENSE.txt").write_bytes(b"text")
+    return folder
+
+
+def test_the_versions_of_providers_are_read(tmp_path: Path) -> None:
+    assert LockFile(tmp_path).providers() == {}
+    assert lock(tmp_path, "h1:x").providers() == {AWS: "5.0.0"}
+
+
+def test_the_hash_is_gos_hash1_over_sorted_names(package: Path) -> None:
+    listing = "".join(
+        f"{hashlib.sha256(body).hexdigest()}  {name}\n"
+        for name, body in (("LICENSE.txt", b"text"), ("terraform-provider-aws", b"binary"))
+    )
+    expected = base64.b64encode(hashlib.sha256(listing.encode()).digest()).decode()
+    assert package_hash(package) == f"h1:{expected}"
+
+
+def test_a_changed_package_has_another_hash(package: Path) -> None:
+    before = package_hash(package)
+    assert package_hash(package) == before
+    (package / "terraform-provider-aws").write_bytes(b"BINARY")
+    assert package_hash(package) != before
+
+
+def test_verified_hashes_go_and_the_version_stays(tmp_path: Path, package: Path) -> None:
+    one = lock(tmp_path, "h1:of-another-platform", package_hash(package), "zh:abc")
+    one.verify(tmp_path / "mirror", "linux_amd64")
+    assert "hashes" not in text(tmp_path)
+    assert '"~> 5.0"' in text(tmp_path)
+    assert one.providers() == {AWS: "5.0.0"}
+
+
+@pytest.mark.parametrize("hashes", [("h1:of-another-platform",), ("zh:abc",), ()])
+def test_what_does_not_fit_is_left_to_terraform(
+    tmp_path: Path, package: Path, hashes: tuple[str, ...]
+) -> None:
+    one = lock(tmp_path, *hashes)
+    before = text(tmp_path)
+    one.verify(tmp_path / "mirror", "linux_amd64")
+    assert text(tmp_path) == before
+
+
+def test_a_package_that_the_mirror_lacks_is_left_to_terraform(
+    tmp_path: Path, package: Path
+) -> None:
+    one = lock(tmp_path, package_hash(package), version="5.0.1")
+    one.verify(tmp_path / "mirror", "linux_amd64")
+    assert "hashes" in text(tmp_path)
+
+
+def test_a_lock_file_in_another_form_stays_as_it_is(tmp_path: Path, package: Path) -> None:
+    path = tmp_path / ".terraform.lock.hcl"
+    for body in ('provider "x" { version = "1" }\n', "not hcl {{{", ""):
+        path.write_text(body)
+        LockFile(tmp_path).verify(tmp_path / "mirror", "linux_amd64")
+        LockFile(tmp_path).drop_hashes()
+        assert path.read_text() == body
+
+
+def test_hashes_can_all_be_dropped_after_init(tmp_path: Path) -> None:
+    lock(tmp_path, "h1:x", "zh:y").drop_hashes()
+    assert "h1:" not in text(tmp_path)
+    assert '"5.0.0"' in text(tmp_path)

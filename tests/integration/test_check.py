@@ -132,6 +132,21 @@ def test_what_changed_outside_is_drift_with_address_and_attributes(
     assert "two" not in result.model_dump_json()
 
 
+def test_what_the_code_agrees_with_is_clean_with_a_note_and_needs_no_show(
+    answer, repository, mirror, tmp_path
+):
+    world = tmp_path / "world"
+    root = providers.write_root(repository / "root", providers.file_root(world, "one"))
+    providers.apply(root, mirror)
+    world.write_text("two")
+    providers.write_root(root, providers.file_root(world, "two"))
+    result = answer()
+    assert result.verdict is Verdict.CLEAN
+    assert "demo_file.this (content, sha256)" in result.notes[0]
+    # Starting the provider once more takes longer than reading a file.
+    assert result.timings_seconds.show < result.timings_seconds.init
+
+
 def test_the_repository_is_not_written_to(answer, repository):
     providers.write_root(repository / "root", BUILTIN)
     before = sorted(path for path in repository.rglob("*"))
@@ -372,6 +387,25 @@ class TestLockFiles:
         settings = tools.settings.model_copy(update={"complete_lock_files": False})
         result = answer(with_tools=replace(tools, settings=settings))
         assert error_of(result) == ("init", ErrorKind.LOCK_MISMATCH.value)
+
+    def test_hashes_that_were_verified_do_not_hide_a_changed_package(
+        self, answer, repository, tools, tmp_path
+    ):
+        mirror = tmp_path / "mirror"
+        providers.build_mirror(mirror)
+        settings = tools.settings.model_copy(
+            update={"mirror": mirror, "complete_lock_files": False}
+        )
+        own = replace(tools, settings=settings)
+        root = providers.write_root(
+            repository / "root", providers.file_root(tmp_path / "world", "one")
+        )
+        providers.apply(root, mirror)
+        assert providers.PROVIDER_ADDRESS in (root / ".terraform.lock.hcl").read_text()
+        assert answer(with_tools=own).verdict is Verdict.CLEAN
+        (script,) = mirror.rglob("terraform-provider-demo*")
+        script.write_text(script.read_text() + "# changed\n")
+        assert error_of(answer(with_tools=own)) == ("init", ErrorKind.LOCK_MISMATCH.value)
 
     def test_a_recorded_version_that_the_mirror_lacks_is_never_upgraded(
         self, answer, repository, tmp_path

@@ -8,9 +8,9 @@ left over.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +29,11 @@ class Ephemeral:
         """Remove the folder with all that is in it; again is harmless."""
         if self.lock < 0:
             return
-        remove_tree(self.path)
-        os.close(self.lock)
-        self.lock = -1
+        try:
+            remove_tree(self.path)
+        finally:
+            lock, self.lock = self.lock, -1
+            os.close(lock)
 
 
 class EphemeralFolders:
@@ -67,7 +69,7 @@ class EphemeralFolders:
     def abandoned(self) -> list[Ephemeral]:
         """The folders whose owner is dead, now owned by the caller, who is to remove them."""
         found: list[Ephemeral] = []
-        with contextlib.suppress(FileNotFoundError), _locked(self.parent):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), _locked(self.parent):
             for entry in os.scandir(self.parent):
                 if entry.name.startswith(self._prefix) and entry.is_dir(follow_symlinks=False):
                     folder = _take(Path(entry.path))
@@ -84,21 +86,48 @@ class EphemeralFolders:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder whatever modes its contents have; raises nothing, keeps what can't go.
+    """Remove a folder whatever depth and modes it has; raises nothing, keeps what can't go.
 
     A provider that still dies may write while we remove, hence the second and third try.
     """
     for _ in range(3):
-        shutil.rmtree(path, ignore_errors=True)
+        _remove(os.fspath(path))
         if not os.path.lexists(path):
             return
-        _make_removable(path)
 
 
-def _make_removable(path: Path) -> None:
-    for folder, _, _ in os.walk(path):
+def _remove(top: str) -> None:
+    """Empty and remove folders one by one, without recursion.
+
+    `shutil.rmtree` recurses and holds a descriptor a level: a tree of a thousand levels would stay
+    for ever. Folders below are moved up beside the first level, so that no path grows long either.
+    """
+    numbers = itertools.count()
+    waiting, emptied = [top], []
+    while waiting:
+        folder = waiting.pop()
+        emptied.append(folder)
+        for entry in _entries(folder):
+            with contextlib.suppress(OSError):
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)
+                    continue
+                # A folder that one can't write to can't be moved, for its own `..` changes.
+                os.chmod(entry.path, stat.S_IRWXU)
+                moved = f"{top}/.{os.getpid()}-{next(numbers)}"
+                os.rename(entry.path, moved)
+                waiting.append(moved)
+    for folder in reversed(emptied):
         with contextlib.suppress(OSError):
-            os.chmod(folder, stat.S_IRWXU)
+            os.rmdir(folder)
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        os.chmod(folder, stat.S_IRWXU)
+        return list(os.scandir(folder))
+    except OSError:
+        return []
 
 
 def _take(path: Path) -> Ephemeral | None:

@@ -82,8 +82,8 @@ class Variant(Record):
 class Limits(Record):
     """What one check may take."""
 
-    timeout_seconds: int = Field(default=1800, gt=0)
-    workspace_bytes: int = Field(default=1 << 30, gt=0)
+    timeout_seconds: int = Field(default=1800, gt=0, le=7 * 86_400)
+    workspace_bytes: int = Field(default=1 << 30, gt=0, le=1 << 50)
 
 
 class Job(Record):

@@ -4,6 +4,7 @@ Event names are static, identifiers are fields; the job is bound around each tas
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
@@ -26,7 +27,8 @@ _SHAPES = re.compile(
     re.DOTALL,
 )
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|_KEY$|SAS|APIKEY", re.I)
-# What such variables hold that is no secret: paths and switches.
+_PATH_NAME = re.compile(r"_(FILE|DIR|PATH|URI|URL)$", re.I)
+_URL_PASSWORD = re.compile(r"^\"?[\w+.-]+://[^/\s@:]*:([^/\s@]+)@")
 _SHORTEST_SECRET = 6
 
 
@@ -46,12 +48,19 @@ class Redactor:
 
 
 def secrets_in(environment: Mapping[str, str]) -> list[str]:
-    """The values of variables whose names say that they hold a secret."""
-    return [
+    """The values of variables whose names say so, and the passwords in those that are URLs."""
+    named = [
         value
         for name, value in environment.items()
-        if _SECRET_NAME.search(name) and not value.startswith(("/", "true", "false"))
+        if _SECRET_NAME.search(name) and not _PATH_NAME.search(name) and not _is_harmless(value)
     ]
+    passwords = (_URL_PASSWORD.search(value) for value in environment.values())
+    return named + [match[1] for match in passwords if match]
+
+
+def _is_harmless(value: str) -> bool:
+    """Paths of files and switches: masking them would make errors unreadable."""
+    return value.lower() in ("true", "false") or os.path.exists(value)
 
 
 def configure_logs(settings: LogSettings, redact: Redactor | None = None) -> None:

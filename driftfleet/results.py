@@ -54,6 +54,7 @@ class ErrorKind(StrEnum):
     INIT_FAILED = "init_failed"
     PLAN_FAILED = "plan_failed"
     PLAN_UNREADABLE = "plan_unreadable"
+    WORKER_CONFIG = "worker_config"
     INTERNAL = "internal"
 
 

@@ -9,8 +9,8 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_serializer
@@ -150,7 +150,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
         items = value.items() if isinstance(value, dict) else [(None, value)]
         for key, inner in items:
             name = f"{PREFIX}{section}" if key is None else f"{PREFIX}{section}__{key}"
-            flat[name.upper()] = json.dumps(inner)
+            text = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
+            flat[name.upper()] = text
     return flat
 
 
@@ -184,7 +185,19 @@ def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, l
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
         known = name.startswith(PREFIX) and section in Settings.model_fields
         if known and (key or section == "variants"):
-            yield name, [section, key] if key else [section], _value(text)
+            keys = [section, key] if key else [section]
+            yield name, keys, text if _is_text(keys) else _value(text)
+
+
+def _is_text(keys: list[str]) -> bool:
+    """Whether a setting takes the text as it is: paths and URLs may look like YAML."""
+    model: Any = Settings
+    for key in keys[:-1]:
+        model = _model_in(model.model_fields[key].annotation)
+    field = model.model_fields.get(keys[-1])
+    annotation = field.annotation if field else None
+    kinds = set(getattr(annotation, "__args__", (annotation,))) - {NoneType}
+    return bool(kinds) and all(kind in (str, Path, SecretStr) for kind in kinds)
 
 
 def _value(text: str) -> Any:
@@ -217,9 +230,9 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
             worker["local_roots"] = [_absolute(base, p) for p in worker["local_roots"]]
     results = tree.get("results")
     if isinstance(results, dict) and isinstance(results.get("store"), str):
-        url = urlsplit(results["store"])
-        if url.scheme == "file":
-            results["store"] = f"file://{_absolute(base, url.netloc + url.path)}"
+        scheme, _, folder = results["store"].partition("://")
+        if scheme == "file":
+            results["store"] = f"file://{_absolute(base, folder)}"
 
 
 def _absolute(base: Path, path: str | Path) -> Path:

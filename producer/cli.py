@@ -277,7 +277,4 @@ def _settings(config: Path | None, overrides: Overrides) -> Settings:
 def _store_url(results: str) -> str:
     if "://" in results:
         return results
-    folder = Path(results).expanduser().absolute()
-    if set("?#") & set(str(folder)):
-        raise ConfigurationError(f"--results {results}: the folder's name may not hold '?' or '#'")
-    return f"file://{folder}"
+    return f"file://{Path(results).expanduser().absolute()}"

@@ -29,6 +29,7 @@ class Fleet:
     settings: Settings
     repository: Path
     log: Path
+    redis_folder: Path
     workers: list[process.Process] = field(default_factory=list)
     prefix: Sequence[str] = ()
 

@@ -1,5 +1,6 @@
 """The Celery application of the workers: ``celery -A worker.app worker``."""
 
+import ctypes
 import functools
 import multiprocessing.process
 import os
@@ -22,6 +23,7 @@ from worker.tasks import register
 from worker.workspace import Workspaces
 
 log = structlog.get_logger()
+_PR_SET_DUMPABLE = 4
 
 
 def create() -> Celery:
@@ -70,6 +72,9 @@ def _connect_signals(settings: Settings, tools: Tools) -> None:
 def _app() -> Celery:
     # A pool child inherits this: nothing that a check creates may be open to others.
     os.umask(0o077)
+    # Nor may what runs as the same user read the broker's URL in this process's environment, which
+    # a fork inherits and an exec resets (PR_SET_DUMPABLE, prctl(2)).
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     # The pool keeps its counters in unlinked files, by default in a folder of their own in the
     # system's temporary directory, which a killed worker leaves behind and a read-only one can't
     # make. The pool's semaphores are in this file system anyway.

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
-from driftfleet.errors import CheckFailed, Phase
+from driftfleet.errors import CheckFailed, ConfigurationError, Phase
 from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
@@ -96,6 +96,7 @@ def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -
                 peak = workspace.peak_bytes
         tools.programs.guard(None)
     except Exception as failure:
+        answer = None
         error = _explain(failure, watch.phase, redact, job)
     return Result(
         job=job,
@@ -203,12 +204,14 @@ def _explain(failure: Exception, phase: Phase, redact: Redactor, job: Job) -> Ch
     elif isinstance(failure, SoftTimeLimitExceeded):
         kind, transient = ErrorKind.TIMEOUT, False
         message = "the check was ended: it took longer than Celery's soft time limit"
-    elif isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT):
+    elif _is_disk_full(failure):
         kind, transient = ErrorKind.DISK_FULL, True
         message = (
             "no space left under worker.writable_root: free some, or give the worker more; "
             "what this check had written is removed"
         )
+    elif isinstance(failure, ConfigurationError):
+        kind, message, transient = ErrorKind.WORKER_CONFIG, failure.message, False
     elif isinstance(failure, MemoryError):
         # Under late acknowledgement it would take the worker's main process down (celery#10462).
         kind, transient = ErrorKind.OUT_OF_MEMORY, True
@@ -221,3 +224,8 @@ def _explain(failure: Exception, phase: Phase, redact: Redactor, job: Job) -> Ch
             "the worker's log has the traceback"
         )
     return CheckError(phase=phase, kind=kind, message=redact(message), transient=transient)
+
+
+def _is_disk_full(failure: Exception) -> bool:
+    cause = failure.__cause__ if isinstance(failure, ConfigurationError) else failure
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)

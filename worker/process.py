@@ -15,6 +15,7 @@ from driftfleet import process
 _RUNNER = Path(__file__).with_name("runner.py")
 _WATCH_SECONDS = 0.1
 _CHUNK = 1 << 16
+_CLOSE_SECONDS = 3.0
 
 
 class OutputLimit(Exception):
@@ -64,6 +65,8 @@ class Programs:
         self._grace = stop_grace_seconds
         self._runner: process.Process | None = None
         self._channel: socket.socket | None = None
+        # Whether the last runner ended out of order: what it ran may have outlived it.
+        self.runner_lost = False
 
     def guard(self, workspace: Path | None) -> None:
         """Name the folder that the runner removes should this process die."""
@@ -81,6 +84,7 @@ class Programs:
         Exception
             Whatever ``watch`` raised. In each case the program and all that it started are gone.
         """
+        self.runner_lost = False
         out, out_end = os.pipe2(os.O_CLOEXEC)
         err, err_end = os.pipe2(os.O_CLOEXEC)
         try:
@@ -96,7 +100,11 @@ class Programs:
         if self._channel is not None:
             self._channel.close()
         if self._runner is not None:
-            self._runner.wait()
+            try:
+                self._runner.wait(_CLOSE_SECONDS)
+            except process.TimeoutExpired:
+                self._runner.kill()  # frozen, or in a fight that it can't win
+            self.runner_lost = self._runner.wait() != 0
         self._channel = self._runner = None
 
     def _follow(self, command: Command, output: "_Output") -> Completed:
@@ -155,11 +163,15 @@ class Programs:
             return
         try:
             self._request({"stop": self._grace})
-            self._channel.settimeout(self._grace + 5)
+            self._channel.settimeout(self._grace + _CLOSE_SECONDS)
             self._answer()
             self._channel.settimeout(None)
         except (OSError, RunnerDied):
             self.close()
+        except BaseException:
+            # A soft time limit: what is half done here would answer for the next program.
+            self.close()
+            raise
 
     def _request(self, request: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
         message = os.memfd_create("request", os.MFD_CLOEXEC)

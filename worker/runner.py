@@ -103,10 +103,12 @@ class Runner:
                 os._exit(127)
         os.close(stdout)
         os.close(stderr)
-        self._child = child
+        self._child, self._signals = child, []
 
     def _stop(self, grace_seconds: float) -> None:
         """TERM now, again soon (a young terraform ignores the first), then KILL."""
+        if self._child is None:
+            return  # it ended while the request was on its way; its answer is already sent
         now = time.monotonic()
         self._signals = [
             (now, signal.SIGTERM),

@@ -42,11 +42,17 @@ class LocalSource:
             )
         closure = closure_of(job.root, FolderModules(top).facts)
         _refuse_problems(closure)
-        copy = _Copy(top, workspace, frozenset(closure.folders))
+        try:
+            self._copy(job, closure, _Copy(top, workspace, frozenset(closure.folders)))
+        except RecursionError as error:
+            raise CheckFailed(
+                "source", "source_refused", f"{job.root}: folders are nested too deeply to copy"
+            ) from error
+
+    def _copy(self, job: Job, closure: Closure, copy: "_Copy") -> None:
         for folder in closure.folders:
             copy.folder(folder)
-        named = (*closure.files, *job.variant.var_files, *_setting_files(job))
-        for path in named:
+        for path in (*closure.files, *job.variant.var_files, *_setting_files(job)):
             copy.anything(path)
 
     def _top(self, job: Job) -> Path:
@@ -88,7 +94,9 @@ class _Copy:
 
         What lies below and is Terraform is another module: copied if it is in the closure.
         """
-        self._tree(self._top / path, self._workspace.source / path, seen=(), whole=False)
+        real = self._inside(self._top / path)
+        if real is not None:
+            self._tree(real, self._workspace.source / path, seen=(), whole=False)
 
     def anything(self, path: str) -> None:
         """Copy a file, or a folder with all below it, that a module names.
@@ -96,10 +104,10 @@ class _Copy:
         One that is missing is left to terraform. A named folder is whole even where Terraform lies
         in it: a ``fileset`` over it must find what it finds in the repository.
         """
-        source, target = self._top / path, self._workspace.source / path
-        if source.exists():
+        real, target = self._inside(self._top / path), self._workspace.source / path
+        if real is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._entry(source, target, seen=(), whole=True)
+            self._entry(real, target, seen=(), whole=True)
 
     def _tree(self, source: Path, target: Path, seen: tuple[Path, ...], *, whole: bool) -> None:
         target.mkdir(parents=True, exist_ok=True)
@@ -108,7 +116,8 @@ class _Copy:
                 self._entry(Path(entry.path), target / entry.name, seen, whole=whole)
 
     def _entry(self, source: Path, target: Path, seen: tuple[Path, ...], *, whole: bool) -> None:
-        real = self._inside(source)
+        # What a folder lists is where it seems to be, unless it is itself a link.
+        real = self._inside(source) if source.is_symlink() else source
         if real is None:
             return
         status = real.stat()
@@ -128,9 +137,7 @@ class _Copy:
         target.chmod(0o700 if status.st_mode & stat.S_IXUSR else 0o600)
 
     def _inside(self, path: Path) -> Path | None:
-        """Where a link ends, which must be inside the repository; None where it ends nowhere."""
-        if not path.is_symlink():
-            return path
+        """Where a path ends, which must be inside the repository; None where it ends nowhere."""
         real = path.resolve()
         if not real.is_relative_to(self._top):
             raise CheckFailed(

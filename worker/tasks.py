@@ -3,10 +3,11 @@
 import random
 import time
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import structlog
 from celery import Celery, Task
+from celery.exceptions import Reject
 
 from driftfleet.errors import (
     BrokerUnavailable,
@@ -32,17 +33,21 @@ _LOST = (
 
 
 class Retry(NamedTuple):
-    """How often and after how many seconds (doubled each time) a failure is tried again."""
+    """After how many seconds (doubled each time, up to the longest) a failure is tried again.
 
-    attempts: int
+    ``attempts`` is None where only trying again can give an answer at all.
+    """
+
+    attempts: int | None
     first_seconds: float
+    longest_seconds: float
 
 
 # What is retried. Anything else is answered at once: a verdict `error` is an answer, too.
 RETRIES: dict[type[DriftfleetError], Retry] = {
-    StoreUnavailable: Retry(attempts=8, first_seconds=2),
-    BrokerUnavailable: Retry(attempts=8, first_seconds=2),
-    TransientError: Retry(attempts=4, first_seconds=2),
+    StoreUnavailable: Retry(attempts=None, first_seconds=2, longest_seconds=300),
+    BrokerUnavailable: Retry(attempts=None, first_seconds=2, longest_seconds=300),
+    TransientError: Retry(attempts=4, first_seconds=2, longest_seconds=60),
 }
 
 
@@ -63,9 +68,10 @@ def register(app: Celery, tools: Tools, store: ResultStore, ledger: Ledger) -> T
         )
         try:
             answer(job, task, tools, store, ledger)
-        except DriftfleetError as error:
-            _retry(task, error)
         except Exception as error:
+            policy = _policy(error, task.request.retries)
+            if policy is not None:
+                _retry(task, error, policy)
             # `check` explains all that a root can do; what comes here is our own bug. It would be
             # acknowledged without an answer otherwise, and silence is the one thing not to give.
             log.exception("answer_broke")
@@ -114,17 +120,24 @@ def _waited_seconds(task: Task) -> float:
     return time.time() - float(sent) if sent else 0.0
 
 
-def _retry(task: Task, error: DriftfleetError) -> None:
+def _policy(error: Exception, retries: int) -> Retry | None:
+    """How this failure is tried again; None where it isn't, or not any more."""
     policy = next((p for kind, p in RETRIES.items() if isinstance(error, kind)), None)
-    retries = task.request.retries
-    if policy is None or retries >= policy.attempts:
-        log.error("check_given_up", reason=error.message)
-        raise error
-    wait = policy.first_seconds * 2**retries * random.uniform(0.75, 1.25)  # noqa: S311
+    spent = policy is not None and policy.attempts is not None and retries >= policy.attempts
+    return None if spent else policy
+
+
+def _retry(task: Task, error: Exception, policy: Retry) -> NoReturn:
+    wait = min(policy.first_seconds * 2 ** min(task.request.retries, 16), policy.longest_seconds)
+    wait *= random.uniform(0.75, 1.25)  # noqa: S311 - not all at the same moment
     if isinstance(error, TransientError) and error.retry_after_seconds:
         wait = max(wait, error.retry_after_seconds)
-    log.warning("check_tried_again", reason=error.message, after_seconds=round(wait, 1))
-    raise task.retry(exc=error, countdown=wait)
+    log.warning("check_tried_again", reason=str(error), after_seconds=round(wait, 1))
+    try:
+        raise task.retry(exc=error, countdown=wait)
+    except Reject as reject:
+        # Redis didn't take the retry either. Celery would drop the job; so it is given back.
+        raise Reject(reject.reason, requeue=True) from error
 
 
 def _give(result: Result, store: ResultStore, ledger: Ledger) -> None:

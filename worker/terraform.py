@@ -51,7 +51,7 @@ class Terraform:
         A lock file that another platform wrote lacks this platform's hash; then it is completed
         from the mirror, in the workspace's copy. The recorded versions stay: never ``-upgrade``.
         """
-        arguments = ["init", "-input=false", "-no-color"]
+        arguments = ["init", "-lock=false", "-input=false", "-no-color"]
         for setting in variant.backend_config:
             value = setting if "=" in setting else self.top / setting
             arguments.append(f"-backend-config={value}")
@@ -134,8 +134,10 @@ class Terraform:
                 "ended; raise worker.output_bytes if the root is really that large",
             ) from error
         except RunnerDied as error:
-            self.workspace.end_users()
             raise self._killed(phase, arguments[0]) from error
+        finally:
+            if self.programs.runner_lost:
+                self.workspace.end_users()
         self.workspace.enforce_quota(phase)
         if done.signal == 9:
             raise self._killed(phase, arguments[0])

@@ -1,7 +1,6 @@
 """Result stores by URL."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from driftfleet.errors import ConfigurationError
 from driftfleet.store.files import FileObjects
@@ -18,7 +17,8 @@ def open_store(url: str) -> ResultStore:
     ConfigurationError
         No store has this scheme.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return ResultStore(FileObjects(Path(parts.netloc + parts.path)))
+    scheme, _, place = url.partition("://")
+    if scheme == "file":
+        # Taken as it is: a folder may be called `a#b`.
+        return ResultStore(FileObjects(Path(place)))
     raise ConfigurationError(f"results.store: '{url}' has no known scheme; use file://DIR")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from driftfleet.errors import ContractError
 from driftfleet.results import LatestRecord, Result, SweepRecord, decode_record
 from driftfleet.store.objects import ObjectStore
 
@@ -19,10 +20,18 @@ class ResultStore:
         """
         key = result.history_key
         self._objects.put(key, _encode(result))
-        latest = self.latest(result.latest_key)
-        if latest is None or latest.result.finished_at < result.finished_at:
+        latest = self._readable_latest(result.latest_key)
+        # By their start: a check that took long saw an older world than one that began after it.
+        if latest is None or latest.result.started_at < result.started_at:
             self._objects.put(result.latest_key, _encode(_follow(latest, result)))
         return key
+
+    def _readable_latest(self, key: str) -> LatestRecord | None:
+        try:
+            return self.latest(key)
+        except ContractError:
+            # Half a record, or one of another schema, must not keep a root from being judged.
+            return None
 
     def get(self, key: str) -> Result | None:
         """The result of the history under ``key``. Raises `StoreUnavailable`, `ContractError`."""

@@ -206,3 +206,23 @@ def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:
 def test_an_unknown_scheme_is_explained() -> None:
     with pytest.raises(ConfigurationError, match=r"gopher://x.*file://DIR"):
         open_store("gopher://x")
+
+
+def test_a_check_that_began_earlier_never_replaces_a_later_one(store: ResultStore) -> None:
+    slow = result(0).model_copy(update={"finished_at": NOON + timedelta(minutes=10)})
+    quick = result(5)
+    store.add(quick)
+    store.add(slow)
+    latest = store.latest(slow.latest_key)
+    assert latest is not None
+    assert latest.result == quick
+
+
+def test_an_unreadable_latest_record_is_replaced(objects: ObjectStore) -> None:
+    one = result()
+    objects.put(one.latest_key, b'{"half": ')
+    store = ResultStore(objects)
+    store.add(one)
+    latest = store.latest(one.latest_key)
+    assert latest is not None
+    assert latest.result == one

@@ -1,5 +1,7 @@
 """A whole check against the real terraform and the demo provider: verdicts, faults, leftovers."""
 
+import contextlib
+import http.server
 import os
 import shutil
 import threading
@@ -216,6 +218,32 @@ def test_a_link_out_of_the_repository_is_refused_by_name(answer, repository):
     assert "root/passwd" in result.error.message
 
 
+def test_a_linked_folder_out_of_the_repository_is_refused_too(answer, repository, tmp_path):
+    outside = tmp_path / "outside"
+    providers.write_root(outside / "root", BUILTIN)
+    (outside / "secret.txt").write_text("secret")
+    (repository / "shared").symlink_to(outside)
+    providers.write_root(
+        repository / "root", 'output "x" {\n  value = file("../shared/secret.txt")\n}\n'
+    )
+    assert error_of(answer()) == ("source", "source_refused")
+    assert error_of(answer("shared/root")) == ("source", "source_refused")
+
+
+def test_a_clean_up_that_fails_is_an_error_and_no_verdict_with_an_error(answer, repository, tools):
+    class Failing(Programs):
+        def guard(self, workspace: Path | None) -> None:
+            if workspace is None:
+                raise OSError("the runner is gone")
+            super().guard(workspace)
+
+    providers.write_root(repository / "root", BUILTIN)
+    programs = Failing(1)
+    result = answer(with_tools=replace(tools, programs=programs))
+    programs.close()
+    assert error_of(result)[1] == "internal"
+
+
 def test_a_link_inside_the_repository_is_followed(answer, repository):
     root = providers.write_root(repository / "root", "")
     (repository / "common.tf").write_text(BUILTIN)
@@ -263,6 +291,22 @@ class TestFaults:
         assert users_of(tools.settings.writable_root) == []
         providers.write_root(repository / "root", BUILTIN)
         assert answer().verdict is Verdict.UNAPPLIED
+
+    def test_a_plan_that_freezes_its_runner_leaves_nothing_either(self, answer, repository, tools):
+        # `external` is what a hostile root would use; the mirror's script stands for it.
+        mirror = repository.parent / "hostile"
+        providers.build_mirror(mirror)
+        (script,) = mirror.rglob("terraform-provider-demo*")
+        freeze = (
+            "runner=$(cut -d' ' -f4 /proc/$PPID/stat)\n/bin/sleep 1000 &\nkill -STOP $runner\n"
+            "exec /bin/sleep 1000\n"
+        )
+        script.write_text(script.read_text().replace("\n", f"\n{freeze}", 1))
+        providers.write_root(repository / "root", providers.fault_root("slow", seconds=1))
+        settings = tools.settings.model_copy(update={"mirror": mirror})
+        result = answer(timeout_seconds=3, with_tools=replace(tools, settings=settings))
+        assert error_of(result)[1] == "timeout"
+        assert users_of(tools.settings.writable_root) == []
 
     def test_children_left_behind_do_not_outlive_the_check(self, answer, repository, tmp_path):
         marker = str(tmp_path / "marker")
@@ -351,6 +395,56 @@ class TestErrors:
         providers.write_root(repository / "root", BUILTIN)
         result = answer()
         assert (result.verdict, result.summary.add) == (Verdict.UNAPPLIED, 1)
+
+
+class TestReadOnly:
+    """A check never takes a lock and never writes a state."""
+
+    def test_neither_init_nor_plan_locks_or_writes_a_remote_state(self, answer, repository):
+        with _state_server() as (address, asked):
+            root = providers.write_root(
+                repository / "root",
+                f'terraform {{\n  backend "http" {{\n    address = "{address}"\n'
+                f'    lock_address = "{address}"\n    unlock_address = "{address}"\n  }}\n}}\n'
+                + BUILTIN,
+            )
+            # A state that somebody left beside the code: terraform would offer to copy it.
+            (root / "terraform.tfstate").write_text(
+                '{"version": 4, "terraform_version": "1.5.0", "serial": 1, "lineage": "x",'
+                ' "outputs": {}, "resources": []}'
+            )
+            answer()
+        assert asked
+        assert set(asked) == {"GET"}
+
+
+@contextlib.contextmanager
+def _state_server() -> Iterator[tuple[str, list[str]]]:
+    """An empty state behind Terraform's http backend, and the methods that it was asked with."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            if not name.startswith("do_"):
+                raise AttributeError(name)
+            return self._answer
+
+        def _answer(self) -> None:
+            asked.append(self.command)
+            self.send_response(404 if self.command == "GET" else 200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/state", asked
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class TestLockFiles:

@@ -3,6 +3,8 @@
 import contextlib
 import random
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,14 @@ from pydantic import SecretStr
 from driftfleet.celery_app import build_app
 from driftfleet.jobs import CHECK_QUEUE, CHECK_TASK, Job
 from driftfleet.results import Verdict
-from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
+from driftfleet.settings import (
+    BrokerSettings,
+    ResultSettings,
+    Settings,
+    WorkerSettings,
+    environment_of,
+    process_environment,
+)
 from producer.embedded import embedded_redis
 from tests import providers
 from tests.conftest import require_program
@@ -50,7 +59,7 @@ def fleet(tmp_path: Path, mirror: Path) -> Iterator[Fleet]:
                     stop_grace_seconds=1,
                 ),
             )
-            fleet = Fleet(settings, repository, tmp_path / "worker.log")
+            fleet = Fleet(settings, repository, tmp_path / "worker.log", redis_folder)
             try:
                 yield fleet
             finally:
@@ -135,6 +144,37 @@ def test_a_message_that_is_no_job_is_refused_once_and_the_worker_goes_on(fleet: 
     fleet.send([fleet.job("root")])
     fleet.wait(1, 30)
     assert wait_until(lambda: fleet.log.read_text().count("job_refused") == 3, 5)
+
+
+def test_a_plan_of_the_same_user_cannot_read_the_workers_environment(fleet: Fleet) -> None:
+    # PR_GET_DUMPABLE, prctl(2): 0 means that /proc/PID/environ is root's alone.
+    code = (
+        "import ctypes, worker.app; worker.app.app; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={**process_environment(), **environment_of(fleet.settings)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "0\n"
+
+
+def test_a_hung_redis_does_not_lose_the_answer(fleet: Fleet) -> None:
+    providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
+    fleet.send([fleet.job("root")])
+    fleet.start_worker()
+    assert wait_until(lambda: _terraforms(fleet) != [], 30)
+    (server,) = [
+        one for one in psutil.process_iter(["name", "cwd"])
+        if one.info["name"] == "redis-server" and one.info["cwd"] == str(fleet.redis_folder)
+    ]  # fmt: skip
+    server.suspend()
+    try:
+        wait_until(lambda: False, 25)
+    finally:
+        server.resume()
+    (answer,) = fleet.wait(1, 90)
+    assert answer.verdict is not Verdict.ERROR
 
 
 def test_term_lets_a_running_plan_finish(fleet: Fleet) -> None:

@@ -88,3 +88,32 @@ def test_a_parent_that_cannot_be_made_is_said_with_the_setting(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"worker\.writable_root"):
         EphemeralFolders(tmp_path / "file").create()
+
+
+@pytest.mark.parametrize("depth", [3000])
+def test_a_tree_of_any_depth_is_removed(tmp_path, depth):
+    folder = EphemeralFolders(tmp_path / "root").create()
+    below = os.open(folder.path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=below)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=below)
+        os.close(below)
+        below = deeper
+    os.close(os.open("file", os.O_CREAT, dir_fd=below))
+    os.fchmod(below, 0)
+    os.close(below)
+    folder.remove()
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_names_that_are_no_text_are_removed(tmp_path):
+    folder = EphemeralFolders(tmp_path / "root").create()
+    os.mkdir(os.fsencode(folder.path) + b"/\xff\n")
+    Path(os.fsdecode(os.fsencode(folder.path) + b"/\xff\n/\xfe")).touch()
+    folder.remove()
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_a_parent_that_is_no_folder_has_nothing_to_sweep(tmp_path):
+    (tmp_path / "file").touch()
+    assert EphemeralFolders(tmp_path / "file" / "below").sweep() == 0

@@ -55,7 +55,12 @@ def test_secrets_are_found_by_the_names_of_variables() -> None:
         "AWS_SECRET_ACCESS_KEY": "value-one",
         "TF_VAR_db_password": "value-two",
         "DRIFTFLEET_GITHUB_TOKEN": "value-three",
+        "AWS_SESSION_TOKEN": "/starts-like-a-path",
+        "USE_TOKEN": "true",
+        "DRIFTFLEET_BROKER__URL": "redis://:value-four@host:6379/0",
         "AWS_REGION": "eu-west-1",
         "AWS_SHARED_CREDENTIALS_FILE": "/etc/credentials",
     }
-    assert secrets_in(environment) == ["value-one", "value-two", "value-three"]
+    assert secrets_in(environment) == [
+        "value-one", "value-two", "value-three", "/starts-like-a-path", "value-four",
+    ]  # fmt: skip

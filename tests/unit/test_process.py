@@ -214,3 +214,20 @@ def test_the_death_of_the_pool_child_ends_its_program_and_removes_its_workspace(
     os.waitpid(child, 0)
     assert wait_until(lambda: not is_alive(program))
     assert wait_until(lambda: not workspace.exists())
+
+
+def test_a_limit_that_comes_as_a_program_ends_does_not_hit_the_next_one(programs, command):
+    for _ in range(25):
+        with pytest.raises(OutputLimit):
+            programs.run(command("print('x' * 3000)", output_bytes=1000))
+        done = programs.run(command("import time; time.sleep(0.01); print(1)"))
+        assert (done.signal, done.stdout) == (None, b"1\n")
+
+
+def test_a_runner_that_its_program_froze_is_ended_and_said_to_be_lost(programs, command):
+    code = "import os, time; os.kill(os.getppid(), 19); time.sleep(60)"
+    with pytest.raises(OutOfTime):
+        programs.run(command(code, seconds=0.5))
+    assert programs.runner_lost
+    assert programs.run(command("print(1)")).stdout == b"1\n"
+    assert not programs.runner_lost

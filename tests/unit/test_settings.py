@@ -1,6 +1,5 @@
 """Settings: where they come from, which wins, and what a person is told who errs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +201,7 @@ def test_the_broker_password_is_shown_nowhere_but_in_what_is_handed_over() -> No
     settings = Settings.model_validate(EVERYTHING)
     assert "pa%20ss" not in repr(settings)
     assert "pa%20ss" not in str(settings.model_dump())
-    url = json.loads(environment_of(settings)["DRIFTFLEET_BROKER__URL"])
+    url = environment_of(settings)["DRIFTFLEET_BROKER__URL"]
     assert url == "redis://:pa%20ss@h:6379/0"
 
 
@@ -210,3 +209,20 @@ def test_a_wrong_value_is_not_repeated_in_the_message(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_settings(config(tmp_path, {"broker": {"url": ["hunter2"]}}), {})
     assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "value", ["/tmp/x # y", "/tmp/a: b", "/srv/2024", "/tmp/\N{SNOWMAN}/\U0001f600", "/a#b?c"]
+)
+def test_a_path_in_the_environment_is_taken_as_it_is(value: str) -> None:
+    environment = {
+        "DRIFTFLEET_WORKER__MIRROR": value,
+        "DRIFTFLEET_RESULTS__STORE": f"file://{value}",
+        "DRIFTFLEET_BROKER__URL": "redis://:p#w: x@host",
+    }
+    settings = load_settings(environment=environment)
+    assert str(settings.worker.mirror) == value
+    assert settings.results.store == f"file://{value}"
+    assert settings.broker.url is not None
+    assert settings.broker.url.get_secret_value() == "redis://:p#w: x@host"
+    assert load_settings(environment=environment_of(settings)) == settings

@@ -1,5 +1,6 @@
 """Programs of a check, run through the runner: bounded in time, output and disk."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -69,8 +70,16 @@ class Programs:
         self.runner_lost = False
 
     def guard(self, workspace: Path | None) -> None:
-        """Name the folder that the runner removes should this process die."""
-        self._request({"workspace": str(workspace) if workspace else None})
+        """Name the folder that the runner removes should this process die; None for no longer.
+
+        Raises `RunnerDied` where there is something to guard.
+        """
+        if workspace is not None:
+            self._request({"workspace": str(workspace)})
+            return
+        # A runner that has died since guards nothing any more, which is all that is asked.
+        with contextlib.suppress(RunnerDied):
+            self._request({"workspace": None})
 
     def run(self, command: Command) -> Completed:
         """Run a program to its end.

@@ -39,7 +39,8 @@ def test_the_example_fleet_shows_every_verdict(tmp_path: Path) -> None:
         )  # fmt: skip
     scan = [str(Path(sys.executable).with_name("driftfleet")), "scan", "--json", "examples/fleet"]
     done = subprocess.run(
-        scan, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True, timeout=120
+        scan, cwd=tmp_path, env=environment, check=False, capture_output=True, text=True,
+        timeout=120,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]

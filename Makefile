@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# What the scan finds is the point: drift (3) and roots that can't be judged (1) are no failure here.
+# What the scan finds is the point: roots that can't be judged (1) are part of it; any other code is a failure.
 demo: venv
 	@$(BIN)/python examples/prepare.py
 	@echo; echo '$$ $(RUN) scan examples/fleet'

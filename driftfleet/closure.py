@@ -38,7 +38,9 @@ def closure_of(root: str, facts: Facts) -> Closure:
         for source in found.local_sources:
             target = resolve(folder, source)
             if target is None:
-                problem = "leads out of the repository"
+                problem = (
+                    "leads out of the repository or the scanned folder: scan one that holds both"
+                )
             elif "${" in source or "%{" in source:
                 problem = "is not a plain path, so the module can't be found before the plan"
             elif facts(target) is None:

@@ -119,7 +119,8 @@ def _missing_provider(
     why = _sentence(errors[0])
     advice = (
         f"Add {'them' if len(shown) > 1 else 'it'} to the mirror: unpack the provider's zip into "
-        f"{places} (OS_ARCH is such as linux_amd64)."
+        f"{places} (OS_ARCH is such as linux_amd64). MIRROR is the folder that --mirror "
+        "(worker.mirror) names; where none is named yet, see docs/mirror.md."
     )
     return _result(phase, row.kind, f"not available: {text}. {why}", advice, transient)
 

@@ -141,6 +141,19 @@ class Result(Record):
         return f"latest/{place(self.job)}.json"
 
 
+def error_result(job: Job, error: CheckError, worker: str) -> Result:
+    """The answer to a job that was never planned: it began and ended now."""
+    now = datetime.now(UTC)
+    return Result(
+        job=job,
+        verdict=Verdict.ERROR,
+        error=error,
+        started_at=now,
+        finished_at=now,
+        worker=worker,
+    )
+
+
 class LatestRecord(Record):
     """The newest result of a root and variant, and since when it has been so.
 

@@ -2,14 +2,13 @@
 
 import contextlib
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import redis
 
 from driftfleet.errors import BrokerUnavailable, ContractError, StoreUnavailable
 from driftfleet.jobs import CHECK_QUEUE, Job
 from driftfleet.ledger import Answer, Ledger, Running
-from driftfleet.results import CheckError, ErrorKind, Result, Verdict
+from driftfleet.results import CheckError, ErrorKind, Result, Verdict, error_result
 from driftfleet.store import ResultStore
 
 # How kombu's Redis transport names a queue's lists and what workers hold (kombu 5.7).
@@ -110,12 +109,5 @@ def lost(job: Job, reason: str) -> Result:
 
 
 def _error(job: Job, kind: ErrorKind, message: str) -> Result:
-    now = datetime.now(UTC)
-    return Result(
-        job=job,
-        verdict=Verdict.ERROR,
-        error=CheckError(phase="store", kind=kind, message=message, transient=True),
-        started_at=now,
-        finished_at=now,
-        worker="scan",
-    )
+    error = CheckError(phase="store", kind=kind, message=message, transient=True)
+    return error_result(job, error, worker="scan")

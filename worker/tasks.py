@@ -2,7 +2,6 @@
 
 import random
 import time
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, NoReturn
 
 import structlog
@@ -18,7 +17,7 @@ from driftfleet.errors import (
 )
 from driftfleet.jobs import CHECK_TASK, Job, decode_job
 from driftfleet.ledger import Answer, Ledger, Running
-from driftfleet.results import CheckError, ErrorKind, Result, Verdict
+from driftfleet.results import CheckError, ErrorKind, Result, error_result
 from driftfleet.store import ResultStore
 from worker.check import Tools, check
 
@@ -148,12 +147,4 @@ def _give(result: Result, store: ResultStore, ledger: Ledger) -> None:
 
 def _failed(job: Job, worker: str, kind: ErrorKind, message: str) -> Result:
     """The answer to a job that can't be checked."""
-    now = datetime.now(UTC)
-    return Result(
-        job=job,
-        verdict=Verdict.ERROR,
-        error=CheckError(phase="plan", kind=kind, message=message),
-        started_at=now,
-        finished_at=now,
-        worker=worker,
-    )
+    return error_result(job, CheckError(phase="plan", kind=kind, message=message), worker)

@@ -24,14 +24,6 @@ from worker.source import LocalSource
 from worker.workspace import Workspaces
 
 
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    providers.require_terraform()
-    folder = tmp_path_factory.mktemp("mirror")
-    providers.build_mirror(folder)
-    return folder
-
-
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"

@@ -32,14 +32,6 @@ from tests.workers import Fleet, short_folder, users_of, wait_until
 BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
 
 
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    providers.require_terraform()
-    folder = tmp_path_factory.mktemp("mirror")
-    providers.build_mirror(folder)
-    return folder
-
-
 @pytest.fixture
 def fleet(tmp_path: Path, mirror: Path) -> Iterator[Fleet]:
     repository = tmp_path / "repository"

@@ -2,11 +2,18 @@
 
 DriftfleetError
 ├── ConfigurationError      the person who set this up must change something: exit code 2
+│   └── CredentialsRefused  our token was not accepted; nothing more is asked with it
 ├── ContractError           a message or record is not what the schema says: never retried
 ├── TransientError          trying again can help; may say after how long
 │   ├── StoreUnavailable    the result store did not take or give a record
-│   └── BrokerUnavailable   Redis did not answer
+│   ├── BrokerUnavailable   Redis did not answer
+│   ├── SecretUnavailable   the place that keeps a secret did not answer
+│   └── GitHubUnavailable   GitHub did not answer in time or in order, or wants us to wait
 └── PermanentError          trying again gives the same answer
+    ├── GitHubRefused       GitHub answered, and the answer is no
+    │   ├── GitHubNotFound  there is no such thing, or our token may not see it
+    │   └── RepositoryEmpty there is no commit yet
+    ├── SourceRefused       what a repository holds can't be taken: a hostile path, a submodule, LFS
     └── CheckFailed         a check ends in the verdict `error`; has a phase and a kind
 """
 
@@ -29,6 +36,10 @@ class DriftfleetError(Exception):
 
 class ConfigurationError(DriftfleetError):
     """The settings, the command or the machine lack something that a person must provide."""
+
+
+class CredentialsRefused(ConfigurationError):
+    """Our token was not accepted. Asking on with it could lock its account out, so nobody does."""
 
 
 class ContractError(DriftfleetError):
@@ -60,8 +71,36 @@ class BrokerUnavailable(TransientError):
     """Redis did not answer."""
 
 
+class SecretUnavailable(TransientError):
+    """The place that keeps a secret did not answer."""
+
+
+class GitHubUnavailable(TransientError):
+    """GitHub did not answer in time or in order, or wants us to wait."""
+
+
 class PermanentError(DriftfleetError):
     """Trying again gives the same answer."""
+
+
+class GitHubRefused(PermanentError):
+    """GitHub answered, and the answer is no; ``status`` is HTTP's."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class GitHubNotFound(GitHubRefused):
+    """There is no such thing, or our token may not see it: GitHub answers 404 to both."""
+
+
+class RepositoryEmpty(GitHubRefused):
+    """The repository has no commit yet."""
+
+
+class SourceRefused(PermanentError):
+    """What a repository holds can't be taken; the message names the entry."""
 
 
 class CheckFailed(PermanentError):

@@ -32,6 +32,7 @@ class ErrorKind(StrEnum):
     JOB_REFUSED = "job_refused"
     SOURCE_MISSING = "source_missing"
     SOURCE_REFUSED = "source_refused"
+    SOURCE_UNREACHABLE = "source_unreachable"
     MODULE_FETCH = "module_fetch"
     PROVIDER_MISSING = "provider_missing"
     PROVIDER_CRASHED = "provider_crashed"

@@ -6,19 +6,28 @@ This is the one module that reads the environment, and only when it is called.
 import difflib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_serializer
+from pydantic import (
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    model_validator,
+)
 
 from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
 
+_REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+")
 PREFIX = "DRIFTFLEET_"
 CONFIG_VARIABLE = "DRIFTFLEET_CONFIG"
 # What providers need to find their credentials, their proxy and their certificates.
@@ -55,6 +64,101 @@ class DiscoverySettings(Record):
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+
+
+class GitHubApp(Record):
+    """A GitHub App's installation, as a second way to authenticate.
+
+    ``private_key`` is the URL of a secret that holds the PEM.
+    """
+
+    id: int
+    installation: int
+    private_key: str
+
+
+class GitHubSettings(Record):
+    """Where the repositories are, and as whom we ask.
+
+    ``url`` is what a browser shows: ``https://HOST`` of an Enterprise Server, or
+    ``https://github.com``. ``token`` is the URL of a secret (`driftfleet.secrets`), never the
+    secret. ``patience_seconds`` is how long a command waits for a rate limit to pass, a worker
+    waits ``worker_patience_seconds`` and then gives the job back for later.
+    """
+
+    url: str | None = None
+    api_url: str | None = None
+    token: str | None = None
+    app: GitHubApp | None = None
+    connections: int = Field(default=12, ge=1, le=16)
+    timeout_seconds: float = Field(default=30, gt=0)
+    patience_seconds: float = Field(default=900, ge=0)
+    worker_patience_seconds: float = Field(default=15, ge=0)
+
+    @model_validator(mode="after")
+    def _authenticates_once(self) -> Self:
+        if self.token is not None and self.app is not None:
+            raise ValueError("has both 'token' and 'app': name the one to authenticate with")
+        if self.token is not None and "://" not in self.token:
+            # Not quoted: somebody has most likely written the token itself.
+            raise ValueError(
+                "'token' must be where the token is kept: env://NAME, file://PATH or "
+                "secretsmanager://NAME#KEY; never the token itself"
+            )
+        return self
+
+
+class RepositoryRule(Record):
+    """Repositories to watch: one (``repo: owner/name``, at ``ref``) or those of an ``org``.
+
+    Of an organisation: those with any of ``topics``, any of ``languages`` (GitHub's main one), and
+    a name that one of ``include`` (globs) matches and none of ``exclude``. Empty means any.
+    """
+
+    repo: str | None = None
+    ref: str = ""
+    org: str | None = None
+    topics: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    archived: bool = False
+    forks: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        """A plain ``owner/name`` or ``owner/name@ref`` is a rule, too."""
+        if not isinstance(value, str):
+            return value
+        repo, _, ref = value.partition("@")
+        return {"repo": repo, "ref": ref}
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.repo is None) == (self.org is None):
+            raise ValueError("must name either 'repo' (owner/name) or 'org'")
+        if self.repo is not None and not _REPOSITORY.fullmatch(self.repo):
+            raise ValueError(f"'{self.repo}' is no repository's name: it is owner/name")
+        return self
+
+
+class CacheSettings(Record):
+    """What was fetched and never changes: blobs and trees by their hash, module repositories.
+
+    ``folder``: without one a worker uses ``cache`` in its writable root, a command
+    ``$XDG_CACHE_HOME/driftfleet``. Where more than ``blobs_at_most`` blobs are missing an archive
+    is fetched instead, unless they are fewer than ``small_share_at_most`` and under
+    ``small_share`` of the repository's bytes.
+    """
+
+    folder: Path | None = None
+    limit_bytes: int = Field(default=4 << 30, ge=1 << 20)
+    blobs_at_most: int = Field(default=150, ge=0)
+    small_share: float = Field(default=0.1, ge=0, le=1)
+    small_share_at_most: int = Field(default=1000, ge=0)
+    member_bytes: int = Field(default=64 << 20, gt=0)
+    archive_bytes: int = Field(default=4 << 30, gt=0)
 
 
 class VariantRule(Record):
@@ -100,6 +204,9 @@ class Settings(Record):
     broker: BrokerSettings = BrokerSettings()
     results: ResultSettings = Field(default_factory=ResultSettings)
     discovery: DiscoverySettings = DiscoverySettings()
+    github: GitHubSettings = GitHubSettings()
+    repositories: tuple[RepositoryRule, ...] = ()
+    cache: CacheSettings = CacheSettings()
     variants: tuple[VariantRule, ...] = ()
     limits: Limits = Limits()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
@@ -184,7 +291,7 @@ def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, l
     for name, text in sorted(environment.items()):
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
         known = name.startswith(PREFIX) and section in Settings.model_fields
-        if known and (key or section == "variants"):
+        if known and (key or section in ("variants", "repositories")):
             keys = [section, key] if key else [section]
             yield name, keys, text if _is_text(keys) else _value(text)
 
@@ -228,11 +335,16 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
             worker["terraform"] = str(_absolute(base, terraform))
         if isinstance(worker.get("local_roots"), list | tuple):
             worker["local_roots"] = [_absolute(base, p) for p in worker["local_roots"]]
-    results = tree.get("results")
-    if isinstance(results, dict) and isinstance(results.get("store"), str):
-        scheme, _, folder = results["store"].partition("://")
-        if scheme == "file":
-            results["store"] = f"file://{_absolute(base, folder)}"
+    cache = tree.get("cache")
+    if isinstance(cache, dict) and isinstance(cache.get("folder"), str | Path):
+        cache["folder"] = _absolute(base, cache["folder"])
+    github = tree.get("github")
+    app = github.get("app") if isinstance(github, dict) else None
+    for section, key in ((tree.get("results"), "store"), (github, "token"), (app, "private_key")):
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            scheme, _, path = section[key].partition("://")
+            if scheme == "file":
+                section[key] = f"file://{_absolute(base, path)}"
 
 
 def _absolute(base: Path, path: str | Path) -> Path:

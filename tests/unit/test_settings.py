@@ -36,6 +36,13 @@ EVERYTHING: dict[str, Any] = {
         "complete_lock_files": False,
     },
     "logs": {"level": "debug", "format": "json"},
+    "github": {
+        "url": "https://ghe.example.com",
+        "app": {"id": 1, "installation": 2, "private_key": "secretsmanager://app#key"},
+        "connections": 8,
+    },
+    "repositories": [{"repo": "a/b", "ref": "v1"}, {"org": "c", "include": ["infra-*"]}],
+    "cache": {"folder": "/var/cache/df", "limit_bytes": 2000000},
 }
 
 
@@ -226,3 +233,40 @@ def test_a_path_in_the_environment_is_taken_as_it_is(value: str) -> None:
     assert settings.broker.url is not None
     assert settings.broker.url.get_secret_value() == "redis://:p#w: x@host"
     assert load_settings(environment=environment_of(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("repositories: [{topics: [a]}]", "must name either 'repo' (owner/name) or 'org'"),
+        ("repositories: [{repo: a/b, org: c}]", "must name either"),
+        ("repositories: [payments]", "'payments' is no repository's name"),
+        ("github: {token: abcdef}", "never the token itself"),
+        (
+            "github: {token: env://A, app: {id: 1, installation: 2, private_key: env://B}}",
+            "both 'token' and 'app'",
+        ),
+        ("github: {connections: 17}", "github.connections"),
+    ],
+)
+def test_what_is_said_of_github_must_make_sense(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings(config(tmp_path, text), {})
+    assert message in error.value.message
+    assert "abcdef" not in error.value.message
+
+
+def test_a_repository_may_be_named_by_a_plain_string(tmp_path: Path) -> None:
+    settings = load_settings(config(tmp_path, "repositories: [a/b, a/c@v1, {org: d}]"), {})
+    named = [(rule.repo, rule.ref, rule.org) for rule in settings.repositories]
+    assert named == [("a/b", "", None), ("a/c", "v1", None), (None, "", "d")]
+
+
+def test_repositories_can_be_named_in_a_variable() -> None:
+    settings = load_settings(None, {"DRIFTFLEET_REPOSITORIES": "[a/b]"})
+    assert [rule.repo for rule in settings.repositories] == ["a/b"]
+
+
+def test_a_relative_secret_file_counts_from_the_configuration_file(tmp_path: Path) -> None:
+    settings = load_settings(config(tmp_path, "github: {token: 'file://token'}"), {})
+    assert settings.github.token == f"file://{tmp_path / 'token'}"

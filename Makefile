@@ -11,7 +11,7 @@ help:
 	@echo 'make demo     install into .venv, then find the drift of the example fleet'
 	@echo 'make test     every test that this machine can run'
 	@echo 'make check    formatting, lint, types, imports, schemas'
-	@echo 'make bench    driftfleet beside a loop of terraform, and discovery of 4,000 files'
+	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub'
 	@echo 'make schemas  write docs/schemas from the records'
 
 venv: $(STAMP)
@@ -48,6 +48,7 @@ schemas: venv
 
 bench: venv
 	$(BIN)/python benchmarks/discovery.py
+	$(BIN)/python benchmarks/github.py
 	$(BIN)/python benchmarks/builtin.py
 	$(BIN)/python benchmarks/aws.py
 

@@ -18,12 +18,14 @@ class Closure:
     ``folders`` are the root and the modules that it calls, directly or not: each is needed with
     what lies beneath it, other modules excepted. ``files`` are the paths that some expression
     names, inside those folders or not; such a path may be a folder, and may not exist.
-    ``problems`` are sentences for a person: local sources that can't be followed.
+    ``problems`` are sentences for a person: local sources that can't be followed. ``remote`` are
+    the other module sources, each with the folder whose files hold it.
     """
 
     folders: tuple[str, ...]
     files: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    remote: tuple[tuple[str, str], ...] = ()
 
 
 def closure_of(root: str, facts: Facts) -> Closure:
@@ -31,6 +33,7 @@ def closure_of(root: str, facts: Facts) -> Closure:
     folders: dict[str, None] = {root: None}
     files: set[str] = set()
     problems: dict[str, None] = {}
+    remote: set[tuple[str, str]] = set()
     waiting = [root]
     while waiting:
         folder = waiting.pop()
@@ -52,7 +55,13 @@ def closure_of(root: str, facts: Facts) -> Closure:
                 continue
             problems[f"{folder}: the module source '{source}' {problem}"] = None
         files |= _files_of(folder, root, found)
-    return Closure(tuple(sorted(folders)), tuple(sorted(files - folders.keys())), tuple(problems))
+        remote |= {(folder, source) for source in found.remote_sources}
+    return Closure(
+        folders=tuple(sorted(folders)),
+        files=tuple(sorted(files - folders.keys())),
+        problems=tuple(problems),
+        remote=tuple(sorted(remote)),
+    )
 
 
 def _files_of(folder: str, root: str, facts: ModuleFacts) -> set[str]:
@@ -103,7 +112,7 @@ class TreeModules:
         if folder not in self._facts:
             prefix = "" if folder == "." else f"{folder}/"
             names = self._names[folder]
-            self._facts[folder] = _read(names, lambda name: self._tree.read(prefix + name))
+            self._facts[folder] = read_folder(names, lambda name: self._tree.read(prefix + name))
         return self._facts[folder]
 
 
@@ -128,17 +137,20 @@ class FolderModules:
             if not path.is_relative_to(self._top):
                 return None
             names = [p.name for p in path.iterdir() if is_terraform_file(p.name) and p.is_file()]
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
             return None
         if not names:
             return None
-        return _read(names, lambda name: (path / name).read_bytes(), sources_only=True)
+        return read_folder(names, lambda name: (path / name).read_bytes(), sources_only=True)
 
 
-def _read(
-    names: list[str], read: Callable[[str], bytes], *, sources_only: bool = False
+def read_folder(
+    names: Iterable[str], read: Callable[[str], bytes], *, sources_only: bool = False
 ) -> ModuleFacts:
-    """Read a folder; a file that can't be read is one of its errors, and hides no other file."""
+    """Read a folder's files of these ``names``.
+
+    A file that can't be read (``OSError``) is one of its errors, and hides no other file.
+    """
     files: Mapping[str, bytes]
     files, errors = {}, []
     for name in names:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import redis
 
-from driftfleet.errors import BrokerUnavailable
+from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.model import Record
 from driftfleet.results import Verdict
 
@@ -87,7 +87,7 @@ class RedisLedger:
                 pipe.expire(_key(sweep_id, "pending"), EXPIRY_SECONDS)
                 pipe.execute()
 
-        _ask(write)
+        ask_redis(write)
 
     def begin(self, sweep_id: str, check: str, running: Running) -> None:
         def write() -> None:
@@ -96,23 +96,23 @@ class RedisLedger:
                 pipe.expire(_key(sweep_id, "running"), EXPIRY_SECONDS)
                 pipe.execute()
 
-        _ask(write)
+        ask_redis(write)
 
     def answer(self, sweep_id: str, answer: Answer) -> bool:
         keys = [_key(sweep_id, name) for name in ("pending", "running", "answered")]
         values: list[str | int] = [answer.check, answer.model_dump_json(), EXPIRY_SECONDS]
-        return bool(_ask(lambda: self._answer(keys=keys, args=values)))
+        return bool(ask_redis(lambda: self._answer(keys=keys, args=values)))
 
     def pending(self, sweep_id: str) -> set[str]:
-        members: Any = _ask(lambda: self._redis.smembers(_key(sweep_id, "pending")))
+        members: Any = ask_redis(lambda: self._redis.smembers(_key(sweep_id, "pending")))
         return {member.decode() for member in members}
 
     def running(self, sweep_id: str) -> dict[str, Running]:
-        items: Any = _ask(lambda: self._redis.hgetall(_key(sweep_id, "running")))
+        items: Any = ask_redis(lambda: self._redis.hgetall(_key(sweep_id, "running")))
         return {k.decode(): Running.model_validate(json.loads(v)) for k, v in items.items()}
 
     def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
-        items: Any = _ask(lambda: self._redis.lrange(_key(sweep_id, "answered"), start, -1))
+        items: Any = ask_redis(lambda: self._redis.lrange(_key(sweep_id, "answered"), start, -1))
         return [Answer.model_validate_json(item) for item in items]
 
     def count_try(self, task_id: str) -> int:
@@ -122,7 +122,7 @@ class RedisLedger:
                 pipe.expire(f"driftfleet:tries:{task_id}", EXPIRY_SECONDS)
                 return int(pipe.execute()[0])
 
-        return _ask(write)
+        return ask_redis(write)
 
 
 class MemoryLedger:
@@ -166,16 +166,29 @@ def connect(url: str) -> redis.Redis:
     """A client with time-outs: a hung Redis must end in an error, not in waiting.
 
     ``redis+socket://`` is Celery's spelling of redis-py's ``unix://``.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no URL of Redis.
     """
     url = url.replace("redis+socket://", "unix://", 1)
-    return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5)
+    try:
+        return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5)
+    except ValueError as error:
+        # Its message may quote a part of the password.
+        raise ConfigurationError(
+            "broker.url is no URL of Redis: it is written redis://:PASSWORD@HOST:6379/0, with "
+            "special characters of the password percent-encoded"
+        ) from error
 
 
 def _key(sweep_id: str, name: str) -> str:
     return f"driftfleet:sweep:{sweep_id}:{name}"
 
 
-def _ask(call: Callable[[], T]) -> T:
+def ask_redis(call: Callable[[], T]) -> T:
+    """What ``call`` asks a client of Redis for. Raises `BrokerUnavailable`."""
     try:
         return call()
     except redis.RedisError as error:

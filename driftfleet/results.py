@@ -171,7 +171,8 @@ class LatestRecord(Record):
 class SweepRecord(Record):
     """What a sweep asked for and what came back. ``closed_at`` is None while it runs.
 
-    ``missing`` are titles of jobs that were never answered.
+    ``missing`` are titles of jobs that were never answered, ``problems`` sentences about what could
+    not be looked at, so that nothing was asked for it.
     """
 
     schema_version: Literal[1] = 1
@@ -180,6 +181,7 @@ class SweepRecord(Record):
     asked: tuple[str, ...]
     answered: dict[str, Verdict] = Field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     started_at: datetime
     closed_at: datetime | None = None
 

@@ -1,11 +1,16 @@
 """The files of one repository at one commit, by path relative to its top."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from driftfleet.hcl import is_terraform_file
+
+LOCK_FILE = ".terraform.lock.hcl"
+VERSION_FILE = ".terraform-version"
 # Folders that hold no source: version control, and what terraform and its wrappers download.
 IGNORED_FOLDERS = frozenset({".git", ".terraform", ".terragrunt-cache"})
 
@@ -18,6 +23,18 @@ class Tree(Protocol):
 
     def read(self, path: str) -> bytes:
         """A file's bytes. Raises ``FileNotFoundError``."""
+
+    def identify(self, path: str) -> bytes:
+        """What changes with a file's content, and costs less than that. Raises as `read`."""
+
+
+def decides_plan(name: str) -> bool:
+    """Whether a file of that name decides what a plan is, whatever names it."""
+    return (
+        is_terraform_file(name)
+        or name.endswith((".tfvars", ".tfvars.json"))
+        or name in (LOCK_FILE, VERSION_FILE)
+    )
 
 
 class LocalTree:
@@ -41,6 +58,9 @@ class LocalTree:
     def read(self, path: str) -> bytes:
         return (self._folder / path).read_bytes()
 
+    def identify(self, path: str) -> bytes:
+        return hashlib.sha256(self.read(path)).digest()
+
 
 def _is_readable(path: str) -> bool:
     try:
@@ -63,3 +83,6 @@ class MemoryTree:
             return self._files[path]
         except KeyError:
             raise FileNotFoundError(path) from None
+
+    def identify(self, path: str) -> bytes:
+        return hashlib.sha256(self.read(path)).digest()

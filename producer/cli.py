@@ -1,55 +1,28 @@
 """The `driftfleet` command. stdout is data, stderr is messages, exit codes are a contract."""
 
-import functools
-import os
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
 import click
 
-from driftfleet.errors import ConfigurationError, DriftfleetError
-from driftfleet.settings import CONFIG_VARIABLE, Settings, load_settings
-from producer.table import harmless_lines
-
-# 128 + SIGPIPE, as a program that doesn't catch it ends.
-_BROKEN_PIPE = 141
-P = ParamSpec("P")
-R = TypeVar("R")
-Overrides = dict[str, Any]
-
-
-class _Explained(click.ClickException):
-    """An error that a person can act on: its message, no traceback."""
-
-    def __init__(self, error: DriftfleetError) -> None:
-        super().__init__("\n".join(harmless_lines(error.message)))
-
-
-class _Misused(_Explained):
-    """The person has to change something first."""
-
-    exit_code = 2
-
-
-def explained(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn what we can explain into a message and an exit code, and a closed pipe into an end."""
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except DriftfleetError as error:
-            kind = _Misused if isinstance(error, ConfigurationError) else _Explained
-            raise kind(error) from error
-        except BrokenPipeError:
-            # Whoever read our output has gone, as `head` does; nothing is left to say to anyone.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(_BROKEN_PIPE) from None
-
-    return call
+from driftfleet.settings import CONFIG_VARIABLE, process_environment
+from producer.fleet_commands import doctor_command, enqueue_command, worker_command
+from producer.options import (
+    CONCURRENCY,
+    EXCLUDE,
+    INCLUDE,
+    JSON,
+    LOG_LEVEL,
+    RESULTS,
+    TARGETS,
+    explained,
+    interruptible,
+    key,
+    leave,
+    settings_from,
+    store_url,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -69,79 +42,44 @@ def main(context: click.Context, config: Path | None) -> None:
     Examples:
       driftfleet discover .               what would be checked, and why
       driftfleet scan .                   check it all, on this machine
+      driftfleet scan acme/infra          the same for a repository on GitHub
       driftfleet scan --json . | jq .verdict
+      driftfleet doctor acme/infra        why does it not work?
     """
     context.obj = config
 
 
-def _key(key: str) -> str:
-    section, _, name = key.partition(".")
-    variable = f"DRIFTFLEET_{section}__{name}".upper()
-    return f"[{key} in fleet.yaml; {variable}]"
-
-
-_TARGETS = click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Records for scripts, one a line.")
-_INCLUDE = click.option(
-    "--include",
-    multiple=True,
-    metavar="GLOB",
-    help=f"Folders that are roots whatever is in them; repeatable. {_key('discovery.include')}",
-)
-_EXCLUDE = click.option(
-    "--exclude",
-    multiple=True,
-    metavar="GLOB",
-    help=f"Folders to leave out, over --include; repeatable. {_key('discovery.exclude')}",
-)
-_CONCURRENCY = click.option(
-    "--concurrency",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help=f"Plans at the same time. Default: one per CPU. {_key('worker.concurrency')}",
-)
-_LOG_LEVEL = click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    help=f"Log from this level on, to stderr. {_key('logs.level')}",
-)
-
-
 @main.command("scan")
-@_TARGETS
-@_JSON
-@_CONCURRENCY
+@TARGETS
+@JSON
+@CONCURRENCY
 @click.option(
     "--mirror",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help=f"An unpacked provider mirror, to install from it alone. {_key('worker.mirror')}",
+    help=f"An unpacked provider mirror, to install from it alone. {key('worker.mirror')}",
 )
-@click.option(
-    "--results",
-    metavar="URL|DIR",
-    help=f"Where results are kept. Default: drift-results. {_key('results.store')}",
-)
+@RESULTS
 @click.option(
     "--timeout",
     type=click.IntRange(min=1),
     metavar="SECONDS",
-    help=f"The longest that one check may take. {_key('limits.timeout_seconds')}",
+    help=f"The longest that one check may take. {key('limits.timeout_seconds')}",
 )
 @click.option(
     "--workspace-bytes",
     type=click.IntRange(min=1),
     metavar="BYTES",
-    help=f"The most disk that one check may fill. {_key('limits.workspace_bytes')}",
+    help=f"The most disk that one check may fill. {key('limits.workspace_bytes')}",
 )
 @click.option(
     "--terraform",
     metavar="PATH",
-    help=f"The terraform to plan with. Default: the one on the PATH. {_key('worker.terraform')}",
+    help=f"The terraform to plan with. Default: the one on the PATH. {key('worker.terraform')}",
 )
-@_INCLUDE
-@_EXCLUDE
-@_LOG_LEVEL
+@INCLUDE
+@EXCLUDE
+@LOG_LEVEL
 @click.pass_obj
 @explained
 def scan_command(
@@ -159,16 +97,25 @@ def scan_command(
     exclude: tuple[str, ...],
     log_level: str | None,
 ) -> None:
-    """Check every root module below the folders TARGET..., on this machine.
+    """Check every root module of each TARGET, on this machine.
+
+    A TARGET is a folder, a repository on GitHub (owner/repo, or owner/repo@ref for a branch, tag or
+    commit), or all repositories of an organisation (org:NAME). A folder that exists wins over a
+    repository of the same spelling. Without a TARGET: what `repositories` in fleet.yaml lists.
 
     Starts a Redis and workers of its own, plans each root (never applies), shows what differs, and
-    ends all that it started. Every result is kept as JSON.
+    ends all that it started. Every result is kept as JSON. Nothing is cloned: of a repository only
+    what its roots need is fetched, and kept for the next time.
+
+    Repositories want github.url and github.token in fleet.yaml, or DRIFTFLEET_GITHUB__URL and
+    DRIFTFLEET_GITHUB__TOKEN; the token is named by where it is kept (env://NAME, file://PATH,
+    secretsmanager://NAME#KEY).
 
     \b
     Exit codes:
       0    all clean
       3    some root drifted or is unapplied
-      1    some root could not be judged
+      1    some root could not be judged, or some repository not looked at
       2    usage or configuration
       130  stopped by Ctrl-C
 
@@ -177,14 +124,21 @@ def scan_command(
       driftfleet scan infrastructure/
       driftfleet scan --mirror /srv/providers --concurrency 4 infrastructure/ network/
       driftfleet scan --exclude 'sandbox/**' --json . | jq -r 'select(.verdict=="error").job.root'
+
+    \b
+      export DRIFTFLEET_GITHUB__URL=https://github.example.com
+      export DRIFTFLEET_GITHUB__TOKEN=env://GITHUB_TOKEN
+      driftfleet scan payments/infra
+      driftfleet scan payments/infra@release-7 network/core
+      driftfleet scan org:payments
     """
-    settings = _settings(
+    settings = settings_from(
         config,
         {
             "worker.concurrency": concurrency,
             "worker.mirror": mirror,
             "worker.terraform": terraform,
-            "results.store": _store_url(results) if results else None,
+            "results.store": store_url(results) if results else None,
             "limits.timeout_seconds": timeout,
             "limits.workspace_bytes": workspace_bytes,
             "discovery.include": include or None,
@@ -192,25 +146,29 @@ def scan_command(
             "logs.level": log_level,
         },
     )
-    from producer.display import standard_display  # noqa: PLC0415 - `--help` needs none of it
+    from producer.targets import read_targets  # noqa: PLC0415 - `--help` needs none of it
+
+    read = read_targets(targets, settings)
+    from producer.display import standard_display, standard_progress  # noqa: PLC0415
     from producer.scan import Scan, scan  # noqa: PLC0415
-    from producer.targets import target_folders  # noqa: PLC0415
 
     order = Scan(
-        folders=target_folders(targets),
+        targets=read,
         settings=settings,
+        environment=process_environment(),
         display=standard_display(as_json=as_json, plain=log_level is not None),
+        progress=standard_progress(plain=log_level is not None),
         show_log=log_level is not None,
     )
-    raise SystemExit(scan(order))
+    leave(scan(order))
 
 
 @main.command("discover")
-@_TARGETS
-@_JSON
+@TARGETS
+@JSON
 @click.option("--all", "everything", is_flag=True, help="Show folders that are no roots, too.")
-@_INCLUDE
-@_EXCLUDE
+@INCLUDE
+@EXCLUDE
 @click.pass_obj
 @explained
 def discover_command(
@@ -222,59 +180,48 @@ def discover_command(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
 ) -> None:
-    """Show what a scan of the folders TARGET... would check, and why or why not.
+    """Show what a scan of each TARGET would check, and why or why not.
+
+    A TARGET is a folder, owner/repo, owner/repo@ref or org:NAME, as for `driftfleet scan`; without
+    one: what `repositories` in fleet.yaml lists.
+
+    A folder whose files can't be parsed is shown as a root with its errors, and is no failure here:
+    a scan will answer it with a verdict `error`.
+
+    \b
+    Exit codes:
+      0    shown, whatever was found
+      1    some repository could not be looked at
+      2    usage or configuration, or no Terraform at all
+      130  stopped by Ctrl-C
 
     \b
     Examples:
       driftfleet discover .
+      driftfleet discover payments/infra@main
       driftfleet discover --all --json . | jq -r 'select(.kind=="child").path'
     """
-    settings = _settings(
+    settings = settings_from(
         config,
         {"discovery.include": include or None, "discovery.exclude": exclude or None},
     )
-    from producer.inventory import show  # noqa: PLC0415
-    from producer.targets import find, require_terraform, target_folders  # noqa: PLC0415
+    from producer.targets import read_targets  # noqa: PLC0415
 
-    found = find(target_folders(targets), settings.discovery)
-    require_terraform(found)
-    show(found, as_json=as_json, everything=everything, stdout=sys.stdout)
+    read = read_targets(targets, settings)
+    from producer.display import standard_progress  # noqa: PLC0415
+    from producer.inventory import Inventory, discover_targets  # noqa: PLC0415
 
-
-@main.command("worker")
-@_CONCURRENCY
-@_LOG_LEVEL
-@click.pass_obj
-@explained
-def worker_command(config: Path | None, *, concurrency: int | None, log_level: str | None) -> None:
-    """Answer jobs from the configured Redis, until told to end.
-
-    Celery's worker with the options that this fleet needs. It wants broker.url in fleet.yaml, or
-    DRIFTFLEET_BROKER__URL.
-
-    \b
-    Example:
-      DRIFTFLEET_BROKER__URL=redis://:PASSWORD@redis:6379/0 driftfleet worker --concurrency 4
-    """
-    settings = _settings(config, {"worker.concurrency": concurrency, "logs.level": log_level})
-    if settings.broker.url is None:
-        raise ConfigurationError(
-            "a worker needs a queue: set broker.url in fleet.yaml, or DRIFTFLEET_BROKER__URL, to "
-            "the URL of Redis, such as redis://:PASSWORD@HOST:6379/0 (`driftfleet scan` needs none)"
-        )
-    from driftfleet.worker_command import worker_arguments  # noqa: PLC0415
-    from producer.crew import worker_environment  # noqa: PLC0415
-
-    arguments = worker_arguments(settings)
-    os.execve(arguments[0], arguments, worker_environment(settings))  # noqa: S606
+    order = Inventory(
+        targets=read,
+        settings=settings,
+        environment=process_environment(),
+        progress=standard_progress(),
+        stdout=sys.stdout,
+        as_json=as_json,
+        everything=everything,
+    )
+    interruptible(lambda: discover_targets(order))
 
 
-def _settings(config: Path | None, overrides: Overrides) -> Settings:
-    given = {key: value for key, value in overrides.items() if value is not None}
-    return load_settings(config, overrides=given)
-
-
-def _store_url(results: str) -> str:
-    if "://" in results:
-        return results
-    return f"file://{Path(results).expanduser().absolute()}"
+for command in (enqueue_command, doctor_command, worker_command):
+    main.add_command(command)

@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+from driftfleet.secrets import variable_of
+
 from driftfleet import process
 from driftfleet.settings import (
     PREFIX,
@@ -78,8 +80,21 @@ class Crew:
 
 def worker_environment(settings: Settings) -> dict[str, str]:
     """The environment of a worker process: ours, with exactly these settings in it."""
-    # The variants travel in the jobs, and may be more than fits into one variable.
-    settings = settings.model_copy(update={"variants": (), "discovery": DiscoverySettings()})
-    own = process_environment().items()
-    foreign = {name: value for name, value in own if not name.startswith(PREFIX)}
+    # These are the producer's business, and may be more than fits into one variable.
+    settings = settings.model_copy(
+        update={"variants": (), "discovery": DiscoverySettings(), "repositories": ()}
+    )
+    secrets = _secret_variables(settings)
+    foreign = {
+        name: value
+        for name, value in process_environment().items()
+        if not name.startswith(PREFIX) or name in secrets
+    }
     return {**foreign, **environment_of(settings)}
+
+
+def _secret_variables(settings: Settings) -> set[str]:
+    """The variables that hold secrets: one may well be called ``DRIFTFLEET_TOKEN``."""
+    app = settings.github.app
+    urls = (settings.github.token, app.private_key if app else None)
+    return {name for url in urls if url and (name := variable_of(url))}

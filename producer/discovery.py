@@ -8,12 +8,10 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from driftfleet.closure import Closure, TreeModules, closure_of, is_beneath, resolve
-from driftfleet.hcl import HclError, ModuleFacts, is_terraform_file
+from driftfleet.errors import SourceRefused
+from driftfleet.hcl import HclError, ModuleFacts
 from driftfleet.model import Record
-from driftfleet.tree import Tree
-
-LOCK_FILE = ".terraform.lock.hcl"
-VERSION_FILE = ".terraform-version"
+from driftfleet.tree import LOCK_FILE, VERSION_FILE, Tree, decides_plan
 
 # Folders whose modules are for others to call, or to show and test them.
 _SUPPORTING = frozenset({"modules", "examples", "test", "tests"})
@@ -245,7 +243,7 @@ def _first_word(tree: Tree, path: str) -> str | None:
     """The version that a `.terraform-version` asks for: its first word outside comments."""
     try:
         text = tree.read(path)[:4096].decode("utf-8-sig", errors="replace")
-    except OSError:
+    except (OSError, SourceRefused):
         return None
     words = (line.partition("#")[0].split() for line in text.splitlines())
     return next((found[0] for found in words if found), None)
@@ -254,15 +252,10 @@ def _first_word(tree: Tree, path: str) -> str | None:
 def _digest(tree: Tree, paths: frozenset[str]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
-        name = path.rpartition("/")[2]
-        if (
-            is_terraform_file(name)
-            or name.endswith((".tfvars", ".tfvars.json"))
-            or (name in (LOCK_FILE, VERSION_FILE))
-        ):
+        if decides_plan(path.rpartition("/")[2]):
             digest.update(f"{path}\0".encode(errors="surrogateescape"))
             try:
-                digest.update(hashlib.sha256(tree.read(path)).digest())
-            except OSError:
+                digest.update(tree.identify(path))
+            except (OSError, SourceRefused):
                 digest.update(b"\0" * 32)
     return digest.hexdigest()[:40]

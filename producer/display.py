@@ -8,12 +8,14 @@ from typing import Protocol, TextIO
 
 from driftfleet.ledger import Running
 from driftfleet.results import Result, Verdict
+from producer.progress import Progress
 from producer.table import (
     by_urgency,
     details,
     harmless,
     harmless_lines,
     plain_table,
+    problem_lines,
     root_of,
     seconds_of,
     several_sources,
@@ -34,8 +36,8 @@ _COLOURS = {
 class Display(Protocol):
     """Shows a scan. Every method is quick; none starts a thread."""
 
-    def begin(self, total: int) -> None:
-        """So many checks were asked for."""
+    def begin(self, total: int, *, with_source: bool = False) -> None:
+        """So many checks were asked for; ``with_source`` where they are of several sources."""
 
     def finished(self, result: Result) -> None:
         """A check was answered."""
@@ -49,8 +51,10 @@ class Display(Protocol):
     def end(self) -> None:
         """The scan ends, in order or not; again is harmless."""
 
-    def conclude(self, results: Sequence[Result], seconds: float, where: str) -> None:
-        """The scan has ended in order; ``where`` the results are kept."""
+    def conclude(
+        self, results: Sequence[Result], seconds: float, where: str, problems: Sequence[str] = ()
+    ) -> None:
+        """All that was found; ``where`` results are kept, and what could not be looked at."""
 
 
 def choose_display(*, as_json: bool, plain: bool, stdout: TextIO, stderr: TextIO) -> Display:
@@ -81,14 +85,16 @@ class LineDisplay:
         self._stdout = stdout
         self._stderr = stderr
         self._total = self._done = 0
+        self._with_source = False
 
-    def begin(self, total: int) -> None:
+    def begin(self, total: int, *, with_source: bool = False) -> None:
         self._total = total
+        self._with_source = with_source
 
     def finished(self, result: Result) -> None:
         self._done += 1
         count = f"{self._done:>{len(str(self._total))}}/{self._total}"
-        name = root_of(result, with_source=False)
+        name = root_of(result, with_source=self._with_source)
         line = f"{count}  {result.verdict:<17}  {name}  {seconds_of(result)} s  {what_of(result)}"
         _print(self._stdout, line.rstrip())
 
@@ -101,10 +107,13 @@ class LineDisplay:
     def end(self) -> None:
         pass
 
-    def conclude(self, results: Sequence[Result], seconds: float, where: str) -> None:
-        for line in ["", *plain_table(results), *details(results), ""]:
+    def conclude(
+        self, results: Sequence[Result], seconds: float, where: str, problems: Sequence[str] = ()
+    ) -> None:
+        table = ["", *plain_table(results), *details(results)] if results else []
+        for line in [*table, *problem_lines(problems), ""]:
             _print(self._stdout, line)
-        _print(self._stdout, summary(results, seconds))
+        _print(self._stdout, summary(results, seconds, problems))
         _print(self._stdout, f"results: {harmless(where)}")
 
 
@@ -118,9 +127,9 @@ class JsonDisplay:
         self._stderr = stderr
         self._bar = bar
 
-    def begin(self, total: int) -> None:
+    def begin(self, total: int, *, with_source: bool = False) -> None:
         if self._bar:
-            self._bar.begin(total)
+            self._bar.begin(total, with_source=with_source)
 
     def finished(self, result: Result) -> None:
         # ASCII only: an escape sequence in a name stays an escape where a terminal shows it.
@@ -142,9 +151,12 @@ class JsonDisplay:
         if self._bar:
             self._bar.end()
 
-    def conclude(self, results: Sequence[Result], seconds: float, where: str) -> None:
+    def conclude(
+        self, results: Sequence[Result], seconds: float, where: str, problems: Sequence[str] = ()
+    ) -> None:
         if self._bar:
-            _print(self._stderr, f"{summary(results, seconds)}\nresults: {harmless(where)}")
+            told = summary(results, seconds, problems)
+            _print(self._stderr, f"{told}\nresults: {harmless(where)}")
 
 
 class TerminalDisplay:
@@ -161,7 +173,7 @@ class TerminalDisplay:
         self._started = time.monotonic()
         self._total = self._done = 0
 
-    def begin(self, total: int) -> None:
+    def begin(self, total: int, *, with_source: bool = False) -> None:  # noqa: ARG002 - as above
         self._total = total
         self._live.start()
         self.running(())
@@ -199,7 +211,9 @@ class TerminalDisplay:
     def end(self) -> None:
         self._live.stop()
 
-    def conclude(self, results: Sequence[Result], seconds: float, where: str) -> None:
+    def conclude(
+        self, results: Sequence[Result], seconds: float, where: str, problems: Sequence[str] = ()
+    ) -> None:
         from rich import box  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
@@ -217,8 +231,10 @@ class TerminalDisplay:
                 Text(what_of(result)),
                 Text(seconds_of(result)),
             )
-        self._console.print(table)
-        for line in [*details(results)[1:], "", summary(results, seconds)]:
+        if results:
+            self._console.print(table)
+        told = summary(results, seconds, problems)
+        for line in [*details(results)[1:], *problem_lines(problems), "", told]:
             self._console.print(Text(line))
         # Whole, wherever the line ends: people copy it.
         self._console.print(Text(f"results: {harmless(where)}"), soft_wrap=True)
@@ -252,3 +268,8 @@ def _print(stream: TextIO, line: str) -> None:
 def standard_display(*, as_json: bool, plain: bool) -> Display:
     """The display for this process's own streams."""
     return choose_display(as_json=as_json, plain=plain, stdout=sys.stdout, stderr=sys.stderr)
+
+
+def standard_progress(*, plain: bool = False) -> Progress:
+    """The progress for this process's own stderr; ``plain`` where other messages go there."""
+    return Progress(sys.stderr, animate=not plain and _can_animate(sys.stderr))

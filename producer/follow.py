@@ -7,7 +7,7 @@ import redis
 
 from driftfleet.errors import BrokerUnavailable, ContractError, StoreUnavailable
 from driftfleet.jobs import CHECK_QUEUE, Job
-from driftfleet.ledger import Answer, Ledger, Running
+from driftfleet.ledger import Answer, Ledger, Running, ask_redis
 from driftfleet.results import CheckError, ErrorKind, Result, Verdict, error_result
 from driftfleet.store import ResultStore
 
@@ -25,19 +25,11 @@ class Broker:
 
     def holds_messages(self) -> bool:
         """Whether a message waits or is with a worker. Raises `BrokerUnavailable`."""
-        try:
-            with self._redis.pipeline() as pipe:
-                pipe.exists(*_QUEUE_KEYS, "unacked")
-                return bool(pipe.execute()[0])
-        except redis.RedisError as error:
-            raise BrokerUnavailable(f"Redis did not answer: {error}") from error
+        return bool(ask_redis(lambda: self._redis.exists(*_QUEUE_KEYS, "unacked")))
 
     def forget_messages(self) -> None:
         """Drop all messages, those of a dead worker too. Raises `BrokerUnavailable`."""
-        try:
-            self._redis.delete(*_QUEUE_KEYS, *_HELD_KEYS)
-        except redis.RedisError as error:
-            raise BrokerUnavailable(f"Redis did not answer: {error}") from error
+        ask_redis(lambda: self._redis.delete(*_QUEUE_KEYS, *_HELD_KEYS))
 
 
 class Follower:

@@ -1,13 +1,54 @@
-"""What `driftfleet discover` prints."""
+"""What `driftfleet discover` does and prints."""
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TextIO
 
+from driftfleet.settings import Settings
+from producer.cache_place import kept_or_temporary_cache
 from producer.discovery import Folder
+from producer.found import Found, require_terraform
+from producer.progress import Progress
+from producer.survey import survey
 from producer.table import harmless, width_of
-from producer.targets import Found
+from producer.targets import Targets
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What to discover, and what to show of it; ``everything`` shows folders that are no roots."""
+
+    targets: Targets
+    settings: Settings
+    environment: Mapping[str, str]
+    progress: Progress
+    stdout: TextIO
+    as_json: bool = False
+    everything: bool = False
+
+
+def discover_targets(order: Inventory) -> int:
+    """Discover, show it, and return the exit code.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no Terraform in a folder, or in none of the repositories; or a setting is missing.
+    """
+    with ExitStack() as stack:
+        folder = None
+        if order.targets.rules:
+            folder = stack.enter_context(
+                kept_or_temporary_cache(order.settings, order.environment, order.progress)
+            )
+        outlook = survey(order.targets, order.settings, order.environment, folder, order.progress)
+    require_terraform(outlook)
+    shown = [one for one in outlook.found if one.discovery.folders]
+    show(shown, as_json=order.as_json, everything=order.everything, stdout=order.stdout)
+    return 1 if outlook.troubles else 0
 
 
 def show(found: Sequence[Found], *, as_json: bool, everything: bool, stdout: TextIO) -> None:
@@ -19,14 +60,15 @@ def show(found: Sequence[Found], *, as_json: bool, everything: bool, stdout: Tex
         else:
             lines = [*_table(folders), *_footer(target, everything=everything)]
             if len(found) > 1:
-                lines = [f"{harmless(str(target.folder))}:", *lines, ""]
+                lines = [f"{harmless(target.name)}:", *lines, ""]
         for line in lines:
             stdout.write(f"{line}\n")
     stdout.flush()
 
 
 def _record(target: Found, folder: Folder) -> str:
-    return json.dumps({"source": str(target.folder), **folder.model_dump(mode="json")})
+    source = {"source": target.source.repo, "ref": target.source.ref, "sha": target.source.sha}
+    return json.dumps({**source, **folder.model_dump(mode="json")})
 
 
 def _table(folders: Sequence[Folder]) -> list[str]:

@@ -1,48 +1,38 @@
-"""The whole scan of folders on this machine: Redis, workers, jobs, answers, and an end to all."""
+"""The whole scan on this machine, of folders and repositories: look, ask, follow, tell."""
 
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-from pydantic import SecretStr
-
-from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import ConfigurationError, StoreUnavailable
 from driftfleet.jobs import Job
 from driftfleet.ledger import RedisLedger, connect
-from driftfleet.results import Result
-from driftfleet.settings import BrokerSettings, Settings
-from driftfleet.store import ResultStore, open_store
-from producer.crew import Crew
+from driftfleet.results import Result, SweepRecord
+from driftfleet.settings import Settings
 from producer.display import Display
-from producer.embedded import Embedded, embedded_redis
 from producer.follow import Broker, Follower
-from producer.orphans import no_orphans
+from producer.found import require_roots
+from producer.progress import Progress
 from producer.pursuit import Pursuit
+from producer.stage import Stage, open_stage, require_machine
 from producer.stopping import Stopped, stopping
-from producer.sweep import close_record, jobs_for, new_sweep_id, open_record
+from producer.survey import survey
+from producer.sweep import close_record, jobs_of, new_sweep_id, open_record
 from producer.table import exit_code_of
-from producer.targets import find, require_roots
-
-# The unix sockets of Redis and of terraform's plugins lie below it: docs/queue.md.
-_LONGEST_PARENT_BYTES = 60
-_SHORT_PARENT = Path("/tmp")  # noqa: S108 - only a name: the folder in it is ours alone
-_VISIBILITY_SECONDS = 20
+from producer.targets import Targets
 
 
 @dataclass(frozen=True)
 class Scan:
     """What to scan and how. ``show_log``: the worker's messages come through to stderr."""
 
-    folders: tuple[Path, ...]
+    targets: Targets
     settings: Settings
+    environment: Mapping[str, str]
     display: Display
+    progress: Progress
     show_log: bool = False
 
 
@@ -50,16 +40,23 @@ class Scan:
 class _Course:
     """What a scan has come to, for whoever has to tell of its end."""
 
+    started: float = field(default_factory=time.monotonic)
     jobs: list[Job] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    problems: tuple[str, ...] = ()
+    where: str = ""
 
     def unanswered(self) -> list[Job]:
         answered = {result.job.identity for result in self.results}
         return [job for job in self.jobs if job.identity not in answered]
 
+    def conclude(self, display: Display) -> None:
+        spent = time.monotonic() - self.started
+        display.conclude(self.results, spent, self.where, self.problems)
+
 
 def scan(order: Scan) -> int:
-    """Check every root of the folders and return the exit code.
+    """Check every root of the targets and return the exit code.
 
     Raises
     ------
@@ -69,133 +66,58 @@ def scan(order: Scan) -> int:
         The result store broke down during the scan.
     """
     require_machine(order.settings)
-    started = time.monotonic()
     course = _Course()
     try:
         with stopping() as stop, ExitStack() as stack:
             stack.callback(stop.hold)
             stack.callback(order.display.end)
-            stage = stack.enter_context(_stage(order))
+            stage = stack.enter_context(
+                open_stage(
+                    order.settings,
+                    order.environment,
+                    order.targets.folders,
+                    order.progress,
+                    show_log=order.show_log,
+                )
+            )
             stack.callback(stop.hold)
             stop.allow()
-            where = _run(order, stage, course)
+            _run(order, stage, course)
     except Stopped as stopped:
+        if course.results:
+            course.conclude(order.display)
         _tell_what_is_missing(order.display, course)
         return stopped.exit_code
-    order.display.conclude(course.results, time.monotonic() - started, where)
-    return exit_code_of(course.results)
+    course.conclude(order.display)
+    return exit_code_of(course.results, course.problems)
 
 
-def require_machine(settings: Settings) -> None:
-    """Refuse to start without what every check needs.
-
-    Raises
-    ------
-    ConfigurationError
-        Terraform, the mirror or a writable folder is missing; says how to mend it.
-    """
-    worker = settings.worker
-    if shutil.which(worker.terraform) is None:
-        raise ConfigurationError(
-            f"'{worker.terraform}' is no program here: install Terraform "
-            "(https://developer.hashicorp.com/terraform/install) and put it on the PATH, or name "
-            "it with --terraform PATH (worker.terraform)"
-        )
-    if worker.mirror is not None and not worker.mirror.is_dir():
-        what = "is no folder" if worker.mirror.exists() else "no such folder"
-        raise ConfigurationError(
-            f"the provider mirror {worker.mirror}: {what}; make one with "
-            "`terraform providers mirror DIR`, unpack its zip files, and name it with --mirror DIR "
-            "(worker.mirror)"
-        )
-    if _has_own_root(settings):
-        EphemeralFolders(worker.writable_root).create().remove()
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """What runs while a scan does."""
-
-    settings: Settings
-    redis: Embedded
-    crew: Crew
-    store: ResultStore
-
-
-@contextmanager
-def _stage(order: Scan) -> Iterator[_Stage]:
-    """Start Redis and the worker, and end both and all that they started."""
-    store = open_store(order.settings.results.store)
-    with no_orphans(), _folder() as folder, embedded_redis(folder) as redis:
-        settings = _scan_settings(order, folder, redis.url)
-        crew = Crew(settings, folder, None if order.show_log else folder / "worker.log")
-        try:
-            # It takes a second to boot: meanwhile we look for what to check.
-            crew.start()
-            yield _Stage(settings, redis, crew, store)
-        finally:
-            crew.end()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """The scan's own folder; those of killed scans are removed on the way."""
-    parent = Path(tempfile.gettempdir())
-    if len(os.fsencode(parent)) > _LONGEST_PARENT_BYTES and os.access(_SHORT_PARENT, os.W_OK):
-        parent = _SHORT_PARENT
-    folders = EphemeralFolders(parent, prefix=f"driftfleet-{os.getuid()}-")
-    folders.sweep()
-    folder = folders.create()
-    try:
-        yield folder.path
-    finally:
-        folder.remove()
-
-
-def _scan_settings(order: Scan, folder: Path, broker_url: str) -> Settings:
-    own_root = _has_own_root(order.settings)
-    writable_root = order.settings.worker.writable_root if own_root else folder / "w"
-    worker = order.settings.worker.model_copy(
-        update={"local_roots": order.folders, "writable_root": writable_root}
-    )
-    broker = BrokerSettings(
-        url=SecretStr(broker_url),
-        visibility_timeout_seconds=_VISIBILITY_SECONDS,
-        events=False,  # nobody listens, and they cost
-    )
-    return order.settings.model_copy(update={"worker": worker, "broker": broker})
-
-
-def _has_own_root(settings: Settings) -> bool:
-    return "writable_root" in settings.worker.model_fields_set
-
-
-def _run(order: Scan, stage: _Stage, course: _Course) -> str:
-    """Discover, ask, follow; return where the results are."""
+def _run(order: Scan, stage: Stage, course: _Course) -> None:
+    """Discover, ask, follow, and keep a record of it."""
     sweep_id = new_sweep_id("scan", datetime.now(UTC))
-    found = find(order.folders, order.settings.discovery)
-    require_roots(found)
-    for target in found:
-        course.jobs += jobs_for(
-            [root.path for root in target.discovery.roots],
-            sweep_id=sweep_id,
-            source=target.source,
-            rules=order.settings.variants,
-            limits=order.settings.limits,
-        )
-    record = open_record(course.jobs, sweep_id, datetime.now(UTC))
+    outlook = survey(order.targets, order.settings, order.environment, stage.cache, order.progress)
+    require_roots(outlook)
+    course.problems = outlook.problems
+    for found in outlook.found:
+        course.jobs += jobs_of(found, sweep_id, order.settings)
+    record = open_record(course.jobs, sweep_id, datetime.now(UTC), outlook.troubles)
+    course.where = _keep(stage, record)
+    verdicts = _ask_and_follow(order, stage, course).verdicts if course.jobs else {}
+    stage.store.put_sweep(close_record(record, verdicts, datetime.now(UTC)))
+
+
+def _keep(stage: Stage, record: SweepRecord) -> str:
+    """Keep the record of what is about to be asked; return where everything is kept."""
     try:
         key = stage.store.put_sweep(record)
     except StoreUnavailable as error:
         raise ConfigurationError(
             f"{error.message}; name a place for the results with --results DIR (results.store)"
         ) from error
-    follower = _ask_and_follow(order, stage, course)
-    stage.store.put_sweep(close_record(record, follower.verdicts, datetime.now(UTC)))
     return f"{stage.store.describe('')} (this scan: {key})"
 
 
-def _ask_and_follow(order: Scan, stage: _Stage, course: _Course) -> Follower:
+def _ask_and_follow(order: Scan, stage: Stage, course: _Course) -> Follower:
     # Celery takes its time to import; the worker boots meanwhile.
     from driftfleet.celery_app import build_app, send  # noqa: PLC0415
 
@@ -207,7 +129,8 @@ def _ask_and_follow(order: Scan, stage: _Stage, course: _Course) -> Follower:
         course.results.append(result)
         order.display.finished(result)
 
-    order.display.begin(len(course.jobs))
+    sources = {job.source.repo for job in course.jobs}
+    order.display.begin(len(course.jobs), with_source=len(sources) > 1)
     ledger.open(course.jobs[0].sweep_id, [job.identity for job in course.jobs])
     send(app, course.jobs)
     follower = Follower(course.jobs, ledger, stage.store)
@@ -225,9 +148,11 @@ def _ask_and_follow(order: Scan, stage: _Stage, course: _Course) -> Follower:
 
 def _tell_what_is_missing(display: Display, course: _Course) -> None:
     missing = course.unanswered()
-    if not missing:
+    if not course.jobs:
         display.message("stopped before anything was checked")
-        return
-    display.message(f"stopped: {len(missing)} of {len(course.jobs)} were not checked:")
+    elif not missing:
+        display.message("stopped after everything was checked")
+    else:
+        display.message(f"stopped: {len(missing)} of {len(course.jobs)} were not checked:")
     for job in missing:
         display.message(f"  {job.title.removesuffix(' default')}")

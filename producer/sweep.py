@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import SweepRecord, Verdict
-from driftfleet.settings import VariantRule
+from driftfleet.settings import Settings, VariantRule
 from producer.discovery import folder_matches
+from producer.found import Found, Trouble
 
 DEFAULT_VARIANTS = (Variant(),)
 
@@ -53,12 +54,27 @@ def jobs_for(
     return jobs
 
 
-def open_record(jobs: Sequence[Job], sweep_id: str, started_at: datetime) -> SweepRecord:
-    """The record of a sweep that has asked for ``jobs``."""
+def jobs_of(found: Found, sweep_id: str, settings: Settings) -> list[Job]:
+    """The jobs for what was found in one folder or repository. Raises as `jobs_for` does."""
+    return jobs_for(
+        [root.path for root in found.discovery.roots],
+        sweep_id=sweep_id,
+        source=found.source,
+        rules=settings.variants,
+        limits=settings.limits,
+    )
+
+
+def open_record(
+    jobs: Sequence[Job], sweep_id: str, started_at: datetime, troubles: Sequence[Trouble] = ()
+) -> SweepRecord:
+    """The record of a sweep that has asked for ``jobs``, and could not look at ``troubles``."""
+    names = [*(job.source.slug for job in jobs), *(trouble.name for trouble in troubles)]
     return SweepRecord(
         sweep_id=sweep_id,
-        source=", ".join(dict.fromkeys(job.source.slug for job in jobs)),
+        source=", ".join(dict.fromkeys(names)),
         asked=tuple(job.title for job in jobs),
+        problems=tuple(trouble.reason for trouble in troubles),
         started_at=started_at,
     )
 

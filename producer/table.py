@@ -108,18 +108,28 @@ def details(results: Sequence[Result]) -> list[str]:
     return lines + (["", "Notes:"] + [f"  {note}" for note in notes] if notes else [])
 
 
-def summary(results: Sequence[Result], seconds: float) -> str:
-    """``12 checked in 34 s: 1 error, 3 drifted, 8 clean``."""
+def problem_lines(problems: Sequence[str]) -> list[str]:
+    """What could not be looked at; told again at the end, where it is seen."""
+    lines = [f"  {line}" for problem in problems for line in harmless_lines(problem)]
+    return ["", "Not looked at:", *lines] if lines else []
+
+
+def summary(results: Sequence[Result], seconds: float, problems: Sequence[str] = ()) -> str:
+    """``12 checked in 34 s: 1 error, 3 drifted, 8 clean; 2 could not be looked at``."""
     counts = Counter(result.verdict for result in results)
     parts = ", ".join(f"{counts[v]} {v.value}" for v in ORDER if counts[v])
     time = f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{len(results)} checked in {time}" + (f": {parts}" if parts else "")
+    blind = f"; {len(problems)} could not be looked at" if problems else ""
+    return f"{len(results)} checked in {time}" + (f": {parts}" if parts else "") + blind
 
 
-def exit_code_of(results: Iterable[Result]) -> int:
-    """0 all clean, 3 some root drifted or is unapplied, 1 some root could not be judged."""
+def exit_code_of(results: Iterable[Result], problems: Sequence[str] = ()) -> int:
+    """0 all clean, 3 some root drifted or is unapplied, 1 some root could not be judged.
+
+    What could not even be looked at (``problems``) could not be judged.
+    """
     verdicts = {result.verdict for result in results}
-    if Verdict.ERROR in verdicts:
+    if Verdict.ERROR in verdicts or problems:
         return 1
     return 3 if verdicts - {Verdict.CLEAN} else 0
 

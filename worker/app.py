@@ -5,6 +5,7 @@ import functools
 import multiprocessing.process
 import os
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -12,13 +13,17 @@ from celery import Celery, signals
 
 from driftfleet.celery_app import build_app
 from driftfleet.ledger import RedisLedger, connect
-from driftfleet.logs import Redactor, configure_logs, secrets_in
+from driftfleet.logs import Redactor, configure_logs
 from driftfleet.settings import Settings, load_settings, process_environment
 from driftfleet.store import open_store
 from worker.check import Tools
+from worker.github_connection import LazyConnection, connection_of, withheld_variables
+from worker.github_source import GitHubSource
 from worker.heartbeat import UnackedHeartbeat
+from worker.local_source import LocalSource
+from worker.module_access import ModuleAccess
 from worker.process import Programs
-from worker.source import LocalSource
+from worker.source import RootSource, Sources
 from worker.tasks import register
 from worker.workspace import Workspaces
 
@@ -31,28 +36,47 @@ def create() -> Celery:
     settings = load_settings()
     app = build_app(settings)
     app.steps["consumer"].add(UnackedHeartbeat)
-    tools = _tools(settings)
+    environment = process_environment()
+    connection = connection_of(settings, environment)
+    tools = build_tools(settings, environment, connection)
     assert settings.broker.url is not None
     ledger = RedisLedger(connect(settings.broker.url.get_secret_value()))
     register(app, tools, open_store(settings.results.store), ledger)
-    _connect_signals(settings, tools)
+    _connect_signals(settings, tools, connection)
     return app
 
 
-def _tools(settings: Settings) -> Tools:
+def build_tools(
+    settings: Settings, environment: Mapping[str, str], connection: LazyConnection | None
+) -> Tools:
+    """What checks work with. Nothing is asked of GitHub or of a secret's keeper yet."""
+    programs = Programs(settings.worker.stop_grace_seconds)
+    sources: dict[str, RootSource] = {"local": LocalSource(settings.worker.local_roots)}
+    modules = None
+    if connection is not None:
+        sources["github"] = GitHubSource(connection)
+        host, mirrors = connection.host, connection.module_repositories
+        modules = ModuleAccess(host, connection, mirrors, programs)
     return Tools(
         settings=settings.worker,
-        environment=process_environment(),
+        environment=environment,
         workspaces=Workspaces(settings.worker.writable_root),
-        programs=Programs(settings.worker.stop_grace_seconds),
-        source=LocalSource(settings.worker.local_roots),
+        programs=programs,
+        source=Sources(sources),
         name=socket.gethostname(),
+        withheld=withheld_variables(settings.github),
+        modules=modules,
     )
 
 
-def _connect_signals(settings: Settings, tools: Tools) -> None:
+def _connect_signals(settings: Settings, tools: Tools, connection: LazyConnection | None) -> None:
     def set_up_logs(**_: Any) -> None:
-        configure_logs(settings.logs, Redactor(secrets_in(tools.environment)))
+        configure_logs(settings.logs, CurrentRedactor(tools))
+
+    def clear(**_: Any) -> None:
+        sweep()
+        if connection is not None:
+            connection.trim()
 
     def sweep(**_: Any) -> None:
         # Also in each new pool child: it stands in for one that may have been killed.
@@ -61,11 +85,29 @@ def _connect_signals(settings: Settings, tools: Tools) -> None:
 
     def close(**_: Any) -> None:
         tools.programs.close()
+        if connection is not None:
+            connection.close()
 
     signals.setup_logging.connect(set_up_logs, weak=False)
-    signals.worker_init.connect(sweep, weak=False)
+    signals.worker_init.connect(clear, weak=False)
     signals.worker_process_init.connect(sweep, weak=False)
     signals.worker_process_shutdown.connect(close, weak=False)
+
+
+class CurrentRedactor(Redactor):
+    """Masks the tokens in use as well, which come and go while the worker runs."""
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools.secrets)
+        self._tools = tools
+        self._tokens: tuple[str, ...] = ()
+
+    def __call__(self, text: str) -> str:
+        tokens = tuple(self._tools.source.secrets())
+        if tokens != self._tokens:
+            self._tokens = tokens
+            super().__init__((*self._tools.secrets, *tokens))
+        return super().__call__(text)
 
 
 @functools.cache

@@ -11,20 +11,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
-from driftfleet.errors import CheckFailed, ConfigurationError, Phase
+from driftfleet.closure import Closure
+from driftfleet.errors import CheckFailed, ConfigurationError, Phase, TransientError
 from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
 from driftfleet.settings import WorkerSettings
-from worker.environment import available_memory_bytes, plan_environment
+from worker.environment import available_memory_bytes, git_environment, plan_environment
 from worker.lockfile import LockFile
 from worker.mirror import cli_configuration, platform_name
+from worker.module_access import ModuleAccess
 from worker.planfile import read_drift
 from worker.process import Programs
 from worker.source import RootSource
@@ -38,7 +41,11 @@ Report = Callable[[Phase], None]
 
 @dataclass(frozen=True)
 class Tools:
-    """What a check works with. ``environment`` is the worker's own, ``name`` the worker's."""
+    """What a check works with. ``environment`` is the worker's own, ``name`` the worker's.
+
+    ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
+    `init` gets at private modules; without it they are fetched as anybody would.
+    """
 
     settings: WorkerSettings
     environment: Mapping[str, str]
@@ -46,6 +53,18 @@ class Tools:
     programs: Programs
     source: RootSource
     name: str
+    withheld: frozenset[str] = frozenset()
+    modules: ModuleAccess | None = None
+
+    def redactor(self, job: Job) -> Redactor:
+        """Masks every secret that the worker, its sources and the job know by now."""
+        return Redactor((*self.secrets, *secrets_in(job.variant.env), *self.source.secrets()))
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """What the worker's own environment holds of them."""
+        held = (self.environment[name] for name in self.withheld & self.environment.keys())
+        return (*secrets_in(self.environment), *held)
 
 
 class Stopwatch:
@@ -79,11 +98,11 @@ class _Answer:
 def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -> Result:
     """Answer a job. Whatever goes wrong with the root becomes a result with verdict ``error``.
 
-    Only what ends the worker itself (``SystemExit``) passes through: such a job is given back.
+    What ends the worker itself (``SystemExit``) passes through: such a job is given back. So does a
+    `TransientError`: it says nothing of the root, and waiting for better times would take a slot.
     """
     started_at, started = datetime.now(UTC), time.monotonic()
     watch = Stopwatch(report)
-    redact = Redactor(secrets_in({**tools.environment, **job.variant.env}))
     peak = 0
     answer: _Answer | None = None
     error: CheckError | None = None
@@ -95,15 +114,17 @@ def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -
             finally:
                 peak = workspace.peak_bytes
         tools.programs.guard(None)
+    except TransientError:
+        raise
     except Exception as failure:
         answer = None
-        error = _explain(failure, watch.phase, redact, job)
+        error = _explain(failure, watch.phase, tools.redactor(job), job)
     return Result(
         job=job,
         verdict=Verdict.ERROR if answer is None else answer.judgement.verdict,
         summary=Summary() if answer is None else answer.judgement.summary,
         changes=() if answer is None else answer.judgement.changes,
-        notes=() if answer is None else tuple(map(redact, answer.notes)),
+        notes=() if answer is None else tuple(map(tools.redactor(job), answer.notes)),
         error=error,
         versions=Versions() if answer is None else answer.versions,
         timings_seconds=_timings(watch, waited_seconds, time.monotonic() - started),
@@ -117,15 +138,16 @@ def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -
 def _plan(
     job: Job, tools: Tools, workspace: Workspace, watch: Stopwatch, started: float
 ) -> _Answer:
+    deadline = started + job.limits.timeout_seconds
     with watch.measure("source"):
-        tools.source.fetch(job, workspace)
+        closure = tools.source.fetch(job, workspace, deadline)
         workspace.measure()
-        terraform = _terraform(job, tools, workspace, started + job.limits.timeout_seconds)
+        terraform = _terraform(job, tools, workspace, deadline)
     lock_file = LockFile(terraform.folder)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
             lock_file.verify(tools.settings.mirror, platform_name())
-        notes = terraform.init(job.variant, complete_lock_file=tools.settings.complete_lock_files)
+        notes = _init(job, tools, terraform, closure)
         if job.variant.workspace is not None:
             terraform.select_workspace(job.variant.workspace)
         lock_file.drop_hashes()
@@ -137,6 +159,28 @@ def _plan(
         providers=lock_file.providers(),
     )
     return _Answer(judgement, (*notes, *judgement.notes), versions)
+
+
+def _init(job: Job, tools: Tools, terraform: Terraform, closure: Closure) -> tuple[str, ...]:
+    """Initialise, with what git needs to get at modules; nothing after it has that."""
+    settings, variables = tools.settings, job.variant.env
+    git = git_environment(tools.environment, settings.environment, variables, tools.withheld)
+
+    def init(environment: Mapping[str, str]) -> tuple[str, ...]:
+        complete = settings.complete_lock_files
+        return terraform.init(job.variant, environment, complete_lock_file=complete)
+
+    environment = {**terraform.environment, **git}
+    if tools.modules is None:
+        return init(environment)
+    return tools.modules.initialise(
+        job,
+        closure.remote,
+        terraform.workspace,
+        environment=environment,
+        deadline=terraform.deadline,
+        init=init,
+    )
 
 
 def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[str, Any] | None:
@@ -162,6 +206,7 @@ def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) ->
         job.variant.env,
         workspace,
         settings.gogc if roomy else None,
+        withheld=tools.withheld,
     )
     workspace.cli_config.write_text(cli_configuration(settings.mirror, workspace.home))
     return Terraform(

@@ -1,6 +1,6 @@
 """What a plan's environment holds: an allow-list, and what keeps terraform inside its workspace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -8,11 +8,13 @@ from driftfleet.errors import CheckFailed
 from worker.workspace import Workspace
 
 # Never handed on, whatever the setting allows: the worker's own, what decides which code is loaded,
-# and TF_WORKSPACE: with one that doesn't exist terraform plans against an empty state.
+# what makes git print or go where it shouldn't, and TF_WORKSPACE: with one that doesn't exist
+# terraform plans against an empty state.
 _NEVER = (
     "DRIFTFLEET_*", "CELERY_*", "FORKED_BY_MULTIPROCESSING", "LD_*", "PYTHON*", "TF_CLI_*",
-    "TF_WORKSPACE",
+    "TF_WORKSPACE", "GIT_TRACE*", "GIT_CURL_VERBOSE", "GIT_EXEC_PATH",
 )  # fmt: skip
+_GIT = "GIT_*"
 
 
 def plan_environment(
@@ -21,10 +23,13 @@ def plan_environment(
     variant: Mapping[str, str],
     workspace: Workspace,
     gogc: int | None,
+    *,
+    withheld: Collection[str] = (),
 ) -> dict[str, str]:
-    """Build the environment of terraform and its providers.
+    """Build the environment of terraform and its providers, without what only git reads.
 
-    ``own`` is the worker's environment, ``variant`` what the job adds.
+    ``own`` is the worker's environment, ``variant`` what the job adds. ``withheld`` are names of
+    variables that hold the worker's own secrets: they stay here, whatever is ``allowed``.
 
     Raises
     ------
@@ -32,8 +37,9 @@ def plan_environment(
         The job wants to set a variable that the allow-list doesn't hold: a job comes from Redis,
         and may not decide what a process loads.
     """
+    passing = _passing(own, allowed, withheld)
     for name in variant:
-        if not _matches(name, allowed):
+        if name in withheld or not _matches(name, allowed):
             raise CheckFailed(
                 "source",
                 "job_refused",
@@ -43,8 +49,7 @@ def plan_environment(
         "AWS_EC2_METADATA_DISABLED": "true",
         "LANG": "C.UTF-8",
         "PATH": own.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
-        **{name: value for name, value in own.items() if _matches(name, allowed)},
-        **variant,
+        **{k: v for k, v in {**passing, **variant}.items() if not fnmatchcase(k, _GIT)},
         "HOME": str(workspace.home),
         "TMPDIR": str(workspace.temporary),
         "PLUGIN_UNIX_SOCKET_DIR": str(workspace.temporary),
@@ -54,12 +59,25 @@ def plan_environment(
         "CHECKPOINT_DISABLE": "1",
         "TF_IN_AUTOMATION": "1",
         "TF_INPUT": "0",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
     }
     if gogc is not None:
         environment["GOGC"] = str(gogc)
     return environment
+
+
+def git_environment(
+    own: Mapping[str, str],
+    allowed: Sequence[str],
+    variant: Mapping[str, str],
+    withheld: Collection[str] = (),
+) -> dict[str, str]:
+    """What ``init`` has besides, for the git that fetches modules; as for `plan_environment`."""
+    wanted = {**_passing(own, allowed, withheld), **variant}
+    return {
+        **{name: value for name, value in wanted.items() if fnmatchcase(name, _GIT)},
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
+    }
 
 
 def available_memory_bytes(
@@ -74,6 +92,13 @@ def available_memory_bytes(
     except (OSError, ValueError):  # no cgroup v2 here, or "max"
         return available
     return min(available, max(0, limit - used))
+
+
+def _passing(
+    own: Mapping[str, str], allowed: Sequence[str], withheld: Collection[str]
+) -> dict[str, str]:
+    names = {name for name in own if _matches(name, allowed)}.difference(withheld)
+    return {name: own[name] for name in names}
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -1,153 +1,149 @@
-"""A root module's files, and only those, into a workspace."""
+"""Where a root module's files come from, by the kind of its job's source."""
 
-import os
-import shutil
-import stat
-from collections.abc import Iterable
-from pathlib import Path
+import errno
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from driftfleet.closure import Closure, FolderModules, closure_of
-from driftfleet.errors import CheckFailed
-from driftfleet.hcl import is_terraform_file
+from driftfleet.closure import Closure
+from driftfleet.errors import (
+    CheckFailed,
+    CredentialsRefused,
+    DriftfleetError,
+    GitHubNotFound,
+    GitHubRefused,
+    SourceRefused,
+)
 from driftfleet.jobs import Job
-from driftfleet.tree import IGNORED_FOLDERS
-from worker.workspace import Workspace, quota_exceeded
+from driftfleet.results import ErrorKind
+from worker.selection import Found
+from worker.workspace import Workspace
 
 
 class RootSource(Protocol):
-    """Where a root module's files come from."""
+    """A place that holds repositories."""
 
-    def fetch(self, job: Job, workspace: Workspace) -> None:
+    def fetch(self, job: Job, workspace: Workspace, deadline: float) -> Closure:
         """Write the root's closure below ``workspace.source``, as it lies in the repository.
 
-        Raises `CheckFailed` in the phase ``source``.
+        ``deadline`` is a time of ``time.monotonic``.
+
+        Raises
+        ------
+        CheckFailed
+            In the phase ``source``: the same job would fail again.
+        TransientError
+            It may work later.
         """
 
-
-class LocalSource:
-    """Folders on this machine, under those that the settings allow.
-
-    Whoever can write to Redis could otherwise have any folder of the worker's planned.
-    """
-
-    def __init__(self, allowed: Iterable[Path]) -> None:
-        self._allowed = [path.resolve() for path in allowed]
-
-    def fetch(self, job: Job, workspace: Workspace) -> None:
-        top = self._top(job)
-        if not (top / job.root).is_dir():
-            raise CheckFailed(
-                "source", "source_missing", f"{top / job.root}: the folder is gone since discovery"
-            )
-        closure = closure_of(job.root, FolderModules(top).facts)
-        _refuse_problems(closure)
-        try:
-            self._copy(job, closure, _Copy(top, workspace, frozenset(closure.folders)))
-        except RecursionError as error:
-            raise CheckFailed(
-                "source", "source_refused", f"{job.root}: folders are nested too deeply to copy"
-            ) from error
-
-    def _copy(self, job: Job, closure: Closure, copy: "_Copy") -> None:
-        for folder in closure.folders:
-            copy.folder(folder)
-        for path in (*closure.files, *job.variant.var_files, *_setting_files(job)):
-            copy.anything(path)
-
-    def _top(self, job: Job) -> Path:
-        top = Path(job.source.repo).resolve()
-        if job.source.kind != "local":
-            raise CheckFailed(
-                "source", "job_refused", f"this worker has no source of kind {job.source.kind}"
-            )
-        if not any(top.is_relative_to(allowed) for allowed in self._allowed):
-            raise CheckFailed(
-                "source",
-                "job_refused",
-                f"{top} is under no folder of worker.local_roots, from which this worker may plan",
-            )
-        return top
+    def secrets(self) -> Sequence[str]:
+        """What this source authenticates with, as far as it is known by now: never to be shown."""
 
 
-def _setting_files(job: Job) -> list[str]:
-    return [setting for setting in job.variant.backend_config if "=" not in setting]
+class Sources:
+    """Gives each job to the source of its kind."""
+
+    def __init__(self, sources: Mapping[str, RootSource]) -> None:
+        self._sources = dict(sources)
+
+    def fetch(self, job: Job, workspace: Workspace, deadline: float) -> Closure:
+        source = self._sources.get(job.source.kind)
+        if source is None:
+            raise CheckFailed("source", ErrorKind.JOB_REFUSED, _LACKING[job.source.kind])
+        return source.fetch(job, workspace, deadline)
+
+    def secrets(self) -> Sequence[str]:
+        return [secret for source in self._sources.values() for secret in source.secrets()]
 
 
-def _refuse_problems(closure: Closure) -> None:
+_LACKING = {
+    "github": "this worker is told of no GitHub: set github.url (DRIFTFLEET_GITHUB__URL) and "
+    "github.token for it, as they are set for whoever sends its jobs",
+    "local": "this worker takes no folders of its machine",
+}
+
+# What ends a fetch for good -> how it is answered, and what is said before the reason.
+_FAILURES: tuple[tuple[type[DriftfleetError], ErrorKind, str], ...] = (
+    (
+        GitHubNotFound,
+        ErrorKind.SOURCE_MISSING,
+        "there is no such repository or commit, or our token may not see it",
+    ),
+    (CredentialsRefused, ErrorKind.CREDENTIALS, ""),
+    (GitHubRefused, ErrorKind.SOURCE_REFUSED, "can't be fetched"),
+    (SourceRefused, ErrorKind.SOURCE_REFUSED, ""),
+)
+
+
+@contextmanager
+def explained(job: Job) -> Iterator[None]:
+    """Turn what can't be taken into a `CheckFailed` that names repository and commit."""
+    try:
+        yield
+    except tuple(kind for kind, _, _ in _FAILURES) as error:
+        _, answer, words = next(row for row in _FAILURES if isinstance(error, row[0]))
+        parts = [_title(job), words, error.message]
+        message = ": ".join(part for part in parts if part)
+        raise CheckFailed("source", answer, message) from error
+
+
+def refuse_problems(closure: Closure) -> None:
     """A module source that leads out of the repository would lead out of the workspace, too."""
     if closure.problems:
-        raise CheckFailed("source", "module_fetch", "; ".join(closure.problems))
+        raise CheckFailed("source", ErrorKind.MODULE_FETCH, "; ".join(closure.problems))
 
 
-class _Copy:
-    """Copies from a repository into a workspace, counting bytes against its quota."""
+def enforce_deadline(job: Job, deadline: float) -> None:
+    """Raise `CheckFailed` (``timeout``) where the check's time is over."""
+    if time.monotonic() >= deadline:
+        raise CheckFailed(
+            "source",
+            ErrorKind.TIMEOUT,
+            f"the check took longer than its {job.limits.timeout_seconds} s while its files were "
+            "fetched; raise limits.timeout_seconds, or find out why the source answers slowly",
+        )
 
-    def __init__(self, top: Path, workspace: Workspace, closure: frozenset[str]) -> None:
-        self._top = top
-        self._workspace = workspace
-        self._closure = closure
-        self._bytes = 0
 
-    def folder(self, path: str) -> None:
-        """Copy a module's folder with its files and the folders below that hold no Terraform.
+def lay_out(
+    chosen: Mapping[str, Found],
+    workspace: Workspace,
+    put: Callable[[Found, Path], None],
+) -> None:
+    """Make the folders and files of a selection; ``put`` writes one file's bytes.
 
-        What lies below and is Terraform is another module: copied if it is in the closure.
-        """
-        real = self._inside(self._top / path)
-        if real is not None:
-            self._tree(real, self._workspace.source / path, seen=(), whole=False)
-
-    def anything(self, path: str) -> None:
-        """Copy a file, or a folder with all below it, that a module names.
-
-        One that is missing is left to terraform. A named folder is whole even where Terraform lies
-        in it: a ``fileset`` over it must find what it finds in the repository.
-        """
-        real, target = self._inside(self._top / path), self._workspace.source / path
-        if real is not None:
+    Raises `SourceRefused` for a name that this machine can't or mustn't have.
+    """
+    for path, found in sorted(chosen.items()):
+        if not _is_plain(path):
+            raise SourceRefused(f"{path!r}: is no path that a file may have")
+        target = workspace.source / path
+        try:
+            if found.kind == "folder":
+                target.mkdir(parents=True, exist_ok=True)
+                continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._entry(real, target, seen=(), whole=True)
+            put(found, target)
+        except OSError as error:
+            if error.errno not in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
+                raise
+            raise SourceRefused(f"{path[:200]}: is too long, or no name for a file here") from error
 
-    def _tree(self, source: Path, target: Path, seen: tuple[Path, ...], *, whole: bool) -> None:
-        target.mkdir(parents=True, exist_ok=True)
-        for entry in sorted(os.scandir(source), key=lambda e: e.name):
-            if entry.name not in IGNORED_FOLDERS:
-                self._entry(Path(entry.path), target / entry.name, seen, whole=whole)
 
-    def _entry(self, source: Path, target: Path, seen: tuple[Path, ...], *, whole: bool) -> None:
-        # What a folder lists is where it seems to be, unless it is itself a link.
-        real = self._inside(source) if source.is_symlink() else source
-        if real is None:
-            return
-        status = real.stat()
-        if stat.S_ISDIR(status.st_mode):
-            if real not in seen and (whole or not self._is_other_module(source, real)):
-                self._tree(real, target, (*seen, real), whole=whole)
-        elif target.exists():
-            return
-        elif stat.S_ISREG(status.st_mode):
-            self._file(real, target, status)
+def _is_plain(path: str) -> bool:
+    """Whether a path stays below its folder, and can be encoded at all."""
+    if path in ("", "."):
+        return path == "."
+    try:
+        encoded = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    parts = PurePosixPath(path).parts
+    inside = "/".join(parts) == path and not path.startswith("/") and ".." not in parts
+    return inside and b"\0" not in encoded
 
-    def _file(self, source: Path, target: Path, status: os.stat_result) -> None:
-        self._bytes += max(status.st_size, 512)
-        if self._bytes >= self._workspace.limit_bytes:
-            raise quota_exceeded("source", self._workspace.limit_bytes)
-        shutil.copyfile(source, target)
-        target.chmod(0o700 if status.st_mode & stat.S_IXUSR else 0o600)
 
-    def _inside(self, path: Path) -> Path | None:
-        """Where a path ends, which must be inside the repository; None where it ends nowhere."""
-        real = path.resolve()
-        if not real.is_relative_to(self._top):
-            raise CheckFailed(
-                "source",
-                "source_refused",
-                f"{path.relative_to(self._top)}: the symbolic link leads out of the repository",
-            )
-        return real if real.exists() else None
-
-    def _is_other_module(self, source: Path, real: Path) -> bool:
-        if source.relative_to(self._top).as_posix() in self._closure:
-            return True  # it is copied by its own name
-        return any(is_terraform_file(entry.name) for entry in os.scandir(real))
+def _title(job: Job) -> str:
+    commit = f" at {job.source.sha[:12]}" if job.source.kind == "github" else ""
+    return f"{job.source.repo}{commit}"

@@ -12,6 +12,8 @@ from driftfleet.errors import (
     BrokerUnavailable,
     ContractError,
     DriftfleetError,
+    GitHubUnavailable,
+    SecretUnavailable,
     StoreUnavailable,
     TransientError,
 )
@@ -34,18 +36,33 @@ _LOST = (
 class Retry(NamedTuple):
     """After how many seconds (doubled each time, up to the longest) a failure is tried again.
 
-    ``attempts`` is None where only trying again can give an answer at all.
+    ``attempts`` is None where only trying again can give an answer at all; ``spent`` is what the
+    answer says when they are used up.
     """
 
     attempts: int | None
     first_seconds: float
     longest_seconds: float
+    spent: ErrorKind = ErrorKind.INTERNAL
+
+    def wait_seconds(self, retries: int, asked_seconds: float | None = None) -> float:
+        """How long to wait after so many retries, at least as long as the other side asked."""
+        own = min(self.first_seconds * 2.0 ** min(retries, 16), self.longest_seconds)
+        return max(own, min(asked_seconds or 0.0, _LONGEST_ASKED_SECONDS))
 
 
-# What is retried. Anything else is answered at once: a verdict `error` is an answer, too.
+# What another side may ask us to wait: a rate limit of GitHub's passes within the hour.
+_LONGEST_ASKED_SECONDS = 3600.0
+_SOURCE = Retry(
+    attempts=4, first_seconds=5, longest_seconds=300, spent=ErrorKind.SOURCE_UNREACHABLE
+)
+# What is retried, the first row that fits. Anything else is answered at once: a verdict `error` is
+# an answer, too.
 RETRIES: dict[type[DriftfleetError], Retry] = {
     StoreUnavailable: Retry(attempts=None, first_seconds=2, longest_seconds=300),
     BrokerUnavailable: Retry(attempts=None, first_seconds=2, longest_seconds=300),
+    GitHubUnavailable: _SOURCE,
+    SecretUnavailable: _SOURCE,
     TransientError: Retry(attempts=4, first_seconds=2, longest_seconds=60),
 }
 
@@ -68,14 +85,12 @@ def register(app: Celery, tools: Tools, store: ResultStore, ledger: Ledger) -> T
         try:
             answer(job, task, tools, store, ledger)
         except Exception as error:
-            policy = _policy(error, task.request.retries)
-            if policy is not None:
+            policy, retries = _policy(error), task.request.retries
+            if policy is not None and (policy.attempts is None or retries < policy.attempts):
                 _retry(task, error, policy)
-            # `check` explains all that a root can do; what comes here is our own bug. It would be
-            # acknowledged without an answer otherwise, and silence is the one thing not to give.
-            log.exception("answer_broke")
-            message = f"driftfleet itself failed ({type(error).__name__}); see the worker's log"
-            _give(_failed(job, tools.name, ErrorKind.INTERNAL, message), store, ledger)
+            # It would be acknowledged without an answer otherwise, and silence is the one thing
+            # not to give.
+            _give(_given_up(job, tools, error, policy, retries), store, ledger)
 
     return check_task
 
@@ -119,18 +134,15 @@ def _waited_seconds(task: Task) -> float:
     return time.time() - float(sent) if sent else 0.0
 
 
-def _policy(error: Exception, retries: int) -> Retry | None:
-    """How this failure is tried again; None where it isn't, or not any more."""
-    policy = next((p for kind, p in RETRIES.items() if isinstance(error, kind)), None)
-    spent = policy is not None and policy.attempts is not None and retries >= policy.attempts
-    return None if spent else policy
+def _policy(error: Exception) -> Retry | None:
+    """How this failure is tried again; None where it isn't."""
+    return next((p for kind, p in RETRIES.items() if isinstance(error, kind)), None)
 
 
 def _retry(task: Task, error: Exception, policy: Retry) -> NoReturn:
-    wait = min(policy.first_seconds * 2 ** min(task.request.retries, 16), policy.longest_seconds)
-    wait *= random.uniform(0.75, 1.25)  # noqa: S311 - not all at the same moment
-    if isinstance(error, TransientError) and error.retry_after_seconds:
-        wait = max(wait, error.retry_after_seconds)
+    asked = error.retry_after_seconds if isinstance(error, TransientError) else None
+    # Not all at the same moment, and none before its time.
+    wait = policy.wait_seconds(task.request.retries, asked) * random.uniform(1.0, 1.5)  # noqa: S311
     log.warning("check_tried_again", reason=str(error), after_seconds=round(wait, 1))
     try:
         raise task.retry(exc=error, countdown=wait)
@@ -143,6 +155,20 @@ def _give(result: Result, store: ResultStore, ledger: Ledger) -> None:
     job = result.job
     key = store.add(result)
     ledger.answer(job.sweep_id, Answer(check=job.identity, verdict=result.verdict, key=key))
+
+
+def _given_up(
+    job: Job, tools: Tools, error: Exception, policy: Retry | None, retries: int
+) -> Result:
+    """The answer to a job that failed in a way that `check` couldn't explain."""
+    if policy is None or policy.spent is ErrorKind.INTERNAL:
+        # `check` explains all that a root can do; what comes here is our own bug.
+        log.exception("answer_broke")
+        message = f"driftfleet itself failed ({type(error).__name__}); see the worker's log"
+        return _failed(job, tools.name, ErrorKind.INTERNAL, message)
+    message = tools.redactor(job)(f"{error} (tried {retries + 1} times)")
+    failure = CheckError(phase="source", kind=policy.spent, message=message, transient=True)
+    return error_result(job, failure, tools.name)
 
 
 def _failed(job: Job, worker: str, kind: ErrorKind, message: str) -> Result:

@@ -45,9 +45,12 @@ class Terraform:
     mirror: Path | None
     timeout_seconds: int
 
-    def init(self, variant: Variant, *, complete_lock_file: bool) -> tuple[str, ...]:
+    def init(
+        self, variant: Variant, environment: Mapping[str, str], *, complete_lock_file: bool
+    ) -> tuple[str, ...]:
         """Initialise; returns notes for the result.
 
+        ``environment`` is for this alone: it says how git gets at modules.
         A lock file that another platform wrote lacks this platform's hash; then it is completed
         from the mirror, in the workspace's copy. The recorded versions stay: never ``-upgrade``.
         """
@@ -55,14 +58,14 @@ class Terraform:
         for setting in variant.backend_config:
             value = setting if "=" in setting else self.top / setting
             arguments.append(f"-backend-config={value}")
-        done = self._run("init", arguments)
+        done = self._run("init", arguments, environment)
         if done.exit_code == 0:
             return ()
         failure = self._failure("init", done, _errors_of(done))
         if failure.kind != "lock_mismatch" or not complete_lock_file or self.mirror is None:
             raise failure
         self._complete_lock_file()
-        done = self._run("init", arguments)
+        done = self._run("init", arguments, environment)
         if done.exit_code != 0:
             raise self._failure("init", done, _errors_of(done))
         return (
@@ -112,10 +115,12 @@ class Terraform:
         if done.exit_code != 0:
             raise self._failure("init", done, _errors_of(done))
 
-    def _run(self, phase: Phase, arguments: list[str]) -> Completed:
+    def _run(
+        self, phase: Phase, arguments: list[str], environment: Mapping[str, str] | None = None
+    ) -> Completed:
         command = Command(
             arguments=[str(self.program), *arguments],
-            environment=self.environment,
+            environment=self.environment if environment is None else environment,
             folder=self.folder,
             deadline=self.deadline,
             output_bytes=self.output_bytes,

@@ -56,7 +56,9 @@ class Workspaces:
     """Makes workspaces under the one writable root and clears what dead workers left there."""
 
     def __init__(self, root: Path) -> None:
-        self._folders = EphemeralFolders(root)
+        # With a prefix, for the cache lies in the same folder and is nobody's leftover. A short
+        # one, for the sake of the sockets.
+        self._folders = EphemeralFolders(root, prefix="w")
 
     @contextlib.contextmanager
     def use(self, limit_bytes: int) -> Iterator[Workspace]:

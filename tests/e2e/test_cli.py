@@ -32,6 +32,8 @@ BROKEN = 'resource "terraform_data" "this" {\n'
 
 # A terraform that never ends and doesn't want to, in a process of its own.
 HANGING = "#!/bin/sh\ntrap '' TERM INT HUP\nsleep 600 &\nwait\nsleep 600\n"
+# One that hangs in the root `app` alone.
+HANGING_IN_APP = '#!/bin/sh\ncase "$PWD/" in */app/*) sleep 600 ;; esac\nexec {terraform} "$@"\n'
 # One that hangs only while MARK is missing.
 HANGING_ONCE = (
     '#!/bin/sh\nif [ ! -e "{mark}" ]; then : > "{mark}"; sleep 600; fi\nexec {terraform} "$@"\n'
@@ -204,8 +206,10 @@ def test_json_is_one_result_a_line_on_stdout_and_nothing_else_anywhere(
 
 def test_several_folders_are_one_sweep_and_are_told_apart(run: Run, tree: Path) -> None:
     write(tree.parent / "other", {"app": UNAPPLIED})
-    done = run("scan", "infra", "other", "infra/", expect=3)
+    done = run("scan", "infra", "other", "infra/", "infra/app", expect=3)
     assert "3 checked" in done.stdout
+    assert re.search(r"^\d/3  unapplied +local/other-\w{8}: app  ", done.stdout, re.MULTILINE)
+    assert done.stderr == f"{tree}/app: is looked at once, as part of {tree}\n"
     assert re.search(r"^unapplied  local/infra-\w{8}: app", done.stdout, re.MULTILINE)
     assert re.search(r"^unapplied  local/other-\w{8}: app", done.stdout, re.MULTILINE)
 
@@ -270,7 +274,8 @@ def test_a_hostile_folder_name_reaches_no_terminal(run: Run, tree: Path) -> None
     [
         (["nowhere"], r"nowhere: no such folder"),
         (["infra/app/main.tf"], r"main.tf: is a file; name the folder"),
-        (["acme/infra"], r"acme/infra: no such folder here; .*clone it"),
+        (["acme/infra"], r"acme/infra: no such folder here, and no GitHub is configured"),
+        (["org:acme"], r"DRIFTFLEET_GITHUB__URL=https://.*\n *DRIFTFLEET_GITHUB__TOKEN=env://"),
         (["infra", "empty"], r"empty: no Terraform in it"),
         (["infra/modules"], r"no root module:\n +names \(\w+\): .*\nName the folders.*--include"),
         (["infra", "--terraform", "no-such-terraform"], r"'no-such-terraform' is no program here"),
@@ -280,7 +285,7 @@ def test_a_hostile_folder_name_reaches_no_terminal(run: Run, tree: Path) -> None
         (["infra", "--results", "gopher://x"], r"gopher://x"),
         (["infra", "--concurrency", "0"], r"--concurrency"),
         (["infra", "--frobnicate"], r"No such option"),
-        ([], r"Missing argument 'TARGET"),
+        ([], r"nothing to look at: name a folder.*or list repositories in fleet.yaml"),
     ],
 )
 def test_a_mistake_is_explained_on_stderr_with_exit_2(
@@ -342,6 +347,23 @@ def test_a_signal_ends_all_within_5_seconds_and_leaves_nothing(
     assert "Traceback" not in stderr
     assert stdout == ""
     assert left_in(temporary) == []
+
+
+def test_a_stopped_scan_shows_what_it_has_found_and_names_the_rest(
+    start: Start, tree: Path, temporary: Path
+) -> None:
+    text = HANGING_IN_APP.format(terraform=shutil.which("terraform"))
+    scan = start("scan", "infra", "--terraform", script(tree.parent / "terraform", text))
+    assert scan.stdout is not None
+    first = scan.stdout.readline()
+    await_hanging(temporary)
+    scan.send_signal(signal.SIGINT)
+    stdout, stderr = scan.communicate(timeout=20)
+    assert re.match(r"1/2  clean +net", first)
+    assert re.search(r"^clean +net +[\d.]+$", stdout, re.MULTILINE)
+    assert re.search(r"^1 checked in [\d.]+ s: 1 clean$", stdout, re.MULTILINE)
+    assert re.search(r"stopped: 1 of 2 were not checked:\n  local/infra-\w+ app\n$", stderr)
+    assert scan.returncode == 130
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3])
@@ -568,7 +590,7 @@ def test_asking_for_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom producer.cli import main\n"
         "try:\n    main(['scan', '--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'celery', 'kombu', 'redis', 'hcl2', 'rich'} & set(sys.modules)\n"
+        "heavy = {'celery', 'kombu', 'redis', 'hcl2', 'rich', 'httpx', 'boto3'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -19,8 +19,8 @@ from driftfleet.settings import WorkerSettings, process_environment
 from tests import providers
 from tests.workers import users_of, wait_until
 from worker.check import Tools, check
+from worker.local_source import LocalSource
 from worker.process import Programs
-from worker.source import LocalSource
 from worker.workspace import Workspaces
 
 

@@ -46,8 +46,16 @@ class TestFolders:
             },
         )
         assert found == Closure(
-            ("envs/prod", "envs/prod/local", "modules/net", "modules/net/deep/er", "modules/vpc")
+            ("envs/prod", "envs/prod/local", "modules/net", "modules/net/deep/er", "modules/vpc"),
+            remote=(("envs/prod", "hashicorp/x/aws"),),
         )
+
+    def test_remote_sources_are_told_with_the_folder_that_has_them(self) -> None:
+        git = "git@ghe.example.com:o/r.git//sub?ref=v1"
+        found = closure(
+            "a", {"a/x.tf": calls("../b", git), "b/x.tf": calls(git), "c/x.tf": calls("unused")}
+        )
+        assert found.remote == (("a", git), ("b", git))
 
     def test_cycles_end(self) -> None:
         files = {"a/x.tf": calls("../b", "./"), "b/x.tf": calls("../a", "../b")}
@@ -126,6 +134,14 @@ class TestFiles:
 
 
 class TestFolderModules:
+    def test_links_in_a_circle_lead_to_no_module(self, tmp_path: Path) -> None:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / "x.tf").write_text(calls("../round"))
+        (tmp_path / "round").symlink_to("round")
+        found = closure_of("a", FolderModules(tmp_path).facts)
+        assert found.folders == ("a",)
+        assert "round" in found.problems[0]
+
     def test_it_answers_like_a_tree(self, tmp_path: Path) -> None:
         files = {
             "a/x.tf": calls("../b", "../none") + 'locals {\n f = file("../f")\n}\n',

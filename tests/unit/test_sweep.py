@@ -8,6 +8,7 @@ from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import Verdict
 from driftfleet.settings import VariantRule
+from producer.found import Trouble
 from producer.sweep import close_record, jobs_for, new_sweep_id, open_record, variants_of
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -85,3 +86,13 @@ def test_a_sweep_of_several_folders_names_each_once() -> None:
     more = jobs_for(["x"], sweep_id="s1", source=other, rules=(), limits=Limits())
     record = open_record([*jobs("a", "b"), *more], "s1", NOON)
     assert record.source == f"{SOURCE.slug}, {other.slug}"
+
+
+def test_what_could_not_be_looked_at_is_in_the_record_with_the_others_and_alone() -> None:
+    trouble = Trouble("acme/gone", "acme/gone: there is no such repository")
+    record = open_record(jobs("a"), "s1", NOON, [trouble])
+    assert record.source == f"{SOURCE.slug}, acme/gone"
+    assert record.problems == (trouble.reason,)
+    alone = close_record(open_record([], "s1", NOON, [trouble]), {}, NOON)
+    assert (alone.source, alone.asked, alone.missing) == ("acme/gone", (), ())
+    assert alone.problems == (trouble.reason,)

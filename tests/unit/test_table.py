@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -152,6 +153,11 @@ def test_the_exit_code_is_the_contract(verdicts: list[Verdict], code: int) -> No
     assert table.exit_code_of([result("a", v) for v in verdicts]) == code
 
 
+def test_what_could_not_be_looked_at_could_not_be_judged() -> None:
+    assert table.exit_code_of([result("a", Verdict.DRIFTED)], ["acme/b: not found"]) == 1
+    assert table.exit_code_of([], ["acme/b: not found"]) == 1
+
+
 @given(st.text())
 def test_harmless_text_has_nothing_in_it_that_is_not_printable(text: str) -> None:
     safe = table.harmless(text)
@@ -217,6 +223,34 @@ def test_lines_come_as_checks_end_and_the_table_after_them() -> None:
     assert stdout.getvalue() == "1/2  drifted            a  1.2 s  1 drifted: x.y (z)\n"
     display.conclude([result("a")], 1.0, "/results")
     assert stdout.getvalue().endswith("1 checked in 1.0 s: 1 clean\nresults: /results\n")
+
+
+def test_a_root_of_one_of_several_sources_is_told_with_its_source_as_it_ends() -> None:
+    display, stdout, _ = displays("lines")
+    display.begin(2, with_source=True)
+    display.finished(result("a", repo="/srv/other"))
+    assert re.match(r"1/2  clean +local/other-\w+: a  1.2 s\n", stdout.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["terminal", "lines"])
+def test_what_could_not_be_looked_at_is_told_again_at_the_end(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "100")
+    display, stdout, _ = displays(kind)
+    display.begin(1)
+    display.conclude([result("a")], 1.0, "/results", ("acme/b: not found",))
+    text = stdout.getvalue()
+    assert "Not looked at:\n  acme/b: not found\n" in text
+    assert "1 checked in 1.0 s: 1 clean; 1 could not be looked at" in text
+
+
+def test_without_any_result_there_is_no_empty_table() -> None:
+    display, stdout, _ = displays("lines")
+    display.conclude([], 1.0, "/results", ("acme/b: not found",))
+    assert "VERDICT" not in stdout.getvalue()
+    assert "0 checked in 1.0 s; 1 could not be looked at" in stdout.getvalue()
 
 
 @pytest.mark.parametrize("columns", ["20", "40", "80"])

@@ -27,6 +27,13 @@ def test_paths_are_short_enough_for_a_plugins_socket(tmp_path: Path) -> None:
         assert len(str(workspace.temporary.relative_to(tmp_path))) <= 12
 
 
+def test_what_else_lies_in_the_writable_root_is_nobodys_leftover(tmp_path: Path) -> None:
+    (tmp_path / "cache" / "blobs").mkdir(parents=True)
+    (tmp_path / "w0123abcd").mkdir()
+    assert Workspaces(tmp_path).sweep() == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
 def test_the_quota_counts_bytes_on_disk_and_empty_files(tmp_path: Path) -> None:
     with Workspaces(tmp_path).use(1 << 20) as workspace:
         workspace.enforce_quota("plan")
@@ -50,7 +57,7 @@ def test_a_link_to_the_mirror_does_not_count_what_it_points_to(tmp_path: Path) -
 
 
 def test_what_still_runs_in_an_abandoned_workspace_is_ended(tmp_path: Path) -> None:
-    abandoned = tmp_path / "abandoned"
+    abandoned = tmp_path / "wabandoned"
     abandoned.mkdir()
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     inside = subprocess.Popen(sleep, env={"TMPDIR": f"{abandoned}/t"})

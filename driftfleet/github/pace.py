@@ -1,0 +1,155 @@
+"""When to ask: all threads of a client hold together, and each request waits only so long."""
+
+import math
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from driftfleet.errors import GitHubUnavailable
+from driftfleet.github.limits import MOST_LIMITS, MOST_TRIES, pause_seconds
+from driftfleet.github.transfer import Failure
+
+_log = structlog.get_logger()
+
+
+class Pace:
+    """What the threads of one client share: until when nothing is sent, and how they wait.
+
+    ``sleep`` stands in for the real waiting, in tests; ``chance`` gives numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        patience_seconds: float,
+        host: str,
+        clock: Callable[[], float],
+        sleep: Callable[[float], object] | None,
+        chance: Callable[[], float],
+    ) -> None:
+        self.patience_seconds = patience_seconds
+        self.chance = chance
+        self._host = host
+        self._clock = clock
+        self._sleep = sleep
+        self._not_before = -math.inf
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._batches: set[threading.Event] = set()
+        self._of_thread = threading.local()
+
+    def begin(self, where: str) -> "Persistence":
+        """The tries of one request; ``where`` names it in errors."""
+        return Persistence(self, where)
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody send for so long."""
+        with self._lock:
+            until = self._clock() + seconds
+            longer = until > self._not_before + 1
+            self._not_before = max(until, self._not_before)
+        if longer:
+            _log.warning("github_rate_limit", host=self._host, wait_seconds=round(seconds, 1))
+
+    def held_seconds(self) -> float:
+        """For how long nobody may send; 0 for not at all."""
+        not_before = self._not_before
+        return max(0.0, not_before - self._clock()) if not_before > -math.inf else 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Wait; raises `GitHubUnavailable` where that ends because somebody stops us."""
+        if self._sleep is not None:
+            self._sleep(seconds)
+            return
+        event = getattr(self._of_thread, "batch", self._stopping)
+        if event.wait(seconds) or self._stopping.is_set():
+            raise GitHubUnavailable(f"{self._host}: given up, we are stopping")
+
+    def stop(self) -> None:
+        """End all waiting."""
+        self._stopping.set()
+        with self._lock:
+            batches = list(self._batches)
+        for batch in batches:
+            batch.set()
+
+    def open_batch(self) -> threading.Event:
+        """An event that ends the waiting of the threads that `join_batch` it."""
+        batch = threading.Event()
+        with self._lock:
+            self._batches.add(batch)
+        return batch
+
+    def join_batch(self, batch: threading.Event) -> None:
+        """Let this thread's waiting end with ``batch``."""
+        self._of_thread.batch = batch
+
+    def close_batch(self, batch: threading.Event) -> None:
+        """End the waiting of a batch's threads."""
+        batch.set()
+        with self._lock:
+            self._batches.discard(batch)
+
+
+class Persistence:
+    """Counts the tries of one request, and says when it is enough."""
+
+    def __init__(self, pace: Pace, where: str) -> None:
+        self._pace = pace
+        self._where = where
+        self._tries = 0
+        self.limits = 0
+        self._waited_seconds = 0.0
+
+    def ready(self) -> None:
+        """Return once something may be sent.
+
+        Raises
+        ------
+        GitHubUnavailable
+            That is later than we wait; told at once.
+        """
+        while (held := self._pace.held_seconds()) > 0:
+            # A little later than allowed, and each thread at another moment.
+            self._wait(held, held + min(1.0, held / 10) * self._pace.chance(), "its rate limit")
+
+    def limited(self, seconds: float) -> None:
+        """A rate limit was met: everybody holds."""
+        self.limits += 1
+        self._pace.hold(seconds)
+        if self.limits > MOST_LIMITS:
+            raise GitHubUnavailable(
+                f"{self._where}: its rate limit was met {self.limits} times in a row",
+                retry_after_seconds=seconds,
+            )
+
+    def failed(self, failure: Failure) -> None:
+        """A try failed; returns after a pause where another is worth it.
+
+        Raises
+        ------
+        GitHubUnavailable
+            It is not, or there were enough.
+        """
+        self._tries += 1
+        end = f"; {failure.mend}" if failure.mend else ""
+        if not failure.passing:
+            raise GitHubUnavailable(f"{self._where}: {failure.reason}{end}")
+        if self._tries >= MOST_TRIES:
+            raise GitHubUnavailable(
+                f"{self._where}: {failure.reason}, {self._tries} times in a row{end}"
+            )
+        pause = pause_seconds(self._tries, self._pace.chance())
+        _log.debug("github_retry", where=self._where, reason=failure.reason, tries=self._tries)
+        self._wait(pause, pause, failure.reason)
+
+    def _wait(self, needed: float, planned: float, reason: str) -> None:
+        left = self._pace.patience_seconds - self._waited_seconds
+        if needed > left:
+            raise GitHubUnavailable(
+                f"{self._where}: {reason}: it may be asked again in {math.ceil(needed)} s, and "
+                f"{math.floor(left)} s are left of what we wait for it (github.patience_seconds)",
+                retry_after_seconds=needed,
+            )
+        self._pace.wait(planned)
+        self._waited_seconds += planned

@@ -1,0 +1,54 @@
+"""Where a command keeps what it fetched from GitHub."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from driftfleet.ephemeral import EphemeralFolders
+from driftfleet.settings import Settings
+from producer.progress import Progress
+
+
+@contextmanager
+def kept_or_temporary_cache(
+    settings: Settings, environment: Mapping[str, str], progress: Progress
+) -> Iterator[Path]:
+    """The cache folder, or one that lasts as long as the block."""
+    if (folder := cache_folder(settings, environment)) is not None:
+        yield folder
+        return
+    wished = settings.cache.folder or "the home folder"
+    progress.message(
+        f"{wished} can't be written to, so what is fetched is kept for this command only; name "
+        "another folder in cache.folder (DRIFTFLEET_CACHE__FOLDER)"
+    )
+    parent = Path(tempfile.gettempdir())
+    temporary = EphemeralFolders(parent, prefix=f"driftfleet-{os.getuid()}-").create()
+    try:
+        yield temporary.path
+    finally:
+        temporary.remove()
+
+
+def cache_folder(settings: Settings, environment: Mapping[str, str]) -> Path | None:
+    """Where a command keeps what it fetched; None where that can't be written to.
+
+    `cache.folder`, else ``driftfleet`` in ``$XDG_CACHE_HOME``, else in ``~/.cache`` (XDG base
+    directory specification: a relative ``XDG_CACHE_HOME`` is ignored).
+    """
+    folder = settings.cache.folder
+    if folder is None:
+        base = environment.get("XDG_CACHE_HOME", "")
+        home = environment.get("HOME", "")
+        if not base.startswith("/") and not home.startswith("/"):
+            return None
+        folder = Path(base if base.startswith("/") else f"{home}/.cache") / "driftfleet"
+    folder = folder.expanduser().absolute()
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return None

@@ -1,0 +1,79 @@
+"""`driftfleet doctor`: everything that a fleet needs, checked one by one."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftfleet.errors import ConfigurationError
+from driftfleet.settings import CONFIG_VARIABLE, Settings, load_settings
+from producer import doctor_machine as machine
+from producer.cache_place import cache_folder
+from producer.findings import Finding, fail, ok
+from producer.targets import Targets, read_targets
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """What to examine: the settings file (None: the usual one) and further targets."""
+
+    config: Path | None
+    targets: Sequence[str]
+    environment: Mapping[str, str]
+
+
+def examine(order: Doctor) -> Iterator[Finding]:
+    """The findings, each as soon as it is there.
+
+    Raises
+    ------
+    ConfigurationError
+        A target is none.
+    """
+    try:
+        settings = load_settings(order.config, order.environment)
+    except ConfigurationError as error:
+        yield fail("settings", error.message, "docs/configuration.md has every key")
+        return
+    targets = _targets(order, settings)
+    yield ok("settings", _origin(order))
+    yield machine.terraform(settings, order.environment)
+    yield machine.mirror(settings)
+    yield machine.writable_root(settings)
+    yield machine.results(settings)
+    yield machine.broker(settings)
+    for folder in targets.folders:
+        yield ok("folder", str(folder))
+    if settings.github.url is not None:
+        yield machine.cache(settings, order.environment)
+    yield from _github(order, settings, targets)
+
+
+def _targets(order: Doctor, settings: Settings) -> Targets:
+    if not order.targets and not settings.repositories:
+        return Targets()
+    return read_targets(order.targets, settings, needs_github=False)
+
+
+def _github(order: Doctor, settings: Settings, targets: Targets) -> Iterator[Finding]:
+    # The machine alone needs no client, which takes its time to import.
+    from producer.access import told  # noqa: PLC0415
+    from producer.doctor_github import check_github  # noqa: PLC0415
+
+    kept = cache_folder(settings, order.environment)
+    with ExitStack() as stack:
+        # The findings say it all.
+        stack.enter_context(told(lambda _: None))
+        folder = kept or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        yield from check_github(settings, order.environment, targets.rules, folder)
+
+
+def _origin(order: Doctor) -> str:
+    if order.config is not None:
+        return str(order.config)
+    if named := order.environment.get(CONFIG_VARIABLE):
+        return f"{named} (from {CONFIG_VARIABLE})"
+    if Path("fleet.yaml").is_file():
+        return "fleet.yaml"
+    return "no file: defaults, and the environment"

@@ -1,0 +1,154 @@
+"""Checks of what `driftfleet doctor` finds on this machine: programs, folders, Redis."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from driftfleet import process
+from driftfleet.ephemeral import EphemeralFolders
+from driftfleet.errors import BrokerUnavailable, ConfigurationError
+from driftfleet.ledger import ask_redis, connect
+from driftfleet.settings import Settings
+from driftfleet.store import open_store
+from producer.cache_place import cache_folder
+from producer.findings import Finding, fail, ok, skip, warn
+
+_VERSION_SECONDS = 30
+_FEW_BYTES = 1 << 30
+
+
+def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
+    """Whether terraform is there and runs."""
+    program = settings.worker.terraform
+    path = shutil.which(program)
+    if path is None:
+        return fail(
+            "terraform",
+            f"'{program}' is no program here",
+            "install Terraform (https://developer.hashicorp.com/terraform/install) and put it on "
+            "the PATH, or name it in worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
+        )
+    version = _version(path, environment)
+    if version is None:
+        return fail(
+            "terraform",
+            f"{path} does not tell its version",
+            f"run `{path} version` and see what it says",
+        )
+    return ok("terraform", f"{version} at {path}")
+
+
+def _version(path: str, environment: Mapping[str, str]) -> str | None:
+    kept = {name: environment[name] for name in ("PATH", "HOME") if name in environment}
+    try:
+        running = process.start(
+            [path, "version", "-json"],
+            {**kept, "CHECKPOINT_DISABLE": "1"},
+            death_signal=signal.SIGKILL,
+            stdout=process.PIPE,
+        )
+    except OSError:
+        return None
+    with running:
+        try:
+            output, _ = running.communicate(timeout=_VERSION_SECONDS)
+        except process.TimeoutExpired:
+            running.kill()
+            return None
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(output)["terraform_version"])
+    return None
+
+
+def mirror(settings: Settings) -> Finding:
+    """Whether the provider mirror is there."""
+    folder = settings.worker.mirror
+    if folder is None:
+        return skip("mirror", "none is named: providers come from their registries")
+    if not folder.is_dir():
+        return fail(
+            "mirror",
+            f"{folder}: no such folder",
+            "make one with `terraform providers mirror DIR`, unpack its zip files, and name it in "
+            "worker.mirror",
+        )
+    hosts = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    if not hosts:
+        return warn("mirror", f"{folder} is empty", "fill it, or providers can't be installed")
+    return ok("mirror", f"{folder}: {', '.join(hosts)}")
+
+
+def writable_root(settings: Settings) -> Finding:
+    """Whether a worker could make its workspaces."""
+    folder = settings.worker.writable_root
+    existed = folder.exists()
+    try:
+        EphemeralFolders(folder).create().remove()
+    except ConfigurationError as error:
+        return fail(
+            "workspaces",
+            error.message.partition(";")[0],
+            "name a writable folder in worker.writable_root (DRIFTFLEET_WORKER__WRITABLE_ROOT)",
+        )
+    free = shutil.disk_usage(folder).free
+    if not existed:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    text = f"{folder}: {free / (1 << 30):.1f} GiB free"
+    if free < _FEW_BYTES:
+        return warn("workspaces", text, "providers alone can take more than that")
+    return ok("workspaces", text)
+
+
+def results(settings: Settings) -> Finding:
+    """Whether the result store can be written to."""
+    url = settings.results.store
+    try:
+        store = open_store(url)
+    except ConfigurationError as error:
+        return fail("results", error.message, "set results.store (DRIFTFLEET_RESULTS__STORE)")
+    place = Path(store.describe(""))
+    existing = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return fail(
+            "results",
+            f"{place}: {existing} is no folder that can be written to",
+            "name another in results.store (DRIFTFLEET_RESULTS__STORE), or give us the right",
+        )
+    return ok("results", f"{place}" + ("" if existing == place else " (is made when needed)"))
+
+
+def broker(settings: Settings) -> Finding:
+    """Whether Redis answers."""
+    if settings.broker.url is None:
+        return skip("broker", "none is configured: `scan` starts its own, workers need broker.url")
+    try:
+        redis = connect(settings.broker.url.get_secret_value())
+        told = ask_redis(lambda: redis.info("server"))
+    except BrokerUnavailable as error:
+        return fail(
+            "broker",
+            error.message,
+            "see whether it runs, and whether broker.url (DRIFTFLEET_BROKER__URL) has its host, "
+            "port and password",
+        )
+    except ConfigurationError as error:
+        return fail("broker", error.message, "set broker.url (DRIFTFLEET_BROKER__URL)")
+    return ok("broker", f"Redis {told.get('redis_version', 'of an unknown version')} answers")
+
+
+def cache(settings: Settings, environment: Mapping[str, str]) -> Finding:
+    """Whether what is fetched can be kept."""
+    folder = cache_folder(settings, environment)
+    if folder is None:
+        return warn(
+            "cache",
+            f"{settings.cache.folder or 'the home folder'} can't be written to: everything is "
+            "fetched anew each time",
+            "name a writable folder in cache.folder (DRIFTFLEET_CACHE__FOLDER)",
+        )
+    return ok("cache", str(folder))

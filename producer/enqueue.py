@@ -1,0 +1,232 @@
+"""Asks the configured queue for sweeps of repositories, and watches them where that is wanted."""
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TextIO
+
+from driftfleet.errors import BrokerUnavailable, ConfigurationError
+from driftfleet.jobs import Job
+from driftfleet.ledger import RedisLedger, connect
+from driftfleet.results import Result, SweepRecord
+from driftfleet.settings import Settings
+from driftfleet.store import ResultStore, open_store
+from producer.cache_place import kept_or_temporary_cache
+from producer.display import Display
+from producer.follow import Broker, Follower
+from producer.found import Found, Outlook, Trouble, require_roots
+from producer.progress import Progress
+from producer.stopping import Stopped, Stopping, stopping
+from producer.survey import survey
+from producer.sweep import close_record, jobs_of, new_sweep_id, open_record
+from producer.table import exit_code_of, harmless
+from producer.targets import Targets
+from producer.watch import Sweep, Watch
+
+
+@dataclass(frozen=True)
+class Enqueue:
+    """What to ask for and how.
+
+    ``roots`` are globs; where there are any, only roots that one of them matches are asked for.
+    ``display`` shows the sweeps to their end; None doesn't wait.
+    """
+
+    targets: Targets
+    settings: Settings
+    environment: Mapping[str, str]
+    progress: Progress
+    stdout: TextIO
+    display: Display | None
+    as_json: bool = False
+    roots: tuple[str, ...] = ()
+
+
+@dataclass
+class _Course:
+    """What was asked for and answered so far."""
+
+    started: float = field(default_factory=time.monotonic)
+    sweeps: list[Sweep] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def checks(self) -> int:
+        return sum(len(sweep.record.asked) for sweep in self.sweeps)
+
+
+def require_broker(settings: Settings, who: str) -> str:
+    """The URL of the configured Redis; ``who`` needs it, such as ``a worker``.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none.
+    """
+    if settings.broker.url is None:
+        raise ConfigurationError(
+            f"{who} needs a queue: set broker.url in fleet.yaml, or DRIFTFLEET_BROKER__URL, to "
+            "the URL of Redis, such as redis://:PASSWORD@HOST:6379/0 (`driftfleet scan` needs none)"
+        )
+    return settings.broker.url.get_secret_value()
+
+
+def enqueue(order: Enqueue) -> int:
+    """Send the jobs of every root of the repositories, a sweep each; return the exit code.
+
+    Raises
+    ------
+    ConfigurationError
+        Something that a person must provide is missing; nothing was sent then.
+    BrokerUnavailable
+        Redis did not take the jobs, or could not be asked for answers any more.
+    StoreUnavailable
+        The result store did not take the sweeps' records.
+    """
+    url = require_broker(order.settings, "`driftfleet enqueue`")
+    redis = connect(url)
+    store = open_store(order.settings.results.store)
+    course = _Course()
+    try:
+        with stopping() as stop, contextlib.ExitStack() as stack:
+            if order.display is not None:
+                stack.callback(order.display.end)
+            stop.allow()
+            Broker(redis).holds_messages()  # whether it answers, before anything else is asked
+            outlook = _look(order)
+            course.problems = outlook.problems
+            _send_all(
+                order, outlook, _Queue(order.settings, RedisLedger(redis), store), stop, course
+            )
+            if order.display is not None:
+                _watch(order.display, store, course)
+    except Stopped as stopped:
+        _tell_of_stop(order, store, course)
+        return stopped.exit_code
+    if order.display is not None:
+        _conclude(order.display, store, course)
+    return exit_code_of(course.results, course.problems)
+
+
+def _look(order: Enqueue) -> Outlook:
+    with kept_or_temporary_cache(order.settings, order.environment, order.progress) as folder:
+        outlook = survey(order.targets, order.settings, order.environment, folder, order.progress)
+    require_roots(outlook)
+    return _only(outlook, order.roots) if order.roots else outlook
+
+
+def _only(outlook: Outlook, globs: Sequence[str]) -> Outlook:
+    found = tuple(one.only(globs) for one in outlook.found)
+    if not outlook.troubles and not any(one.discovery.roots for one in found):
+        raise ConfigurationError(
+            f"no root module matches --root {' --root '.join(globs)}: `driftfleet discover` shows "
+            "their paths"
+        )
+    return replace(outlook, found=found)
+
+
+class _Queue:
+    """Takes sweeps: their record first, so that what was sent is always known."""
+
+    def __init__(self, settings: Settings, ledger: RedisLedger, store: ResultStore) -> None:
+        # Celery takes its time to import.
+        from driftfleet.celery_app import build_app  # noqa: PLC0415
+
+        self._settings = settings
+        self._ledger = ledger
+        self._store = store
+        self._app = build_app(settings)
+
+    def ask(self, found: Found) -> Sweep:
+        """Ask for all checks of a repository. Raises `BrokerUnavailable`, `StoreUnavailable`."""
+        now = datetime.now(UTC)
+        jobs = jobs_of(found, new_sweep_id("enqueue", now), self._settings)
+        record = open_record(jobs, jobs[0].sweep_id, now)
+        self._store.put_sweep(record)
+        try:
+            self._ledger.open(record.sweep_id, [job.identity for job in jobs])
+            self._send(jobs)
+        except BrokerUnavailable:
+            self._store.put_sweep(close_record(record, {}, datetime.now(UTC)))
+            raise
+        return Sweep(record, Follower(jobs, self._ledger, self._store))
+
+    def note(self, trouble: Trouble) -> SweepRecord:
+        """A sweep that can ask for nothing has a record, too: silence would look like all is well.
+
+        Raises `StoreUnavailable`.
+        """
+        now = datetime.now(UTC)
+        record = close_record(
+            open_record([], new_sweep_id("enqueue", now), now, [trouble]), {}, now
+        )
+        self._store.put_sweep(record)
+        return record
+
+    def _send(self, jobs: list[Job]) -> None:
+        from kombu.exceptions import OperationalError  # noqa: PLC0415
+
+        from driftfleet.celery_app import send  # noqa: PLC0415
+
+        try:
+            send(self._app, jobs)
+        except OperationalError as error:
+            raise BrokerUnavailable(f"Redis did not take the jobs: {error}") from error
+
+
+def _send_all(
+    order: Enqueue, outlook: Outlook, queue: _Queue, stop: Stopping, course: _Course
+) -> None:
+    for trouble in outlook.troubles:
+        _tell(order, queue.note(trouble), trouble.name)
+    for found in outlook.found:
+        if found.discovery.roots:
+            stop.hold()  # a sweep is asked for whole or not at all
+            course.sweeps.append(queue.ask(found))
+            stop.allow()
+            _tell(order, course.sweeps[-1].record, found.name)
+
+
+def _tell(order: Enqueue, record: SweepRecord, name: str) -> None:
+    """A line on stdout, unless results are to come there: then on stderr, for a person."""
+    count = len(record.asked)
+    line = f"{record.sweep_id}  {harmless(name)}  {count} check{'' if count == 1 else 's'}"
+    if order.display is not None:
+        order.progress.message(line)
+        return
+    if order.as_json:
+        line = json.dumps(record.model_dump(mode="json"), separators=(",", ":"))
+    order.stdout.write(f"{line}\n")
+    order.stdout.flush()
+
+
+def _watch(display: Display, store: ResultStore, course: _Course) -> None:
+    def answered(result: Result) -> None:
+        course.results.append(result)
+        display.finished(result)
+
+    display.begin(course.checks, with_source=len(course.sweeps) > 1)
+    Watch(course.sweeps, store, display, answered).run()
+
+
+def _conclude(display: Display, store: ResultStore, course: _Course) -> None:
+    spent = time.monotonic() - course.started
+    display.conclude(course.results, spent, store.describe(""), course.problems)
+
+
+def _tell_of_stop(order: Enqueue, store: ResultStore, course: _Course) -> None:
+    tell = order.progress.message
+    if not course.sweeps:
+        tell("stopped before anything was asked for")
+        return
+    if order.display is not None and course.results:
+        _conclude(order.display, store, course)
+    left = [sweep for sweep in course.sweeps if sweep.follower.pending]
+    pending = sum(len(sweep.follower.pending) for sweep in left)
+    tell(f"stopped watching: {pending} of {course.checks} are not answered yet; the workers go on:")
+    for sweep in left:
+        tell(f"  {sweep.record.sweep_id}  {sweep.record.source}")

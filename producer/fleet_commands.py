@@ -1,0 +1,159 @@
+"""The commands of the `driftfleet` command that are about a fleet: enqueue, doctor, worker."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from driftfleet.settings import process_environment
+from producer.options import (
+    CONCURRENCY,
+    EXCLUDE,
+    INCLUDE,
+    JSON,
+    LOG_LEVEL,
+    REPOSITORIES,
+    RESULTS,
+    TARGETS,
+    explained,
+    interruptible,
+    leave,
+    settings_from,
+    store_url,
+)
+
+
+@click.command("enqueue")
+@REPOSITORIES
+@JSON
+@click.option(
+    "--root",
+    "roots",
+    multiple=True,
+    metavar="GLOB",
+    help="Only root modules that it matches, such as 'envs/prod/**'; repeatable.",
+)
+@click.option("--wait", is_flag=True, help="Follow the sweeps to their end, as a scan is shown.")
+@RESULTS
+@INCLUDE
+@EXCLUDE
+@click.pass_obj
+@explained
+def enqueue_command(
+    config: Path | None,
+    targets: tuple[str, ...],
+    *,
+    as_json: bool,
+    roots: tuple[str, ...],
+    wait: bool,
+    results: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> None:
+    """Ask the fleet's workers to check repositories now.
+
+    A REPO is owner/repo, owner/repo@ref or org:NAME; without one: what `repositories` in fleet.yaml
+    lists. Each repository becomes one sweep at its newest commit, through the Redis in broker.url,
+    and its results go to results.store. Prints a line for each: its id, and how many checks.
+
+    With --wait the display and the exit codes are those of `driftfleet scan`; Ctrl-C then only
+    stops the watching.
+
+    \b
+    Exit codes:
+      0    all sent; with --wait: all clean
+      3    with --wait: some root drifted or is unapplied
+      1    some repository could not be looked at; with --wait: or some root not judged
+      2    usage or configuration
+      130  stopped by Ctrl-C: what was sent goes on
+
+    \b
+    Examples:
+      driftfleet enqueue
+      driftfleet enqueue payments/infra --root 'envs/prod/**' --wait
+      driftfleet enqueue org:payments --json | jq -r .sweep_id
+    """
+    settings = settings_from(
+        config,
+        {
+            "results.store": store_url(results) if results else None,
+            "discovery.include": include or None,
+            "discovery.exclude": exclude or None,
+        },
+    )
+    from producer.targets import read_targets  # noqa: PLC0415
+
+    read = read_targets(targets, settings, folders=False)
+    from producer.display import standard_display, standard_progress  # noqa: PLC0415
+    from producer.enqueue import Enqueue, enqueue  # noqa: PLC0415
+
+    order = Enqueue(
+        targets=read,
+        settings=settings,
+        environment=process_environment(),
+        progress=standard_progress(),
+        stdout=sys.stdout,
+        display=standard_display(as_json=as_json, plain=False) if wait else None,
+        as_json=as_json,
+        roots=roots,
+    )
+    leave(enqueue(order))
+
+
+@click.command("doctor")
+@TARGETS
+@JSON
+@click.pass_obj
+@explained
+def doctor_command(config: Path | None, targets: tuple[str, ...], *, as_json: bool) -> None:
+    """Check what a fleet needs, and say how to mend it.
+
+    Settings, Terraform, folders, result store, Redis, the secret, GitHub and its token; and whether
+    each TARGET (owner/repo, owner/repo@ref or org:NAME; without one: what `repositories` in
+    fleet.yaml lists) is there and may be read. Changes nothing.
+
+    \b
+    Exit codes:
+      0    no failure (there may be warnings)
+      1    some failure
+      2    usage or configuration that can't be read
+      130  stopped by Ctrl-C
+
+    \b
+    Examples:
+      driftfleet doctor
+      driftfleet doctor payments/infra org:network
+      driftfleet doctor --json | jq 'select(.level=="fail")'
+    """
+    from producer.doctor import Doctor, examine  # noqa: PLC0415
+
+    order = Doctor(config=config, targets=targets, environment=process_environment())
+    from producer.doctor_report import report  # noqa: PLC0415
+
+    interruptible(lambda: report(examine(order), as_json=as_json, stdout=sys.stdout))
+
+
+@click.command("worker")
+@CONCURRENCY
+@LOG_LEVEL
+@click.pass_obj
+@explained
+def worker_command(config: Path | None, *, concurrency: int | None, log_level: str | None) -> None:
+    """Answer jobs from the configured Redis, until told to end.
+
+    Celery's worker with the options that this fleet needs. It wants broker.url in fleet.yaml, or
+    DRIFTFLEET_BROKER__URL.
+
+    \b
+    Example:
+      DRIFTFLEET_BROKER__URL=redis://:PASSWORD@redis:6379/0 driftfleet worker --concurrency 4
+    """
+    settings = settings_from(config, {"worker.concurrency": concurrency, "logs.level": log_level})
+    from driftfleet.worker_command import worker_arguments  # noqa: PLC0415
+    from producer.crew import worker_environment  # noqa: PLC0415
+    from producer.enqueue import require_broker  # noqa: PLC0415
+
+    require_broker(settings, "a worker")
+    arguments = worker_arguments(settings)
+    os.execve(arguments[0], arguments, worker_environment(settings))  # noqa: S606

@@ -1,0 +1,245 @@
+"""A repository at its newest commit -> what there is to check in it, with few requests.
+
+Unchanged: one conditional request. Changed: the commit, its tree, and the blobs that are new. Seen
+for the first time: its record, the commit, the tree, and the files that matter as one archive.
+"""
+
+import errno
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from driftfleet.cache import Cache
+from driftfleet.errors import (
+    GitHubNotFound,
+    GitHubRefused,
+    GitHubUnavailable,
+    RepositoryEmpty,
+    SourceRefused,
+)
+from driftfleet.github.client import GitHub
+from driftfleet.github.repositories import Repository, head, repository
+from driftfleet.github.snapshot import Snapshot
+from driftfleet.hcl import is_terraform_file
+from driftfleet.jobs import Source
+from driftfleet.settings import CacheSettings, DiscoverySettings
+from driftfleet.tree import VERSION_FILE, Tree
+from producer.discovery import Discovery, discover
+from producer.found import Found, Outlook, Trouble, merged
+from producer.memory import Memory, Remembered, discovery_key
+from producer.parallel import Begun, Done, each
+from producer.repositories import Wanted
+
+# They wait for the network most of the time; each fetches with several connections.
+_THREADS = 4
+# A server that left so many unanswered, one after the other, is not asked for the rest.
+_MOST_UNANSWERED = 8
+_NOT_FOUND = 404
+_UNPROCESSABLE = 422
+
+
+@dataclass(frozen=True)
+class Access:
+    """What it takes to look at repositories; ``cache`` opens one for each: it is for one thread."""
+
+    github: GitHub
+    cache: Callable[[], Cache]
+    memory: Memory
+    settings: CacheSettings
+    now: Callable[[], datetime]
+
+
+Progress = Callable[[int, Sequence[str]], None]
+
+
+def look_at_all(
+    wanted: Sequence[Wanted], access: Access, settings: DiscoverySettings, progress: Progress
+) -> Outlook:
+    """Look at several repositories at a time; what is in trouble ends no other.
+
+    ``progress`` gets how many are done, and the names of those that are being looked at.
+
+    Raises
+    ------
+    ConfigurationError
+        Credentials were refused (`CredentialsRefused`), or a secret is not there.
+    SecretUnavailable
+        The place that keeps the token did not answer.
+    """
+    outlooks: dict[str, Outlook] = {}
+    running: list[str] = []
+    unanswered = 0
+    with closing(_events(wanted, access, settings)) as events:
+        for event in events:
+            if isinstance(event, Begun):
+                running.append(event.item.name)
+            else:
+                running.remove(event.item.name)
+                outlooks[event.item.name] = event.result.outlook
+                unanswered = unanswered + 1 if event.result.unanswered else 0
+            progress(len(outlooks), running)
+            if unanswered >= _MOST_UNANSWERED:
+                break
+    host = access.github.host.name
+    return merged(outlooks.get(one.name) or _not_asked(one, host) for one in wanted)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    outlook: Outlook
+    unanswered: bool = False
+
+
+def _events(
+    wanted: Sequence[Wanted], access: Access, settings: DiscoverySettings
+) -> Generator[Begun[Wanted] | Done[Wanted, _Looked], None, None]:
+    return each(wanted, lambda one: _try(one, access, settings), _THREADS)
+
+
+def _try(wanted: Wanted, access: Access, settings: DiscoverySettings) -> _Looked:
+    name, unanswered = wanted.name, False
+    try:
+        return _Looked(look_at(wanted, access, settings))
+    except RepositoryEmpty:
+        return _Looked(Outlook(messages=(f"{name}: is empty: it has no commit yet",)))
+    except GitHubUnavailable as error:
+        reason, unanswered = f"{name}: can't be looked at now: {error.message}", True
+    except GitHubNotFound as error:
+        reason = f"{name}: {error.message}"
+    except (GitHubRefused, SourceRefused) as error:
+        reason = f"{name}: can't be looked at: {error.message}"
+    return _Looked(Outlook(troubles=(Trouble(name, reason),)), unanswered)
+
+
+def look_at(wanted: Wanted, access: Access, settings: DiscoverySettings) -> Outlook:
+    """Look at one repository.
+
+    Raises
+    ------
+    GitHubRefused
+        It is not there, or empty, or may not be read.
+    SourceRefused
+        It holds what can't be taken.
+    GitHubUnavailable
+        GitHub did not answer in time.
+    """
+    known = access.memory.recall(wanted.name, wanted.ref)
+    if known is not None and wanted.listed is None and known.is_fresh(access.now()):
+        # A 404: renamed once more, deleted, or its ref is. Its record tells which.
+        with suppress(GitHubNotFound):
+            return _look_at_newest(wanted, known.full_name, known.asked_at, access, settings)
+    facts = wanted.listed or facts_of(access.github, wanted.name)
+    if facts.disabled or (facts.archived and not wanted.archived):
+        state = "disabled" if facts.disabled else "archived"
+        return Outlook(messages=(f"{facts.full_name}: is {state}, and left out",))
+    return _look_at_newest(wanted, facts.full_name, access.now(), access, settings)
+
+
+def facts_of(github: GitHub, name: str) -> Repository:
+    """A repository's record. Raises `GitHubNotFound` in words for a person, and others."""
+    try:
+        return repository(github, name)
+    except GitHubNotFound as error:
+        host = github.host.name
+        message = f"there is no such repository on {host}, or the token may not see it"
+        raise GitHubNotFound(message, error.status) from error
+
+
+def _look_at_newest(
+    wanted: Wanted, full_name: str, asked_at: datetime, access: Access, settings: DiscoverySettings
+) -> Outlook:
+    known = access.memory.recall(wanted.name, wanted.ref)
+    known_sha = known.sha if known else None
+    sha = newest_commit(access.github, full_name, wanted.ref, known_sha) or known_sha or ""
+    key = discovery_key(sha, settings.include, settings.exclude)
+    if known is not None and known.discovery_key == key:
+        discovery = known.discovery
+    else:
+        discovery = _discover(full_name, sha, access, settings)
+    seen = Remembered(
+        full_name=full_name, asked_at=asked_at, sha=sha, discovery_key=key, discovery=discovery
+    )
+    if seen != known:
+        access.memory.note(wanted.name, wanted.ref, seen)
+    source = Source(kind="github", repo=full_name, ref=wanted.ref, sha=sha)
+    return Outlook(found=(Found(source, discovery),), messages=_renamed(wanted.name, full_name))
+
+
+def newest_commit(
+    github: GitHub, full_name: str, ref: str, known_sha: str | None = None
+) -> str | None:
+    """The commit of a ref ("" for the default branch's); None where it is still ``known_sha``.
+
+    Raises
+    ------
+    GitHubNotFound
+        There is none, in words for a person.
+    RepositoryEmpty
+        There is no commit at all.
+    """
+    try:
+        return head(github, full_name, ref, known_sha=known_sha)
+    except RepositoryEmpty:
+        raise
+    except GitHubRefused as error:
+        if ref and error.status in (_NOT_FOUND, _UNPROCESSABLE):
+            message = f"it has no branch, tag or commit '{ref}' that the token may see"
+        elif error.status == _NOT_FOUND:
+            message = "its newest commit can't be read: the token needs the right contents:read"
+        else:
+            raise
+        raise GitHubNotFound(message, error.status) from error
+
+
+def _discover(full_name: str, sha: str, access: Access, settings: DiscoverySettings) -> Discovery:
+    snapshot = Snapshot(access.github, full_name, sha, access.cache(), access.settings)
+    entries, most = snapshot.listing.entries, access.settings.member_bytes
+    wanted = paths_that_matter(snapshot)
+    snapshot.fetch(path for path in wanted if entries[path].size <= most)
+    return discover(_Readable(snapshot), settings.include, settings.exclude)
+
+
+class _Readable:
+    """A tree in which a file that is refused is one that can't be read.
+
+    It is then an error of its folder, and keeps no other root of the repository from being judged.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def paths(self) -> Iterator[str]:
+        return self._tree.paths()
+
+    def identify(self, path: str) -> bytes:
+        return self._tree.identify(path)
+
+    def read(self, path: str) -> bytes:
+        try:
+            return self._tree.read(path)
+        except SourceRefused as error:
+            raise PermissionError(errno.EACCES, error.message, path) from error
+
+
+def paths_that_matter(tree: Tree) -> list[str]:
+    """The Terraform files, and the version files beside them."""
+    paths = list(tree.paths())
+    wanted = [path for path in paths if is_terraform_file(path.rpartition("/")[2])]
+    folders = {path.rpartition("/")[0] for path in wanted}
+    return wanted + [
+        path
+        for path in paths
+        if path.rpartition("/")[2] == VERSION_FILE and path.rpartition("/")[0] in folders
+    ]
+
+
+def _renamed(name: str, full_name: str) -> tuple[str, ...]:
+    if name.lower() == full_name.lower():
+        return ()
+    return (f"{name}: is now {full_name}, and is looked at under that name: name it so",)
+
+
+def _not_asked(wanted: Wanted, host: str) -> Outlook:
+    reason = f"{wanted.name}: was not asked for: {host} left {_MOST_UNANSWERED} others unanswered"
+    return Outlook(troubles=(Trouble(wanted.name, reason),))

@@ -1,0 +1,100 @@
+"""What earlier sweeps saw of a repository, so that one that hasn't changed costs one request."""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from driftfleet.model import Record
+from producer.discovery import Discovery
+
+# Its name, and whether it is archived, are asked again after this.
+_FACTS_SECONDS = 86_400
+_FORGET_SECONDS = 90 * 86_400
+
+
+class Remembered(Record):
+    """A repository as it was last seen.
+
+    ``asked_at`` is when its ``full_name`` was asked for; ``sha`` is the commit of its ref;
+    ``discovery_key`` says what ``discovery`` was made of (`discovery_key`).
+    """
+
+    schema_version: Literal[1] = 1
+    full_name: str
+    asked_at: datetime
+    sha: str
+    discovery_key: str
+    discovery: Discovery
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether its name may be used without asking for it again."""
+        return 0 <= (now - self.asked_at).total_seconds() < _FACTS_SECONDS
+
+
+class Memory:
+    """One file a repository and ref in ``folder``; ``host`` keeps those of two servers apart.
+
+    It only spares requests: what can't be read is forgotten, what can't be written is not kept.
+    """
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self._folder = folder
+        self._host = host
+
+    def recall(self, name: str, ref: str) -> Remembered | None:
+        """What is known of the repository of this name (any case) at ``ref``."""
+        path = self._path(name, ref)
+        try:
+            remembered = Remembered.model_validate_json(path.read_bytes())
+            os.utime(path)
+        except (OSError, ValidationError):
+            return None
+        return remembered
+
+    def note(self, name: str, ref: str, seen: Remembered) -> None:
+        """Keep what was seen."""
+        path = self._path(name, ref)
+        staged = path.with_name(f".{secrets.token_hex(4)}.tmp")
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Renamed into place: another command may read it now.
+            staged.write_text(seen.model_dump_json(), encoding="utf-8")
+            os.replace(staged, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                staged.unlink()
+
+    def forget_the_old(self) -> None:
+        """Remove what no sweep has asked for in 90 days, and what killed writers left."""
+        oldest = time.time() - _FORGET_SECONDS
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self._folder):
+                with contextlib.suppress(OSError):
+                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        os.unlink(entry.path)
+
+    def _path(self, name: str, ref: str) -> Path:
+        text = json.dumps([self._host, name.lower(), ref])
+        return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:40]}.json"
+
+
+def discovery_key(sha: str, include: Iterable[str], exclude: Iterable[str]) -> str:
+    """What a discovery depends on: the commit, the globs, and who read the files."""
+    readers = [version("driftfleet"), version("python-hcl2")]
+    text = json.dumps([sha, list(include), list(exclude), readers])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)

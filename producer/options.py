@@ -1,0 +1,131 @@
+"""What the commands share: options, and how errors and signals become messages and exit codes."""
+
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from driftfleet.errors import ConfigurationError, DriftfleetError
+from driftfleet.settings import Settings, load_settings
+from producer.stopping import Stopped, stopping
+from producer.table import harmless_lines
+
+# 128 + SIGPIPE, as a program that doesn't catch it ends.
+_BROKEN_PIPE = 141
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Explained(click.ClickException):
+    """An error that a person can act on: its message, no traceback."""
+
+    def __init__(self, error: DriftfleetError) -> None:
+        super().__init__("\n".join(harmless_lines(error.message)))
+
+
+class _Misused(_Explained):
+    """The person has to change something first."""
+
+    exit_code = 2
+
+
+def explained(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn what we can explain into a message and an exit code, and a closed pipe into an end."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except DriftfleetError as error:
+            kind = _Misused if isinstance(error, ConfigurationError) else _Explained
+            raise kind(error) from error
+        except BrokenPipeError:
+            # Whoever read our output has gone, as `head` does; nothing is left to say to anyone.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(_BROKEN_PIPE) from None
+
+    return call
+
+
+def leave(exit_code: int) -> None:
+    """End the process with ``exit_code``, now.
+
+    At its end Python waits for executors' threads, and one of ours may wait for a server: after a
+    Ctrl-C, when everything else has been put in order, nobody wants its answer.
+    """
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    raise SystemExit(exit_code)
+
+
+def interruptible(work: Callable[[], int]) -> None:
+    """Do the work and end with its exit code; a signal ends it at once and in order."""
+    try:
+        with stopping() as stop:
+            stop.allow()
+            code = work()
+            stop.hold()
+    except Stopped as stopped:
+        click.echo("stopped", err=True)
+        code = stopped.exit_code
+    leave(code)
+
+
+def settings_from(config: Path | None, overrides: dict[str, Any]) -> Settings:
+    """The settings, with what was given on the command line over them."""
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return load_settings(config, overrides=given)
+
+
+def store_url(results: str) -> str:
+    """A result store as ``results.store`` has it, from a URL or a folder's path."""
+    if "://" in results:
+        return results
+    return f"file://{Path(results).expanduser().absolute()}"
+
+
+def key(name: str) -> str:
+    """How else an option can be set, for its help: ``section.name``."""
+    section, _, setting = name.partition(".")
+    variable = f"DRIFTFLEET_{section}__{setting}".upper()
+    return f"[{name} in fleet.yaml; {variable}]"
+
+
+TARGETS = click.argument("targets", nargs=-1, metavar="[TARGET...]")
+REPOSITORIES = click.argument("targets", nargs=-1, metavar="[REPO...]")
+JSON = click.option("--json", "as_json", is_flag=True, help="Records for scripts, one a line.")
+RESULTS = click.option(
+    "--results",
+    metavar="URL|DIR",
+    help=f"Where results are kept. Default: drift-results. {key('results.store')}",
+)
+INCLUDE = click.option(
+    "--include",
+    multiple=True,
+    metavar="GLOB",
+    help=f"Folders that are roots whatever is in them; repeatable. {key('discovery.include')}",
+)
+EXCLUDE = click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help=f"Folders to leave out, over --include; repeatable. {key('discovery.exclude')}",
+)
+CONCURRENCY = click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Plans at the same time. Default: one per CPU. {key('worker.concurrency')}",
+)
+LOG_LEVEL = click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help=f"Log from this level on, to stderr. {key('logs.level')}",
+)

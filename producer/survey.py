@@ -1,0 +1,67 @@
+"""Targets -> what there is to check in them, folders and repositories alike."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from driftfleet.settings import Settings
+from producer.found import Outlook, find_in_folders, merged, rootless_messages
+from producer.progress import Progress
+from producer.targets import Targets
+
+if TYPE_CHECKING:
+    from producer.look import Access
+
+
+def survey(
+    targets: Targets,
+    settings: Settings,
+    environment: Mapping[str, str],
+    folder: Path | None,
+    progress: Progress,
+) -> Outlook:
+    """Look at every target, and tell what a person should know of it.
+
+    ``folder`` is the cache's; it may be None where no repository is named.
+
+    Raises
+    ------
+    ConfigurationError
+        Credentials were refused, or a setting or a secret is missing.
+    SecretUnavailable
+        The place that keeps the token did not answer.
+    """
+    try:
+        outlooks = [Outlook(messages=targets.messages)]
+        outlooks.append(Outlook(found=tuple(find_in_folders(targets.folders, settings.discovery))))
+        if targets.rules:
+            assert folder is not None
+            # Folders need no client, which takes its time to import.
+            from producer.access import open_access  # noqa: PLC0415
+
+            with open_access(settings, environment, folder, progress.message) as access:
+                outlooks.append(_look(targets, settings, access, progress))
+    finally:
+        progress.end()
+    outlook = merged(outlooks)
+    for message in (*outlook.messages, *outlook.problems):
+        progress.message(message)
+    return outlook
+
+
+def _look(targets: Targets, settings: Settings, access: "Access", progress: Progress) -> Outlook:
+    from producer.look import look_at_all  # noqa: PLC0415
+    from producer.repositories import choose  # noqa: PLC0415
+
+    progress.doing(f"asking {access.github.host.name} for repositories")
+    choice = choose(access.github, targets.rules)
+    show = partial(_show, progress, len(choice.wanted))
+    outlook = look_at_all(choice.wanted, access, settings.discovery, show)
+    listed = Outlook(troubles=tuple(choice.troubles), messages=tuple(choice.messages))
+    told = Outlook(messages=tuple(rootless_messages(outlook.found)))
+    return merged([listed, outlook, told])
+
+
+def _show(progress: Progress, total: int, done: int, names: Sequence[str]) -> None:
+    progress.looking(done, total, names)

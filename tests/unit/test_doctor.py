@@ -1,0 +1,156 @@
+"""What a doctor says of an answer's headers and of this machine, and how it is printed."""
+
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from driftfleet.github.transfer import Answer
+from driftfleet.settings import GitHubApp, GitHubSettings, Settings, WorkerSettings
+from producer import doctor_machine
+from producer.crew import worker_environment
+from producer.doctor_github import expiry_finding, read_moment, scopes_finding
+from producer.doctor_report import lines_of, report
+from producer.findings import Finding, fail, ok, skip, warn
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def answer(**headers: str) -> Answer:
+    named = {name.replace("_", "-").lower(): value for name, value in headers.items()}
+    return Answer(status=200, headers=named, content=b"{}")
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-03-01 12:00:00 UTC", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("2026-03-01 12:00:00 +0200", datetime(2026, 3, 1, 10, tzinfo=UTC)),
+        ("2026-03-01 12:00:00 -0000", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_a_moment_is_read_as_github_writes_it(text: str, moment: datetime | None) -> None:
+    assert read_moment(text) == moment
+
+
+@pytest.mark.parametrize(
+    ("told", "level"),
+    [
+        (None, None),
+        ("2026-06-01 00:00:00 UTC", "ok"),
+        ("2026-01-09 00:00:00 UTC", "warn"),
+        ("2026-01-01 00:00:00 UTC", "warn"),
+        ("whenever", "warn"),
+    ],
+)
+def test_a_token_that_expires_soon_is_warned_of(told: str | None, level: str | None) -> None:
+    name = "GitHub_Authentication_Token_Expiration"
+    found = expiry_finding(answer(**({name: told} if told else {})), NOW)
+    assert (found.level if found else None) == level
+
+
+@pytest.mark.parametrize(
+    ("told", "level", "words"),
+    [
+        ("repo, read:org", "ok", "repo, read:org"),
+        ("read:org", "warn", "private repositories can't be read without 'repo'"),
+        ("", "warn", "none: private"),
+        (None, "ok", "fine-grained"),
+    ],
+)
+def test_the_scopes_of_a_classic_token_are_judged(told: str | None, level: str, words: str) -> None:
+    found = scopes_finding(answer(**({"X_OAuth_Scopes": told} if told is not None else {})))
+    assert found.level == level
+    assert words in found.finding
+
+
+def test_lines_have_the_mend_below_and_nothing_that_a_terminal_obeys() -> None:
+    found = fail("acme/\x1b[31m", "not found\nreally \x1b[2J", "do this\nthen that")
+    assert lines_of(found) == [
+        "fail  acme/\\x1b[31m  not found",
+        "      really \\x1b[2J",
+        "      -> do this",
+        "         then that",
+    ]
+    assert lines_of(ok("host", "answers")) == ["ok    host          answers"]
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([ok("a", "")], 0),
+        ([warn("a", ""), skip("b", "")], 0),
+        ([fail("a", ""), ok("b", "")], 1),
+    ],
+)
+def test_only_a_failure_is_exit_1_and_json_is_a_finding_a_line(
+    findings: list[Finding], code: int
+) -> None:
+    stdout = io.StringIO()
+    assert report(findings, as_json=True, stdout=stdout) == code
+    lines = [json.loads(line) for line in stdout.getvalue().splitlines()]
+    assert [Finding.model_validate(line) for line in lines] == findings
+
+
+def test_folders_are_judged_by_whether_they_can_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    good = Settings(worker=WorkerSettings(writable_root=tmp_path / "w"))
+    bad = Settings(worker=WorkerSettings(writable_root=tmp_path / "file" / "w"))
+    assert doctor_machine.writable_root(good).level in ("ok", "warn")
+    assert not (tmp_path / "w").exists(), "a doctor changes nothing"
+    assert doctor_machine.writable_root(bad).level == "fail"
+
+
+def test_a_mirror_is_skipped_missing_empty_or_there(tmp_path: Path) -> None:
+    def level(mirror: Path | None) -> str:
+        return doctor_machine.mirror(Settings(worker=WorkerSettings(mirror=mirror))).level
+
+    (tmp_path / "full" / "registry.terraform.io").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    levels = [level(None), *(level(tmp_path / name) for name in ("nowhere", "empty", "full"))]
+    assert levels == ["skip", "fail", "warn", "ok"]
+
+
+def test_a_store_that_is_beneath_a_file_fails_and_one_that_is_not_there_yet_does_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    settings = Settings()
+    for place, level in (("file/x", "fail"), ("new/x", "ok"), ("", "ok")):
+        results = settings.results.model_copy(update={"store": f"file://{tmp_path}/{place}"})
+        changed = settings.model_copy(update={"results": results})
+        assert doctor_machine.results(changed).level == level
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_broker_url_that_is_none_fails_without_being_shown() -> None:
+    settings = Settings.model_validate({"broker": {"url": "redis://:se/cret@host:6379"}})
+    found = doctor_machine.broker(settings)
+    assert found.level == "fail"
+    assert "'se'" not in found.finding
+    assert "cret" not in found.finding
+
+
+def test_a_worker_gets_the_variables_that_hold_its_secrets_whatever_they_are_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DRIFTFLEET_MY_TOKEN", "t")
+    monkeypatch.setenv("DRIFTFLEET_MY_KEY", "k")
+    monkeypatch.setenv("DRIFTFLEET_OTHER", "o")
+    url = "https://ghe.example.com"
+    token = Settings(github=GitHubSettings(url=url, token="env://DRIFTFLEET_MY_TOKEN"))
+    app = GitHubApp(id=1, installation=2, private_key="env://DRIFTFLEET_MY_KEY")
+    assert worker_environment(token)["DRIFTFLEET_MY_TOKEN"] == "t"
+    assert "DRIFTFLEET_MY_KEY" not in worker_environment(token)
+    by_app = worker_environment(Settings(github=GitHubSettings(url=url, app=app)))
+    assert by_app["DRIFTFLEET_MY_KEY"] == "k"
+    assert not {"DRIFTFLEET_MY_TOKEN", "DRIFTFLEET_OTHER"} & set(by_app)
+
+
+def test_the_rules_of_repositories_do_not_travel_to_a_worker() -> None:
+    settings = Settings.model_validate({"repositories": ["acme/infra"]})
+    assert "acme/infra" not in "".join(worker_environment(settings).values())

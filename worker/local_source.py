@@ -1,0 +1,108 @@
+"""Root modules in folders on this machine."""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from driftfleet.closure import Closure, FolderModules, closure_of
+from driftfleet.errors import CheckFailed, SourceRefused
+from driftfleet.jobs import Job
+from worker.selection import Found, QuotaExceeded, named_files, select
+from worker.source import enforce_deadline, explained, lay_out, refuse_problems
+from worker.workspace import Workspace, quota_exceeded
+
+
+class LocalSource:
+    """Folders on this machine, under those that the settings allow.
+
+    Whoever can write to Redis could otherwise have any folder of the worker's planned.
+    """
+
+    def __init__(self, allowed: Iterable[Path]) -> None:
+        self._allowed = [path.resolve() for path in allowed]
+
+    def fetch(self, job: Job, workspace: Workspace, deadline: float) -> Closure:
+        top = self._top(job)
+        if not (top / job.root).is_dir():
+            raise CheckFailed(
+                "source", "source_missing", f"{top / job.root}: the folder is gone since discovery"
+            )
+        closure = closure_of(job.root, FolderModules(top).facts)
+        refuse_problems(closure)
+        named, limit = named_files(closure, job.variant), workspace.limit_bytes
+
+        def put(found: Found, target: Path) -> None:
+            enforce_deadline(job, deadline)
+            # Somebody may work in the folder: what has gone meanwhile was never there.
+            with suppress(FileNotFoundError):
+                _copy(top, found, target)
+
+        with explained(job):
+            try:
+                chosen = select(closure.folders, named, _Folder(top), limit)
+            except QuotaExceeded as error:
+                raise quota_exceeded("source", limit) from error
+            lay_out(chosen, workspace, put)
+        return closure
+
+    def secrets(self) -> Sequence[str]:
+        return ()
+
+    def _top(self, job: Job) -> Path:
+        top = Path(job.source.repo).resolve()
+        if job.source.kind != "local":
+            raise CheckFailed(
+                "source", "job_refused", f"this worker has no source of kind {job.source.kind}"
+            )
+        if not any(top.is_relative_to(allowed) for allowed in self._allowed):
+            raise CheckFailed(
+                "source",
+                "job_refused",
+                f"{top} is under no folder of worker.local_roots, from which this worker may plan",
+            )
+        return top
+
+
+def _copy(top: Path, found: Found, target: Path) -> None:
+    try:
+        shutil.copyfile(top / found.path, target)
+    except PermissionError as error:
+        raise SourceRefused(f"{found.path}: the worker may not read it") from error
+    target.chmod(0o700 if found.kind == "executable" else 0o600)
+
+
+class _Folder:
+    """What a folder on this machine holds; see `worker.selection.Contents`."""
+
+    def __init__(self, top: Path) -> None:
+        self._top = str(top)
+
+    def find(self, path: str) -> Found | None:
+        real = os.path.realpath(f"{self._top}/{path}")
+        if real != self._top and not real.startswith(self._top.rstrip("/") + "/"):
+            raise SourceRefused(f"{path}: the symbolic link leads out of the repository")
+        try:
+            status = os.stat(real)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                return None
+            reason = (
+                "the symbolic link leads in a circle"
+                if error.errno == errno.ELOOP
+                else f"can't be read: {error.strerror}"
+            )
+            raise SourceRefused(f"{path}: {reason}") from error
+        place = os.path.relpath(real, self._top)
+        if stat.S_ISDIR(status.st_mode):
+            return Found(place, "folder")
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        executable = bool(status.st_mode & stat.S_IXUSR)
+        return Found(place, "executable" if executable else "file", status.st_size)
+
+    def names(self, folder: str) -> list[str]:
+        return os.listdir(f"{self._top}/{folder}")

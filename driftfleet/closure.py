@@ -42,7 +42,8 @@ def closure_of(root: str, facts: Facts) -> Closure:
             target = resolve(folder, source)
             if target is None:
                 problem = (
-                    "leads out of the repository or the scanned folder: scan one that holds both"
+                    "leads out of the repository (or out of the scanned folder: scan one that "
+                    "holds both)"
                 )
             elif "${" in source or "%{" in source:
                 problem = "is not a plain path, so the module can't be found before the plan"

@@ -1,7 +1,9 @@
 """A GitHub client whose server answers what a test says, and whose time passes in no time."""
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -117,3 +119,35 @@ def chain(error: BaseException) -> list[BaseException]:
             found.append(one)
             waiting += [one.__cause__, one.__context__]
     return found
+
+
+class _Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(f"{record.name} {record.getMessage()} {record.__dict__}")
+
+
+@contextmanager
+def everything_logged(*libraries: str) -> Iterator[list[str]]:
+    """What reaches the root logger, whose level and those of ``libraries`` are debug.
+
+    Not `caplog`: it listens at loggers that hand nothing on, too, which no program of ours does.
+    """
+    handler, root = _Kept(), logging.getLogger()
+    known = [n for n in logging.Logger.manager.loggerDict if n.partition(".")[0] in libraries]
+    before = {name: logging.getLogger(name).level for name in known}
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    for name in known:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        yield handler.lines
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        for name, old in before.items():
+            logging.getLogger(name).setLevel(old)

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from driftfleet.worker_command import worker_arguments
 
 @dataclass
 class Fleet:
-    """Workers, their Redis and their store."""
+    """Workers, their Redis and their store; ``environment`` is what workers have besides."""
 
     settings: Settings
     repository: Path
@@ -32,6 +32,7 @@ class Fleet:
     redis_folder: Path
     workers: list[process.Process] = field(default_factory=list)
     prefix: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert isinstance(self.settings.broker.url, SecretStr)
@@ -50,7 +51,7 @@ class Fleet:
                     "-n",
                     f"w{len(self.workers)}@test",
                 ],
-                {**process_environment(), **environment_of(self.settings)},
+                {**process_environment(), **environment_of(self.settings), **self.environment},
                 death_signal=signal.SIGKILL,
                 stdout=log,
                 stderr=log,
@@ -59,11 +60,19 @@ class Fleet:
         self.workers.append(worker)
         return worker
 
-    def job(self, root: str, *, sweep_id: str = "sweep", sha: str = "", **limits: int) -> Job:
+    def job(
+        self,
+        root: str,
+        *,
+        sweep_id: str = "sweep",
+        sha: str = "",
+        source: Source | None = None,
+        **limits: int,
+    ) -> Job:
         """A job for a root of the repository; ``sha`` tells checks of one root apart."""
         return Job(
             sweep_id=sweep_id,
-            source=Source(kind="local", repo=str(self.repository), sha=sha),
+            source=source or Source(kind="local", repo=str(self.repository), sha=sha),
             root=root,
             variant=Variant(),
             limits=Limits(**{**self.settings.limits.model_dump(), **limits}),

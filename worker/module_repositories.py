@@ -89,7 +89,8 @@ class ModuleRepositories:
             except GitFailed as error:
                 wait = _TOO_LARGE_SECONDS if isinstance(error, TooLarge) else _FAILED_SECONDS
                 path.mkdir(mode=0o700, exist_ok=True)
-                write_state(path, replace(state, failed_until=self._now() + wait))
+                known = state if _is_sound(path) else State()
+                write_state(path, replace(known, failed_until=self._now() + wait))
                 log.info("module_not_mirrored", repo=repo, reason=str(error))
                 return False
             sweeps = (*state.sweeps, sweep_id)[-_MOST_SWEEPS:]
@@ -144,13 +145,13 @@ class ModuleRepositories:
         if head is None or not refs:
             raise GitFailed("it has no branch that is the default one")
         _prepare(path)
-        if refs != _own_refs(git, path):
-            try:
+        try:
+            if refs != _own_refs(git, path):
                 self._bring(git, url, path)
-            except GitFailed:
-                # Whether the network or the mirror is broken can't be told: begin anew next time.
-                remove(path)
-                raise
+        except GitFailed:
+            # Whether the network or the mirror is broken can't be told: begin anew next time.
+            remove(path)
+            raise
         _write(path / "HEAD", f"ref: {head}\n")
 
     def _bring(self, git: Git, url: str, path: Path) -> None:

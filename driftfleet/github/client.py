@@ -41,7 +41,7 @@ _MOST_REDIRECTS = 5
 _MOST_REFUSALS = 3
 _SLOWEST_ARCHIVE = 60  # times the time-out
 _FOLLOWED = frozenset({301, 302, 307, 308})
-_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9\-._~!$&'()*+,;=:@%]+)+")
+_PATH = re.compile(r"(?:/(?!(?:\.|%2[eE]){1,2}(?:/|$))[A-Za-z0-9\-._~!$&'()*+,;=:@%]+)+")
 
 
 class GitHub:
@@ -211,7 +211,7 @@ class GitHub:
         raise GitHubRefused(f"{ask.where}: sends us on more than {_MOST_REDIRECTS} times", 302)
 
     def _target(self, path: str, params: Mapping[str, str | int] | None) -> str:
-        if not _PATH.fullmatch(path) or ".." in path:
+        if not _PATH.fullmatch(path):
             raise ValueError(f"not a quoted path: {path!r}")
         query = f"?{urlencode(params)}" if params else ""
         return f"{self.host.api_path}{path}{query}"

@@ -1,6 +1,5 @@
 """Sends one request with the token that may be sent, and tells what its answer says of that."""
 
-import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from driftfleet.errors import GitHubRefused
 from driftfleet.github.admission import Admission
 from driftfleet.github.connections import Connections
 from driftfleet.github.host import Host
-from driftfleet.github.limits import is_lockout
+from driftfleet.github.limits import is_limit, is_lockout
 from driftfleet.github.refusals import no_access
 from driftfleet.github.transfer import (
     Answer,
@@ -20,6 +19,7 @@ from driftfleet.github.transfer import (
     TooLarge,
     attempt,
     build,
+    is_page,
     message_of,
     receive,
 )
@@ -61,7 +61,7 @@ class Exchange:
         self._connections = connections
         self._timeout_seconds = timeout_seconds
         self._clock = clock
-        self._counter = itertools.count(1)
+        self._counting = threading.Lock()
         self._archive_scheme = "Bearer"
         self._gate = threading.Lock()
         self._round = 0
@@ -69,8 +69,8 @@ class Exchange:
 
     def count(self) -> None:
         """One request more is sent."""
-        # `next` on a counter is atomic, `+= 1` on a number is not.
-        self.requests = next(self._counter)
+        with self._counting:
+            self.requests += 1
 
     def expiry(self, times: int) -> Callable[[], bool]:
         """A check whether ``times`` the time-out have passed since now."""
@@ -95,14 +95,14 @@ class Exchange:
         before = self._round
         with self._gate:
             # Whoever waited here learns how it went, and does not find out once more: else a
-            # server that is down would cost each thread its time-outs, one after the other.
+            # server that is down would cost each thread its time-outs, one after the other, and
+            # a rate limit would be asked by each.
             if self._round != before and self._shared is not None:
-                return self._shared
+                return _for(ask, self._shared)
             token = self._admission.token()
             if not self._admission.is_proven(token):
                 outcome = self._send(ask, token)
-                down = isinstance(outcome, Failure) or outcome.status >= 500
-                self._shared = outcome if down else None
+                self._shared = None if self._admission.is_proven(token) else outcome
                 self._round += 1
                 return outcome
         return self._send(ask, token)
@@ -126,7 +126,7 @@ class Exchange:
             self._admission.locked(
                 token, f"{ask.where}: the account is locked for a while: {message_of(answer)}"
             )
-        elif answer.status < 500 and answer.status != 407:
+        elif _is_proof(answer):
             self._admission.accepted(token)
 
     def _attempt(self, ask: Ask, token: SecretStr | None, scheme: str) -> Answer | Failure:
@@ -163,6 +163,19 @@ class Exchange:
 
 def _is_refusal(outcome: Answer | Failure) -> bool:
     return isinstance(outcome, Answer) and outcome.status == 401
+
+
+def _is_proof(answer: Answer) -> bool:
+    """Whether GitHub looked at our token and took it: a proxy or a limit may answer before."""
+    status = answer.status
+    if status == 403:
+        return not is_limit(403, answer.headers, message_of(answer))
+    known = status < 400 or status in (404, 409, 410, 422, 451)
+    return known and not is_page(answer.headers)
+
+
+def _for(ask: Ask, shared: Answer | Failure) -> Answer | Failure:
+    return replace(shared, where=ask.where) if isinstance(shared, Answer) else shared
 
 
 def _without(outcome: Answer | Failure, token: SecretStr | None) -> Answer | Failure:

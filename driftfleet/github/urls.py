@@ -110,7 +110,7 @@ def next_link(header: str) -> str | None:
 
 
 def _split(location: str, origin: str) -> tuple[str, str] | None:
-    """``(origin, path and query)`` of a URL, or of a path at ``origin``; None for a doubtful one."""
+    """``(origin, path and query)`` of a URL, or of a path at ``origin``; None where in doubt."""
     if len(location) > _LONGEST or _CONTROL.search(location):
         return None
     if location.startswith("/") and not location.startswith("//"):

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from driftfleet.errors import (
     CredentialsRefused,
+    DriftfleetError,
     GitHubNotFound,
     GitHubRefused,
     GitHubUnavailable,
@@ -31,7 +32,7 @@ from driftfleet.github.connect import open_github
 from driftfleet.github.lockout import Lockout
 from driftfleet.github.repositories import head, organisation, repository, selects
 from driftfleet.settings import GitHubApp, GitHubSettings, RepositoryRule
-from tests.scripted import Clock
+from tests.scripted import Clock, everything_logged
 from tests.standin import App, Fault, StandIn
 
 FILES: dict[str, Any] = {"main.tf": 'resource "null_resource" "x" {}\n'}
@@ -220,33 +221,11 @@ def test_an_app_asks_with_tokens_of_its_installation(ghe: StandIn) -> None:
     assert [r.status for r in ghe.requests] == [201, 200, 401, 201, 200]
 
 
-class Everything(logging.Handler):
-    """Keeps what reaches the root logger."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(f"{record.name} {record.getMessage()} {record.__dict__}")
-
-
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
     """Everything that is logged at debug level, by whatever library."""
-    handler, root = Everything(), logging.getLogger()
-    level = root.level
-    names = [n for n in logging.Logger.manager.loggerDict if n.startswith(("http", "driftfleet"))]
-    levels = {name: logging.getLogger(name).level for name in names}
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    for name in names:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    yield handler.lines
-    root.removeHandler(handler)
-    root.setLevel(level)
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+    with everything_logged("httpx", "httpcore", "driftfleet") as lines:
+        yield lines
 
 
 def test_no_log_has_the_token_or_an_archives_url(
@@ -254,8 +233,6 @@ def test_no_log_has_the_token_or_an_archives_url(
 ) -> None:
     ghe.add_repository("payments/infra", FILES)
     sha = ghe.head("payments/infra")
-    for name in ("httpcore.http11", "httpcore.connection", "httpcore.proxy", "httpx"):
-        logging.getLogger(name).setLevel(logging.DEBUG)
     with connect(ghe) as github:
         content(github, "payments/infra", sha)
         ghe.fault("/_codeload", Fault.cut(20))
@@ -384,8 +361,6 @@ def test_a_proxys_password_is_in_no_error(
     no_proxy_variables: pytest.MonkeyPatch, proxy: str
 ) -> None:
     no_proxy_variables.setenv("all_proxy", proxy)
-    from driftfleet.errors import DriftfleetError
-
     with plain("https://ghe.example.com") as github, pytest.raises(DriftfleetError) as caught:
         github.get("/meta")
     assert "s3cr3t" not in repr(caught.value)

@@ -223,7 +223,6 @@ class TestLikeACheckout:
             )
             ours = outcome(source, job_of(commit, root, variant), tmp_path / "w")
             assert ours == theirs, (seed, root)
-            print("OUT", seed, root, theirs[0] if len(theirs) == 1 else len(theirs[0]))
 
     def test_the_generator_makes_what_it_is_there_for(self, tmp_path: Path) -> None:
         kinds = Counter[str]()

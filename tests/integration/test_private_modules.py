@@ -627,6 +627,29 @@ def test_an_unknown_repository_is_inits_to_tell(bench, ghe, network):
     assert bench.inits == 1
 
 
+def test_what_cant_be_mirrored_is_tried_again_after_a_while_and_not_by_each_check(
+    ghe, short, network
+):
+    require_program("terraform", "install Terraform 1.11")
+    now = [1_000_000.0]
+    source = f"git@{urlsplit(ghe.url).hostname}:Payments/Late.git"
+    with _bench(ghe, short, now=lambda: now[0]) as bench:
+        counts = []
+        for seconds in (0, 30, 31):
+            now[0] += seconds
+            ghe.clear()
+            with pytest.raises(CheckFailed):
+                bench.init(source)
+            counts.append(len(ghe.requests))
+        assert counts[1] < counts[0] == counts[2]
+        ghe.add_repository("Payments/Late", {"main.tf": MODULE})
+        now[0] += 61
+        bench.init(source)
+        ghe.clear()
+        bench.init(source)
+        assert ghe.requests == []
+
+
 def test_a_mirror_that_was_damaged_is_replaced_and_the_check_doesnt_notice(bench, ghe, network):
     host = urlsplit(ghe.url).hostname
     source = f"git@{host}:{network}.git?ref=v1.0"
@@ -639,6 +662,19 @@ def test_a_mirror_that_was_damaged_is_replaced_and_the_check_doesnt_notice(bench
     ghe.clear()
     bench.init(source)
     assert bench.inits == 4, "the mirror was made anew and is good"
+
+
+def test_a_mirror_whose_refs_are_damaged_is_made_anew(bench, ghe, network):
+    source = f"git@{urlsplit(ghe.url).hostname}:{network}.git?ref=v1.0"
+    bench.init(source, sweep="one")
+    path = bench.access.repositories.path(network)
+    for ref in path.glob("refs/**/*"):
+        if ref.is_file():
+            ref.write_text("")
+    (path / "packed-refs").write_text("nonsense")
+    for sweep in ("two", "three"):
+        bench.init(source, sweep=sweep)
+    assert bench.inits == 3
 
 
 @pytest.mark.parametrize("what", ["config", "hooks", "alternates"])

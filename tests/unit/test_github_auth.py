@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import jwt
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from driftfleet.errors import ConfigurationError, CredentialsRefused
 from driftfleet.github.auth import AppCredentials, sign
+from driftfleet.github.lockout import Lockout
 from driftfleet.secrets import open_secret
 from driftfleet.settings import GitHubApp
 from tests.scripted import Clock, Script, chain, client, said
@@ -167,6 +169,19 @@ def test_a_refused_claim_is_not_sent_again(key: rsa.RSAPrivateKey) -> None:
         for _ in range(3):
             with pytest.raises(CredentialsRefused, match="could not be decoded"):
                 github.get("/meta")
+    assert len(script.requests) == 1
+
+
+def test_a_refused_claim_is_sent_by_no_other_process_either(
+    key: rsa.RSAPrivateKey, tmp_path: Path
+) -> None:
+    script = Script(said(401, "A JSON web token could not be decoded"))
+    for _ in range(3):
+        github = client(
+            script, token=None, app=APP, environment={"KEY": pem(key)}, lockout=Lockout(tmp_path)
+        )
+        with github, pytest.raises(CredentialsRefused):
+            github.get("/meta")
     assert len(script.requests) == 1
 
 

@@ -15,7 +15,7 @@ from driftfleet.errors import (
     GitHubUnavailable,
 )
 from driftfleet.github.lockout import Lockout
-from tests.scripted import Script, client, said
+from tests.scripted import TOKEN, Script, client, said
 
 OK = httpx.Response(200, json={"fine": True})
 
@@ -129,6 +129,40 @@ def test_a_token_that_is_revoked_in_full_flight_costs_what_was_under_way() -> No
         with pytest.raises(CredentialsRefused):
             list(github.many([partial(github.get, "/meta")] * 40))
     assert len(script.requests) == 5
+
+
+def test_a_limit_that_answers_before_the_token_was_looked_at_is_asked_once() -> None:
+    arrivals = Arrivals(12 + 1)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert arrivals.all_here.wait(30)
+        return said(429, "Too many", retry_after="100")
+
+    script = Script(answer)
+    with client(script, connections=12, patience_seconds=50, lockout=arrivals) as github:
+        errors = together(12, lambda: github.get("/meta"))
+    assert [type(error) for error in errors] == [GitHubUnavailable] * 12
+    assert len(script.requests) <= 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "proof"),
+    [
+        (said(404), True),
+        (said(403, "Must have admin rights"), True),
+        (said(409, "Git Repository is empty."), True),
+        (said(429), False),
+        (said(403, "secondary rate limit"), False),
+        (said(502), False),
+        (said(407), False),
+        (httpx.Response(200, headers={"content-type": "text/html"}, text="<html>"), False),
+    ],
+)
+def test_only_githubs_own_answer_proves_a_token(answer: httpx.Response, proof: bool) -> None:
+    with client(Script(answer), patience_seconds=0) as github:
+        with pytest.raises(DriftfleetError):
+            github.get("/repos/o/r")
+        assert github._exchange._admission.is_proven(SecretStr(TOKEN)) is proof
 
 
 class Arrivals(Lockout):

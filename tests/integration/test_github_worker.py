@@ -1,0 +1,307 @@
+"""Real workers check roots of a GitHub server: verdicts, secrets, deaths, limits."""
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from driftfleet.jobs import Job, Source
+from driftfleet.results import Result, Verdict
+from driftfleet.settings import (
+    BrokerSettings,
+    GitHubSettings,
+    LogSettings,
+    ResultSettings,
+    Settings,
+    WorkerSettings,
+)
+from producer.embedded import embedded_redis
+from tests import providers
+from tests.conftest import require_program
+from tests.standin import Fault, StandIn
+from tests.workers import Fleet, short_folder, wait_until
+
+BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
+NO_CHANGE = 'locals {\n  nothing = "to do"\n}\n'
+
+
+@pytest.fixture
+def token(ghe: StandIn) -> str:
+    """A token that stands nowhere else on this machine."""
+    ghe.rotate(f"ghp_{secrets.token_hex(18)}")
+    return ghe.token
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with short_folder("g") as folder:
+        yield folder
+
+
+@pytest.fixture
+def fleet(ghe: StandIn, token: str, place: Path, tmp_path: Path, mirror: Path) -> Iterator[Fleet]:
+    with short_folder("r") as redis_folder, embedded_redis(redis_folder) as redis:
+        settings = settings_for(ghe, place, mirror, redis.url)
+        fleet = Fleet(settings, tmp_path, tmp_path / "worker.log", redis_folder)
+        fleet.environment = {"THE_TOKEN": token}
+        try:
+            yield fleet
+        finally:
+            fleet.stop()
+    # The workspaces are gone; what is left is the cache.
+    writable = settings.worker.writable_root
+    assert {path.name for path in writable.iterdir()} <= {"cache"}
+
+
+def settings_for(ghe: StandIn, place: Path, mirror: Path, redis_url: str) -> Settings:
+    (place / "w").mkdir()
+    return Settings(
+        broker=BrokerSettings(url=SecretStr(redis_url), visibility_timeout_seconds=10),
+        results=ResultSettings(store=f"file://{place / 'results'}"),
+        github=GitHubSettings(url=ghe.url, token="env://THE_TOKEN", worker_patience_seconds=1),
+        logs=LogSettings(level="debug"),
+        worker=WorkerSettings(
+            concurrency=2, writable_root=place / "w", mirror=mirror, stop_grace_seconds=1
+        ),
+    )
+
+
+def with_settings(fleet: Fleet, section: str, **values: Any) -> None:
+    changed = getattr(fleet.settings, section).model_copy(update=values)
+    fleet.settings = fleet.settings.model_copy(update={section: changed})
+
+
+def files_of(folder: Path, prefix: str) -> dict[str, bytes]:
+    return {
+        f"{prefix}/{path.relative_to(folder)}": path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def result_of(fleet: Fleet, job: Job, sweep_id: str = "sweep") -> Result:
+    """The result of a job that was answered."""
+    answers = {answer.check: answer for answer in fleet.ledger.answers(sweep_id)}
+    return fleet.result(answers[job.identity])
+
+
+def error_kind(result: Result) -> str | None:
+    return result.error.kind.value if result.error else None
+
+
+def test_roots_of_a_repository_are_judged_as_those_of_a_checkout_would_be(
+    ghe: StandIn, fleet: Fleet, mirror: Path, tmp_path: Path
+) -> None:
+    files: dict[str, Any] = {"unapplied/main.tf": BUILTIN, "still/main.tf": NO_CHANGE}
+    for name in ("clean", "drifted"):
+        root = providers.write_root(
+            tmp_path / name, providers.file_root(tmp_path / f"world-{name}", "one")
+        )
+        providers.apply(root, mirror)
+        files |= files_of(root, name)
+    (tmp_path / "world-drifted").write_text("two")
+    files |= {
+        "stacks/s/main.tf": 'module "m" {\n  source = "../../modules/m"\n}\n',
+        "modules/m/main.tf": BUILTIN
+        + 'output "x" {\n  value = file("${path.module}/../../shared/x")\n}\n',
+        "shared/x": "x",
+        "broken/main.tf": 'module "m" {\n  source = "../nowhere"\n}\n',
+    }
+    source = served(ghe, "payments/infra", files)
+    expected = {
+        "clean": Verdict.CLEAN, "drifted": Verdict.DRIFTED, "unapplied": Verdict.UNAPPLIED,
+        "still": Verdict.CLEAN, "stacks/s": Verdict.UNAPPLIED, "broken": Verdict.ERROR,
+        "gone": Verdict.ERROR,
+    }  # fmt: skip
+    jobs = {root: fleet.job(root, source=source) for root in expected}
+    fleet.send(list(jobs.values()))
+    fleet.start_worker()
+    fleet.wait(len(jobs), 90)
+    results = {root: result_of(fleet, job) for root, job in jobs.items()}
+    assert {root: result.verdict for root, result in results.items()} == expected
+    assert error_kind(results["broken"]) == "module_fetch"
+    assert error_kind(results["gone"]) == "source_missing"
+    assert [(c.address, c.kind) for c in results["drifted"].changes] == [
+        ("demo_file.this", "drift")
+    ]
+
+
+def served(ghe: StandIn, repo: str, files: Mapping[str, Any]) -> Source:
+    return Source(kind="github", repo=repo, ref="main", sha=ghe.add_repository(repo, files))
+
+
+@pytest.mark.parametrize("kept", ["in a variable", "in a file"])
+def test_private_modules_work_and_the_token_is_nowhere(
+    ghe: StandIn, fleet: Fleet, token: str, place: Path, mirror: Path, tmp_path: Path, kept: str
+) -> None:
+    require_program("git", "install git")
+    dump = place / "environ"
+    with_settings(fleet, "worker", mirror=dumping_mirror(tmp_path / "dumping", dump))
+    if kept == "in a file":
+        (tmp_path / "secret").write_text(token)
+        with_settings(fleet, "github", token=f"file://{tmp_path / 'secret'}")
+        fleet.environment = {}
+    else:
+        # A name that the usual allow-list lets through.
+        with_settings(fleet, "github", token="env://AWS_THE_TOKEN")
+        fleet.environment = {"AWS_THE_TOKEN": token, "AWS_REGION": "eu-west-1"}
+    homes = {"HOME": str(place / "home"), "TMPDIR": str(place / "tmp")}
+    for folder in homes.values():
+        Path(folder).mkdir()
+    fleet.environment = {**fleet.environment, **homes}
+
+    host = urlsplit(ghe.url).hostname
+    ghe.add_repository("payments/modules", {"vpc/main.tf": NO_CHANGE})
+    calls = f'module "m" {{\n  source = "git::ssh://git@{host}/payments/modules.git//vpc"\n}}\n'
+    source = served(
+        ghe,
+        "payments/infra",
+        {
+            "root/main.tf": calls + providers.fault_root("slow", seconds=3),
+            "denied/main.tf": calls.replace("payments/modules", "payments/none"),
+        },
+    )
+    started = time.time()
+    jobs = [fleet.job(root, source=source) for root in ("root", "denied")]
+    with searching(fleet, token, place) as found:
+        fleet.send(jobs)
+        fleet.start_worker()
+        fleet.wait(2, 90)
+        fleet.stop()
+    root, denied = (result_of(fleet, job) for job in jobs)
+    assert root.verdict is not Verdict.ERROR, root
+    assert error_kind(denied) == "module_fetch"
+    # It was used: by the client, and by git.
+    assert {r.token for r in ghe.requests if r.status == 200} == {token}
+    assert [r for r in ghe.requests if "payments/modules.git" in r.path and r.status == 200]
+
+    assert found.where == []
+    assert found.looked["arguments of init"] > 0
+    assert found.looked["files"] > 100
+    assert token not in fleet.log.read_text()
+    assert holders(Path("/tmp"), token, started, besides=tmp_path) == []
+
+    seen = dict(line.split("=", 1) for line in dump.read_text().splitlines() if "=" in line)
+    assert token not in dump.read_text()
+    assert seen.get("AWS_REGION") == fleet.environment.get("AWS_REGION")
+    assert not [name for name in seen if name.startswith(("GIT_", "DRIFTFLEET_"))]
+    assert "AWS_THE_TOKEN" not in seen
+
+
+def dumping_mirror(folder: Path, dump: Path) -> Path:
+    """A mirror whose provider writes down the environment that it was started with."""
+    providers.build_mirror(folder)
+    (script,) = folder.rglob("terraform-provider-demo*")
+    shebang, rest = script.read_text().split("\n", 1)
+    script.write_text(f"{shebang}\n/usr/bin/env >> {dump}\n{rest}")
+    return folder
+
+
+class Search:
+    """Looks for a text wherever processes leave something, again and again while they run."""
+
+    def __init__(self, fleet: Fleet, text: str, place: Path) -> None:
+        self.where: list[str] = []
+        self.looked = Counter[str]()
+        self._fleet = fleet
+        self._text = text
+        self._place = place
+
+    def look(self) -> None:
+        self._look_at_processes()
+        self.where += holders(self._place, self._text)
+        self.looked["files"] += sum(1 for path in self._place.rglob("*") if path.is_file())
+        for key in self._fleet.redis.scan_iter():
+            with contextlib.suppress(Exception):
+                if self._text.encode() in (self._fleet.redis.dump(key) or b""):
+                    self.where.append(f"redis: {key!r}")
+
+    def _look_at_processes(self) -> None:
+        for process in self._fleet.processes():
+            with contextlib.suppress(psutil.Error, OSError):
+                arguments = process.cmdline()
+                if "init" in arguments or any("git" in a for a in arguments[:1]):
+                    self.looked["arguments of init"] += 1
+                if self._text in " ".join(arguments):
+                    self.where.append(f"arguments: {arguments}")
+                # The worker and its pool have it where it is kept in a variable of theirs.
+                is_pool = any("celery" in argument for argument in arguments)
+                if not is_pool and self._text in str(process.environ()):
+                    self.where.append(f"environment: {arguments}")
+
+
+@contextlib.contextmanager
+def searching(fleet: Fleet, text: str, place: Path) -> Iterator[Search]:
+    search, ended = Search(fleet, text, place), threading.Event()
+
+    def run() -> None:
+        while not ended.wait(0.01):
+            search.look()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield search
+    finally:
+        ended.set()
+        thread.join()
+        search.look()
+
+
+def holders(folder: Path, text: str, since: float = 0.0, besides: Path | None = None) -> list[str]:
+    """The files below ``folder`` that hold ``text``; packed ones are not looked into."""
+    found = []
+    for top, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if Path(top, name) != besides]
+        for name in names:
+            path = Path(top, name)
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                regular = path.is_file() and not path.is_symlink()
+                if regular and status.st_mtime >= since and status.st_size < 50_000_000:
+                    if text.encode() in path.read_bytes():
+                        found.append(str(path))
+    return found
+
+
+class TestDeaths:
+    """`kill -9`: another worker answers, with the right bytes."""
+
+    def test_in_the_middle_of_a_fetch(self, ghe: StandIn, fleet: Fleet) -> None:
+        data = secrets.token_bytes(200_000)
+        (root := {})["root/data"] = data
+        root["root/main.tf"] = checking("data", data)
+        source = served(ghe, "payments/infra", root)
+        rule = ghe.fault("/git/blobs/", Fault.slow_body(0.05, 1000), times=None)
+        job = fleet.job("root", source=source)
+        fleet.send([job])
+        worker = fleet.start_worker()
+        assert wait_until(lambda: rule.taken > 1, 30)
+        time.sleep(0.5)
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+        ghe.heal()
+        fleet.start_worker()
+        fleet.wait(1, 60)
+        assert result_of(fleet, job).verdict is Verdict.UNAPPLIED, result_of(fleet, job)
+
+
+def checking(name: str, data: bytes) -> str:
+    """A root whose plan fails where a file's bytes aren't these."""
+    digest = __import__("hashlib").sha256(data).hexdigest()
+    return (
+        f'output "x" {{\n  value = "x"\n  precondition {{\n'
+        f'    condition     = filesha256("${{path.module}}/{name}") == "{digest}"\n'
+        '    error_message = "wrong bytes"\n  }\n}\n'
+    )

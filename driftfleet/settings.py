@@ -27,7 +27,7 @@ from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+")
+_REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/(?!\.{1,2}\Z)[\w.-]+", re.ASCII)
 PREFIX = "DRIFTFLEET_"
 CONFIG_VARIABLE = "DRIFTFLEET_CONFIG"
 # What providers need to find their credentials, their proxy and their certificates.

@@ -167,14 +167,16 @@ def source(ghe: StandIn, tmp_path: Path) -> Iterator[GitHubSource]:
 def opened(
     ghe: StandIn,
     folder: Path,
-    cache: CacheSettings = CacheSettings(),
+    cache: CacheSettings | None = None,
     token: str | None = None,
     patience_seconds: float = 0,
 ) -> Iterator[GitHubSource]:
     settings = GitHubSettings(
         url=ghe.url, token="env://TOKEN", worker_patience_seconds=patience_seconds
     )
-    connection = LazyConnection(settings, cache, folder, {"TOKEN": token or ghe.token})
+    connection = LazyConnection(
+        settings, cache or CacheSettings(), folder, {"TOKEN": token or ghe.token}
+    )
     yield GitHubSource(connection)
     connection.close()
 

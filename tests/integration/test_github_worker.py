@@ -1,6 +1,7 @@
 """Real workers check roots of a GitHub server: verdicts, secrets, deaths, limits."""
 
 import contextlib
+import hashlib
 import os
 import secrets
 import signal
@@ -280,14 +281,13 @@ class TestDeaths:
 
     def test_in_the_middle_of_a_fetch(self, ghe: StandIn, fleet: Fleet) -> None:
         data = secrets.token_bytes(200_000)
-        (root := {})["root/data"] = data
-        root["root/main.tf"] = checking("data", data)
-        source = served(ghe, "payments/infra", root)
+        files = {"root/data": data, "root/main.tf": checking("data", data)}
+        source = served(ghe, "payments/infra", files)
         rule = ghe.fault("/git/blobs/", Fault.slow_body(0.05, 1000), times=None)
         job = fleet.job("root", source=source)
         fleet.send([job])
         worker = fleet.start_worker()
-        assert wait_until(lambda: rule.taken > 1, 30)
+        assert wait_until(lambda: rule.seen > 1, 30)
         time.sleep(0.5)
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -299,9 +299,113 @@ class TestDeaths:
 
 def checking(name: str, data: bytes) -> str:
     """A root whose plan fails where a file's bytes aren't these."""
-    digest = __import__("hashlib").sha256(data).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
     return (
         f'output "x" {{\n  value = "x"\n  precondition {{\n'
         f'    condition     = filesha256("${{path.module}}/{name}") == "{digest}"\n'
         '    error_message = "wrong bytes"\n  }\n}\n'
     )
+
+
+def test_pool_children_that_want_the_same_at_once_fetch_it_once(ghe: StandIn, fleet: Fleet) -> None:
+    files: dict[str, Any] = {
+        f"roots/{n}/main.tf": 'module "m" {\n  source = "../../m"\n}\n' for n in range(6)
+    }
+    files |= {f"m/{n}.tf": f"# {n}\n" for n in range(20)} | {"m/x.tpl": "x"}
+    source = served(ghe, "payments/infra", files)
+    # Slow enough that both are at it at the same time.
+    ghe.fault("/git/", Fault.delay(0.2), times=None)
+    jobs = [fleet.job(f"roots/{n}", source=source) for n in range(6)]
+    fleet.start_worker()
+    fleet.send(jobs)
+    fleet.wait(6, 60)
+    assert {result_of(fleet, job).verdict for job in jobs} == {Verdict.CLEAN}
+    asked = Counter(request.path for request in ghe.requests)
+    assert [path for path, times in asked.items() if times > 1] == []
+    # The six roots' files are one blob.
+    assert len(asked) == 1 + 1 + 20 + 1
+
+
+class TestTrouble:
+    """A server in trouble: other jobs go on meanwhile, and later it is tried again."""
+
+    def test_a_job_that_waits_for_github_takes_no_slot(self, ghe: StandIn, fleet: Fleet) -> None:
+        with_settings(fleet, "worker", concurrency=1, local_roots=(fleet.repository,))
+        providers.write_root(fleet.repository / "local", NO_CHANGE)
+        source = served(ghe, "payments/infra", {"root/main.tf": NO_CHANGE})
+        ghe.fault("/git/trees/", Fault.server_error(503, 3), times=1)
+        waiting, other = fleet.job("root", source=source), fleet.job("local")
+        fleet.send([waiting, other])
+        fleet.start_worker()
+        fleet.wait(2, 60)
+        order = [answer.check for answer in fleet.ledger.answers("sweep")]
+        assert order == [other.identity, waiting.identity]
+        assert result_of(fleet, waiting).verdict is Verdict.CLEAN
+        assert "check_tried_again" in fleet.log.read_text()
+
+    @pytest.mark.parametrize(
+        ("fault", "kind"),
+        [
+            (Fault.server_error(502), "source_unreachable"),
+            (Fault.secondary_limit(3000), "source_unreachable"),
+            (Fault.drop(), "source_unreachable"),
+            (Fault.bad_credentials(), "credentials"),
+            (Fault.login_page(), "source_refused"),
+        ],
+        ids=lambda value: getattr(value, "name", value),
+    )
+    def test_what_lasts_is_answered_with_its_kind(
+        self, ghe: StandIn, place: Path, mirror: Path, fault: Fault, kind: str
+    ) -> None:
+        source = served(ghe, "payments/infra", {"root/main.tf": NO_CHANGE})
+        ghe.fault("/git/", fault, times=None)
+        settings = settings_for(ghe, place, mirror, "redis://unused")
+        error = last_try(settings, {"THE_TOKEN": ghe.token}, source).error
+        assert error is not None
+        assert (error.phase, error.kind.value) == ("source", kind)
+        assert error.transient == (kind == "source_unreachable")
+        assert ghe.host in error.message
+        assert ghe.token not in error.message
+
+    def test_a_secret_that_cannot_be_had_now_is_no_answer_either(
+        self, ghe: StandIn, place: Path, mirror: Path
+    ) -> None:
+        source = served(ghe, "payments/infra", {"root/main.tf": NO_CHANGE})
+        settings = settings_for(ghe, place, mirror, "redis://unused")
+        github = settings.github.model_copy(update={"token": "secretsmanager://driftfleet#token"})
+        nobody = {
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y",
+        }  # fmt: skip
+        error = last_try(settings.model_copy(update={"github": github}), nobody, source).error
+        assert error is not None
+        assert error.kind.value == "source_unreachable"
+
+    def test_a_worker_without_github_says_which_setting_it_lacks(
+        self, ghe: StandIn, place: Path, mirror: Path
+    ) -> None:
+        source = served(ghe, "payments/infra", {"root/main.tf": NO_CHANGE})
+        settings = settings_for(ghe, place, mirror, "redis://unused")
+        error = last_try(settings.model_copy(update={"github": GitHubSettings()}), {}, source).error
+        assert error is not None
+        assert (error.kind.value, "github.url" in error.message) == ("job_refused", True)
+
+
+def last_try(settings: Settings, environment: Mapping[str, str], source: Source) -> Result:
+    """What a worker answers when it has tried as often as it does."""
+    connection = connection_of(settings, environment)
+    tools = build_tools(settings, {"PATH": os.environ["PATH"], **environment}, connection)
+    store, ledger = open_store(settings.results.store), MemoryLedger()
+    job = Job(sweep_id="s", source=source, root="root")
+    ledger.open("s", [job.identity])
+    with build_app(settings) as app:
+        task = register(app, tools, store, ledger)
+        most = max(policy.attempts or 0 for policy in RETRIES.values())
+        task.apply(args=[job.model_dump(mode="json")], retries=most, throw=True)
+    tools.programs.close()
+    if connection is not None:
+        connection.close()
+    (answer,) = ledger.answers("s")
+    result = store.get(answer.key)
+    assert result is not None
+    return result

@@ -5,9 +5,8 @@ import os
 import signal
 from pathlib import Path
 
-from driftfleet.secrets import variable_of
-
 from driftfleet import process
+from driftfleet.secrets import variable_of
 from driftfleet.settings import (
     PREFIX,
     DiscoverySettings,

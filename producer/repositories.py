@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from driftfleet.errors import CredentialsRefused, GitHubNotFound, GitHubRefused, GitHubUnavailable
 from driftfleet.github.client import GitHub
 from driftfleet.github.repositories import Repository, organisation, selects
-
-from driftfleet.errors import CredentialsRefused, GitHubNotFound, GitHubRefused, GitHubUnavailable
 from driftfleet.settings import RepositoryRule
 from producer.found import Trouble
 from producer.targets import title_of

@@ -17,7 +17,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from driftfleet.celery_app import build_app
 from driftfleet.jobs import Job, Source
+from driftfleet.ledger import MemoryLedger
 from driftfleet.results import Result, Verdict
 from driftfleet.settings import (
     BrokerSettings,
@@ -27,11 +29,15 @@ from driftfleet.settings import (
     Settings,
     WorkerSettings,
 )
+from driftfleet.store import open_store
 from producer.embedded import embedded_redis
 from tests import providers
 from tests.conftest import require_program
 from tests.standin import Fault, StandIn
 from tests.workers import Fleet, short_folder, wait_until
+from worker.app import build_tools
+from worker.github_connection import connection_of
+from worker.tasks import RETRIES, register
 
 BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
 NO_CHANGE = 'locals {\n  nothing = "to do"\n}\n'

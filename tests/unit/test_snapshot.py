@@ -86,21 +86,6 @@ class TestFetching:
         assert len(repository.asked("tarball")) == 1
         assert len(repository.asked("blobs")) == 140
 
-    def test_what_lies_beside_terraform_comes_along_with_an_archive(self, tmp_path: Path) -> None:
-        beside: dict[str, File] = {
-            "d1/template.tpl": b"x",
-            "d1/large.bin": bytes(300 << 10),
-            "docs/x.md": b"elsewhere",
-        }
-        repository = Repository(many(200) | beside)
-        repository.snapshot(tmp_path).fetch(terraform(repository))
-        repository.requests.clear()
-        snapshot = repository.snapshot(tmp_path)
-        snapshot.fetch(beside)
-        assert set(repository.asked("blobs")) == {
-            blob_hash(content_of(beside[path])) for path in ("d1/large.bin", "docs/x.md")
-        }
-
     def test_what_the_archive_leaves_out_or_changes_is_fetched_as_blobs(
         self, tmp_path: Path
     ) -> None:
@@ -386,7 +371,6 @@ class TestIdentity:
         first = digest(SMALL, "1")
         assert digest(SMALL | {"README.md": b"changed"}, "2") == first
         assert digest(SMALL | {"envs/prod/prod.tfvars": b"a = 2\n"}, "3") != first
-        assert digest(SMALL | {"out.tf": Link("../../x")}, "4") != first
 
 
 def write(top: Path, files: dict[str, File]) -> None:

@@ -19,7 +19,13 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 
 from driftfleet.closure import Closure
-from driftfleet.errors import CheckFailed, ConfigurationError, Phase, TransientError
+from driftfleet.errors import (
+    CheckFailed,
+    ConfigurationError,
+    CredentialsRefused,
+    Phase,
+    TransientError,
+)
 from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
@@ -255,6 +261,8 @@ def _explain(failure: Exception, phase: Phase, redact: Redactor, job: Job) -> Ch
             "no space left under worker.writable_root: free some, or give the worker more; "
             "what this check had written is removed"
         )
+    elif isinstance(failure, CredentialsRefused):
+        kind, message, transient = ErrorKind.CREDENTIALS, failure.message, False
     elif isinstance(failure, ConfigurationError):
         kind, message, transient = ErrorKind.WORKER_CONFIG, failure.message, False
     elif isinstance(failure, MemoryError):

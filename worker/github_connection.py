@@ -1,7 +1,6 @@
 """The worker's one connection to GitHub: made when it is needed, in the process that needs it."""
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from pydantic import SecretStr
 
 from driftfleet.cache import Cache, open_cache
 from driftfleet.errors import ConfigurationError
-from driftfleet.github.admission import Admission
 from driftfleet.github.auth import Claim, Credentials, credentials_of
 from driftfleet.github.client import GitHub
 from driftfleet.github.host import host_of
@@ -57,10 +55,9 @@ class NotedCredentials:
 
 @dataclass(frozen=True)
 class Connection:
-    """A client, the tokens for git, and where is kept what was fetched."""
+    """A client, and where is kept what was fetched."""
 
     github: GitHub
-    admission: Admission
     cache: Cache
 
 
@@ -91,13 +88,16 @@ class LazyConnection:
         self.module_repositories = ModuleRepositories(folder / "modules", self.host, modules_bytes)
 
     def get(self) -> Connection:
-        """The connection. Raises `ConfigurationError` where there is no cache to be had."""
+        """The connection; a new one after a refusal: by then there may be another token.
+
+        Raises `ConfigurationError` where there is no cache to be had.
+        """
+        last = self._connection
+        if last is not None and last.github.admission.is_shut:
+            self.close()
         if self._connection is None:
             self._connection = Connection(
                 github=self._client(self._credentials, self._lockout),
-                admission=Admission(
-                    self._credentials, self._lockout, self.host.name, time.monotonic
-                ),
                 cache=open_cache(self._folder, self._limit_bytes),
             )
         return self._connection
@@ -110,7 +110,7 @@ class LazyConnection:
             self.module_repositories.trim()
 
     def close(self) -> None:
-        """Close it. After a refusal the next one asks for its token anew."""
+        """Close it; whoever asks for one afterwards gets another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.github.close()
@@ -121,15 +121,15 @@ class LazyConnection:
 
     def token(self) -> SecretStr | None:
         """The token to send now. Raises as `Admission.token`."""
-        return self.get().admission.token()
+        return self.get().github.admission.token()
 
     def accepted(self, token: SecretStr | None) -> None:
         """The server took ``token``."""
-        self.get().admission.accepted(token)
+        self.get().github.admission.accepted(token)
 
     def refused(self, token: SecretStr | None, reason: str) -> None:
         """The server answered 401 to ``token``; raises where there is no other to try."""
-        self.get().admission.refused(token, reason)
+        self.get().github.admission.refused(token, reason)
 
     def _client(self, credentials: Any, lockout: Lockout | None) -> GitHub:
         return GitHub(

@@ -1,19 +1,19 @@
 """Root modules in repositories on GitHub, at the commit that their job names."""
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from driftfleet.closure import Closure, closure_of, read_folder
-from driftfleet.errors import CheckFailed, CredentialsRefused, SourceRefused
+from driftfleet.errors import CheckFailed, SourceRefused
 from driftfleet.github.lfs import is_pointer
 from driftfleet.github.paths import shown
 from driftfleet.github.snapshot import Snapshot
 from driftfleet.hcl import ModuleFacts, is_terraform_file
 from driftfleet.jobs import Job
 from driftfleet.results import ErrorKind
-from worker.github_connection import LazyConnection
+from worker.github_connection import Connection, LazyConnection
 from worker.selection import Found, QuotaExceeded, named_files, select
 from worker.source import enforce_deadline, explained, lay_out, refuse_problems
 from worker.workspace import Workspace, quota_exceeded
@@ -28,11 +28,11 @@ class GitHubSource:
     def __init__(self, connection: LazyConnection) -> None:
         self._connection = connection
         # Jobs of one sweep come one after the other, and most of what they need is the same.
-        self._last: tuple[tuple[str, str], Commit] | None = None
+        self._last: _Opened | None = None
 
     def fetch(self, job: Job, workspace: Workspace, deadline: float) -> Closure:
         _refuse_odd_names(job)
-        with explained(job), self._forgetting():
+        with explained(job):
             commit = self._commit(job)
             if commit.find(job.root) is None:
                 raise CheckFailed(
@@ -48,23 +48,15 @@ class GitHubSource:
         return self._connection.secrets()
 
     def _commit(self, job: Job) -> "Commit":
-        name = (job.source.repo.lower(), job.source.sha)
-        if self._last is None or self._last[0] != name:
-            opened = self._connection.get()
+        connection = self._connection.get()
+        repo, sha = job.source.repo, job.source.sha
+        last = self._last
+        # After a refusal there is another connection, and what held the one before is of no use.
+        if last is None or last[:3] != (connection, repo.lower(), sha):
             settings = self._connection.cache_settings
-            repo, sha = job.source.repo, job.source.sha
-            self._last = (name, Commit(Snapshot(opened.github, repo, sha, opened.cache, settings)))
-        return self._last[1]
-
-    @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """After a refusal start anew with the next job: by then there may be another token."""
-        try:
-            yield
-        except CredentialsRefused:
-            self._last = None
-            self._connection.close()
-            raise
+            snapshot = Snapshot(connection.github, repo, sha, connection.cache, settings)
+            last = self._last = _Opened(connection, repo.lower(), sha, Commit(snapshot))
+        return last.commit
 
 
 class Commit:
@@ -148,6 +140,13 @@ class Commit:
             entry = self.snapshot.listing.entries.get(self.snapshot.resolve(above) or "")
             if entry is not None and entry.kind == "submodule":
                 raise _submodule(path)
+
+
+class _Opened(NamedTuple):
+    connection: Connection
+    repo: str
+    sha: str
+    commit: Commit
 
 
 def _closure(job: Job, commit: Commit, workspace: Workspace, deadline: float) -> Closure:

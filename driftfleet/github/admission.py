@@ -68,6 +68,11 @@ class Admission:
                 return self._current
             return self._close(reason)
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether no token is sent any more."""
+        return self._shut is not None
+
     def is_proven(self, token: SecretStr | None) -> bool:
         """Whether GitHub took this token before; if not, it is to be tried alone."""
         proven = self._proven

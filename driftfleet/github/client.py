@@ -73,9 +73,9 @@ class GitHub:
         self._connections = Connections(
             settings.connections, host.api_origin, settings.timeout_seconds, transport
         )
-        admission = Admission(credentials, lockout, host.name, clock)
+        self.admission = Admission(credentials, lockout, host.name, clock)
         self._exchange = Exchange(
-            host, admission, self._connections, settings.timeout_seconds, clock
+            host, self.admission, self._connections, settings.timeout_seconds, clock
         )
         self._download = Download(
             host,

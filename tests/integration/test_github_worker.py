@@ -36,6 +36,7 @@ from tests.conftest import require_program
 from tests.standin import Fault, StandIn
 from tests.workers import Fleet, short_folder, wait_until
 from worker.app import build_tools
+from worker.check import check
 from worker.github_connection import connection_of
 from worker.tasks import RETRIES, register
 
@@ -386,6 +387,34 @@ class TestTrouble:
         error = last_try(settings.model_copy(update={"github": github}), nobody, source).error
         assert error is not None
         assert error.kind.value == "source_unreachable"
+
+    def test_a_token_refused_to_git_is_said_to_be_and_its_successor_is_used(
+        self, ghe: StandIn, place: Path, mirror: Path, tmp_path: Path
+    ) -> None:
+        host = urlsplit(ghe.url).hostname
+        ghe.add_repository("payments/modules", {"main.tf": NO_CHANGE})
+        call = f'module "m" {{\n  source = "git@{host}:payments/modules.git"\n}}\n'
+        source = served(ghe, "payments/infra", {"root/main.tf": call})
+        settings = settings_for(ghe, place, mirror, "redis://unused")
+        kept = tmp_path / "token"
+        github = settings.github.model_copy(update={"token": f"file://{kept}"})
+        connection = connection_of(settings.model_copy(update={"github": github}), {})
+        tools = build_tools(settings, {"PATH": os.environ["PATH"]}, connection)
+
+        def judged(root: str) -> Result:
+            job = Job(sweep_id=secrets.token_hex(4), source=source, root=root)
+            return check(job, tools, lambda phase: None)
+
+        kept.write_text(ghe.token)
+        assert judged("root").verdict is Verdict.CLEAN
+        # What the commit holds is in the cache: git alone asks.
+        ghe.rotate(f"ghp_{secrets.token_hex(18)}")
+        error = judged("root").error
+        assert error is not None
+        assert (error.phase, error.kind.value) == ("init", "credentials")
+        kept.write_text(ghe.token)
+        assert judged("root").verdict is Verdict.CLEAN
+        tools.programs.close()
 
     def test_a_worker_without_github_says_which_setting_it_lacks(
         self, ghe: StandIn, place: Path, mirror: Path

@@ -29,7 +29,7 @@ SMALL: dict[str, File] = {
 }
 
 
-def many(count: int, folders: int = 10) -> dict[str, File]:
+def many(count: int, folders: int = 10) -> dict[str, bytes]:
     return {f"d{n % folders}/f{n}.tf": b"locals { n = %d }\n" % n for n in range(count)}
 
 
@@ -75,6 +75,22 @@ class TestFetching:
         assert repository.asked("blobs") == []
         assert len(repository.requests) == 3
         assert {path: snapshot.read(path) for path in repository.files} == repository.files
+
+    def test_what_lies_beside_terraform_comes_along_with_an_archive(self, tmp_path: Path) -> None:
+        beside: dict[str, File] = {
+            "d1/template.tpl": b"x",
+            "d1/large.bin": bytes(300 << 10),
+            "docs/x.md": b"elsewhere",
+        }
+        modules = {path: content + b"#" * 1000 for path, content in many(200).items()}
+        repository = Repository(modules | beside)
+        repository.snapshot(tmp_path).fetch(modules)
+        assert repository.asked("tarball")
+        repository.requests.clear()
+        repository.snapshot(tmp_path).fetch(beside)
+        assert set(repository.asked("blobs")) == {
+            blob_hash(content_of(beside[path])) for path in ("d1/large.bin", "docs/x.md")
+        }
 
     def test_checks_that_lack_a_few_each_end_in_one_archive(self, tmp_path: Path) -> None:
         repository = Repository(many(400))

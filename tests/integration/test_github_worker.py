@@ -229,7 +229,8 @@ class Search:
     def look(self) -> None:
         self._look_at_processes()
         self.where += holders(self._place, self._text)
-        self.looked["files"] += sum(1 for path in self._place.rglob("*") if path.is_file())
+        # Not rglob: it raises where a folder is removed meanwhile.
+        self.looked["files"] += sum(len(names) for _, _, names in os.walk(self._place))
         for key in self._fleet.redis.scan_iter():
             with contextlib.suppress(Exception):
                 if self._text.encode() in (self._fleet.redis.dump(key) or b""):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import boto3  # noqa: TID251 - this is the half of driftfleet/secrets.py that speaks to AWS
+import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,

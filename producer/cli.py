@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from driftfleet.settings import CONFIG_VARIABLE, process_environment
+from driftfleet.configuration import CONFIG_VARIABLE, process_environment
 from producer.fleet_commands import doctor_command, enqueue_command, worker_command
 from producer.options import (
     CONCURRENCY,

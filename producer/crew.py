@@ -6,14 +6,9 @@ import signal
 from pathlib import Path
 
 from driftfleet import process
+from driftfleet.configuration import PREFIX, environment_of, process_environment
 from driftfleet.secrets import variable_of
-from driftfleet.settings import (
-    PREFIX,
-    DiscoverySettings,
-    Settings,
-    environment_of,
-    process_environment,
-)
+from driftfleet.settings import DiscoverySettings, Settings
 from driftfleet.worker_command import worker_arguments
 
 _LAST_LINES = 5

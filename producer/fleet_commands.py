@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from driftfleet.settings import process_environment
+from driftfleet.configuration import process_environment
 from producer.options import (
     CONCURRENCY,
     EXCLUDE,
@@ -126,10 +126,10 @@ def doctor_command(config: Path | None, targets: tuple[str, ...], *, as_json: bo
       driftfleet doctor payments/infra org:network
       driftfleet doctor --json | jq 'select(.level=="fail")'
     """
-    from producer.doctor import Doctor, examine  # noqa: PLC0415
+    from producer.doctor.examination import Doctor, examine  # noqa: PLC0415
 
     order = Doctor(config=config, targets=targets, environment=process_environment())
-    from producer.doctor_report import report  # noqa: PLC0415
+    from producer.doctor.report import report  # noqa: PLC0415
 
     interruptible(lambda: report(examine(order), as_json=as_json, stdout=sys.stdout))
 

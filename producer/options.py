@@ -10,8 +10,9 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 
+from driftfleet.configuration import load_settings
 from driftfleet.errors import ConfigurationError, DriftfleetError
-from driftfleet.settings import Settings, load_settings
+from driftfleet.settings import Settings
 from producer.stopping import Stopped, stopping
 from producer.table import harmless_lines
 

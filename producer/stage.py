@@ -80,7 +80,7 @@ def open_stage(
     with ExitStack() as stack:
         stack.enter_context(no_orphans())
         cache = None
-        if settings.github.url is not None:
+        if settings.github.is_named:
             cache = stack.enter_context(kept_or_temporary_cache(settings, environment, progress))
         folder = stack.enter_context(_folder())
         redis = stack.enter_context(embedded_redis(folder))

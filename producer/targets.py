@@ -56,7 +56,7 @@ def read_targets(
             found.append(one)
         else:
             rules.append(one)
-    if rules and needs_github and settings.github.url is None and settings.github.api_url is None:
+    if rules and needs_github and not settings.github.is_named:
         raise ConfigurationError(_no_github(rules[0], named=bool(targets), folders=folders))
     _refuse_two_refs(rules)
     kept, messages = _without_nested(dict.fromkeys(found))

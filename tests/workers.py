@@ -14,10 +14,11 @@ from pydantic import SecretStr
 
 from driftfleet import process
 from driftfleet.celery_app import build_app, send
+from driftfleet.configuration import environment_of, process_environment
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.ledger import Answer, RedisLedger, connect
 from driftfleet.results import Result
-from driftfleet.settings import Settings, environment_of, process_environment
+from driftfleet.settings import Settings
 from driftfleet.store import open_store
 from driftfleet.worker_command import worker_arguments
 

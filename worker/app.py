@@ -12,9 +12,10 @@ import structlog
 from celery import Celery, signals
 
 from driftfleet.celery_app import build_app
+from driftfleet.configuration import load_settings, process_environment
 from driftfleet.ledger import RedisLedger, connect
 from driftfleet.logs import Redactor, configure_logs
-from driftfleet.settings import Settings, load_settings, process_environment
+from driftfleet.settings import Settings
 from driftfleet.store import open_store
 from worker.check import Tools
 from worker.github_connection import LazyConnection, connection_of, withheld_variables

@@ -154,7 +154,7 @@ def connection_of(settings: Settings, environment: Mapping[str, str]) -> LazyCon
     ConfigurationError
         ``github`` names no server that can be one, or no place of a secret.
     """
-    if settings.github.url is None and settings.github.api_url is None:
+    if not settings.github.is_named:
         return None
     folder = settings.cache.folder or settings.worker.writable_root / "cache"
     return LazyConnection(settings.github, settings.cache, folder, environment)

@@ -5,7 +5,6 @@ what that names in turn -> run `init` where git finds all this
 """
 
 import contextlib
-import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import structlog
 
 from driftfleet.errors import CheckFailed, ConfigurationError, DriftfleetError
+from driftfleet.git_version import OLDEST_GIT, is_new_enough
 from driftfleet.github.host import Host
 from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Job
@@ -31,8 +31,6 @@ from worker.workspace import Workspace
 log = structlog.get_logger()
 T = TypeVar("T")
 
-# GIT_CONFIG_COUNT came with this one.
-_OLDEST_GIT = (2, 31)
 # What is nested deeper, or in more repositories, is fetched by terraform alone.
 _DEEPEST = 10
 _MOST_SOURCES = 500
@@ -277,9 +275,8 @@ def _require_version(git: Git) -> None:
         printed = replace(git, renewed=lambda: False).remote(["version"]).decode("utf-8", "replace")
     except GitFailed as error:
         raise ConfigurationError(f"{git.program} can't be run: {error}") from error
-    match = re.search(r"(\d+)\.(\d+)", printed)
-    if match is None or (int(match[1]), int(match[2])) < _OLDEST_GIT:
+    if not is_new_enough(printed):
         raise ConfigurationError(
             f"{git.program} is too old ({printed.strip()}): private modules need git "
-            f"{'.'.join(map(str, _OLDEST_GIT))} or newer"
+            f"{OLDEST_GIT} or newer"
         )

@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from driftfleet.configuration import process_environment
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import ErrorKind, Result, Verdict
-from driftfleet.settings import WorkerSettings, process_environment
+from driftfleet.settings import WorkerSettings
 from tests import providers
 from tests.workers import users_of, wait_until
 from worker.check import Tools, check

@@ -14,16 +14,10 @@ import pytest
 from pydantic import SecretStr
 
 from driftfleet.celery_app import build_app
+from driftfleet.configuration import environment_of, process_environment
 from driftfleet.jobs import CHECK_QUEUE, CHECK_TASK, Job
 from driftfleet.results import Verdict
-from driftfleet.settings import (
-    BrokerSettings,
-    ResultSettings,
-    Settings,
-    WorkerSettings,
-    environment_of,
-    process_environment,
-)
+from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
 from producer.embedded import embedded_redis
 from tests import providers
 from tests.conftest import require_program

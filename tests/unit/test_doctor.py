@@ -9,11 +9,11 @@ import pytest
 
 from driftfleet.github.transfer import Answer
 from driftfleet.settings import GitHubApp, GitHubSettings, Settings, WorkerSettings
-from producer import doctor_machine
 from producer.crew import worker_environment
-from producer.doctor_github import expiry_finding, read_moment, scopes_finding
-from producer.doctor_report import lines_of, report
-from producer.findings import Finding, fail, ok, skip, warn
+from producer.doctor import machine
+from producer.doctor.findings import Finding, fail, ok, skip, warn
+from producer.doctor.github import expiry_finding, read_moment, scopes_finding
+from producer.doctor.report import lines_of, report
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -100,14 +100,30 @@ def test_folders_are_judged_by_whether_they_can_be_written_to(tmp_path: Path) ->
     (tmp_path / "file").touch()
     good = Settings(worker=WorkerSettings(writable_root=tmp_path / "w"))
     bad = Settings(worker=WorkerSettings(writable_root=tmp_path / "file" / "w"))
-    assert doctor_machine.writable_root(good).level in ("ok", "warn")
+    assert machine.writable_root(good).level in ("ok", "warn")
     assert not (tmp_path / "w").exists(), "a doctor changes nothing"
-    assert doctor_machine.writable_root(bad).level == "fail"
+    assert machine.writable_root(bad).level == "fail"
+
+
+def test_git_is_judged_by_what_it_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "git"
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def found(printed: str) -> Finding:
+        program.write_text(f"#!/bin/sh\necho '{printed}'\n")
+        program.chmod(0o755)
+        return machine.git({})
+
+    assert "no program" in machine.git({}).finding
+    assert found("git version 2.31.0").level == "ok"
+    assert found("git version 2.39.5 (Apple Git-154)").finding.startswith("2.39.5 (Apple")
+    assert found("git version 2.30.9").level == "warn"
+    assert found("").level == "warn"
 
 
 def test_a_mirror_is_skipped_missing_empty_or_there(tmp_path: Path) -> None:
     def level(mirror: Path | None) -> str:
-        return doctor_machine.mirror(Settings(worker=WorkerSettings(mirror=mirror))).level
+        return machine.mirror(Settings(worker=WorkerSettings(mirror=mirror))).level
 
     (tmp_path / "full" / "registry.terraform.io").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
@@ -123,13 +139,13 @@ def test_a_store_that_is_beneath_a_file_fails_and_one_that_is_not_there_yet_does
     for place, level in (("file/x", "fail"), ("new/x", "ok"), ("", "ok")):
         results = settings.results.model_copy(update={"store": f"file://{tmp_path}/{place}"})
         changed = settings.model_copy(update={"results": results})
-        assert doctor_machine.results(changed).level == level
+        assert machine.results(changed).level == level
     assert not (tmp_path / "new").exists()
 
 
 def test_a_broker_url_that_is_none_fails_without_being_shown() -> None:
     settings = Settings.model_validate({"broker": {"url": "redis://:se/cret@host:6379"}})
-    found = doctor_machine.broker(settings)
+    found = machine.broker(settings)
     assert found.level == "fail"
     assert "'se'" not in found.finding
     assert "cret" not in found.finding

@@ -7,8 +7,9 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from driftfleet.configuration import environment_of, load_settings
 from driftfleet.errors import ConfigurationError
-from driftfleet.settings import Settings, environment_of, load_settings
+from driftfleet.settings import Settings
 
 EVERYTHING: dict[str, Any] = {
     "broker": {"url": "redis://:pa%20ss@h:6379/0", "visibility_timeout_seconds": 30},
@@ -80,6 +81,21 @@ def test_overrides_win_over_the_environment_which_wins_over_the_file(tmp_path: P
     }
     settings = load_settings(path, environment, {"limits.timeout_seconds": 3})
     assert (settings.limits.timeout_seconds, settings.limits.workspace_bytes) == (3, 2)
+
+
+def test_a_variable_that_is_empty_is_not_set(tmp_path: Path) -> None:
+    names = (
+        "BROKER__URL",
+        "GITHUB__URL",
+        "GITHUB__TOKEN",
+        "WORKER__MIRROR",
+        "LIMITS__TIMEOUT_SECONDS",
+    )
+    config = tmp_path / "fleet.yaml"
+    config.write_text("github: {url: 'https://ghe.example.com'}\n")
+    settings = load_settings(config, {f"DRIFTFLEET_{name}": "" for name in names})
+    assert settings == load_settings(config, {})
+    assert settings.github.url == "https://ghe.example.com"
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftfleet.configuration import CONFIG_VARIABLE, load_settings
 from driftfleet.errors import ConfigurationError
-from driftfleet.settings import CONFIG_VARIABLE, Settings, load_settings
-from producer import doctor_machine as machine
+from driftfleet.settings import Settings
 from producer.cache_place import cache_folder
-from producer.findings import Finding, fail, ok
+from producer.doctor import machine
+from producer.doctor.findings import Finding, fail, ok
 from producer.targets import Targets, read_targets
 
 
@@ -39,13 +40,14 @@ def examine(order: Doctor) -> Iterator[Finding]:
     targets = _targets(order, settings)
     yield ok("settings", _origin(order))
     yield machine.terraform(settings, order.environment)
+    yield machine.git(order.environment)
     yield machine.mirror(settings)
     yield machine.writable_root(settings)
     yield machine.results(settings)
     yield machine.broker(settings)
     for folder in targets.folders:
         yield ok("folder", str(folder))
-    if settings.github.url is not None:
+    if settings.github.is_named:
         yield machine.cache(settings, order.environment)
     yield from _github(order, settings, targets)
 
@@ -59,7 +61,7 @@ def _targets(order: Doctor, settings: Settings) -> Targets:
 def _github(order: Doctor, settings: Settings, targets: Targets) -> Iterator[Finding]:
     # The machine alone needs no client, which takes its time to import.
     from producer.access import told  # noqa: PLC0415
-    from producer.doctor_github import check_github  # noqa: PLC0415
+    from producer.doctor.github import check_github  # noqa: PLC0415
 
     kept = cache_folder(settings, order.environment)
     with ExitStack() as stack:

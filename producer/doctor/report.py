@@ -6,7 +6,7 @@ from typing import TextIO
 
 import click
 
-from producer.findings import Finding
+from producer.doctor.findings import Finding
 from producer.table import harmless, harmless_lines
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "bright_black"}

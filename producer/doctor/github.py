@@ -18,8 +18,8 @@ from driftfleet.github.host import Host, host_of
 from driftfleet.secrets import open_secret
 from driftfleet.settings import GitHubSettings, RepositoryRule, Settings
 from producer.access import open_access
-from producer.doctor_repositories import organisation_finding, repository_finding
-from producer.findings import Finding, fail, ok, skip, warn
+from producer.doctor.findings import Finding, fail, ok, skip, warn
+from producer.doctor.repositories import organisation_finding, repository_finding
 from producer.targets import HOW_TO_NAME_GITHUB, title_of
 
 _VERSION = "x-github-enterprise-version"
@@ -39,7 +39,7 @@ def check_github(
 ) -> Iterator[Finding]:
     """Everything about GitHub, in the order in which one thing needs the other."""
     github = settings.github
-    if github.url is None and github.api_url is None:
+    if not github.is_named:
         if rules:
             yield fail(
                 "github", f"{title_of(rules[0])}: no GitHub is configured", HOW_TO_NAME_GITHUB

@@ -4,7 +4,7 @@ from driftfleet.errors import CredentialsRefused, DriftfleetError, GitHubNotFoun
 from driftfleet.github.client import GitHub
 from driftfleet.github.repositories import organisation
 from driftfleet.settings import RepositoryRule
-from producer.findings import Finding, fail, ok, warn
+from producer.doctor.findings import Finding, fail, ok, warn
 from producer.look import facts_of, newest_commit
 from producer.targets import title_of
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from driftfleet import process
 from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
+from driftfleet.git_version import OLDEST_GIT, is_new_enough
 from driftfleet.ledger import ask_redis, connect
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
 from producer.cache_place import cache_folder
-from producer.findings import Finding, fail, ok, skip, warn
+from producer.doctor.findings import Finding, fail, ok, skip, warn
 
 _VERSION_SECONDS = 30
 _FEW_BYTES = 1 << 30
@@ -32,7 +33,8 @@ def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
             "install Terraform (https://developer.hashicorp.com/terraform/install) and put it on "
             "the PATH, or name it in worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
         )
-    version = _version(path, environment)
+    printed = _printed([path, "version", "-json"], environment)
+    version = _terraform_version(printed or b"")
     if version is None:
         return fail(
             "terraform",
@@ -42,11 +44,23 @@ def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
     return ok("terraform", f"{version} at {path}")
 
 
-def _version(path: str, environment: Mapping[str, str]) -> str | None:
+def git(environment: Mapping[str, str]) -> Finding:
+    """Whether modules can be fetched from git repositories."""
+    mend = f"install git {OLDEST_GIT} or newer; roots without such modules need none"
+    path = shutil.which("git")
+    if path is None:
+        return warn("git", "no program here, and modules in git repositories need it", mend)
+    printed = (_printed([path, "version"], environment) or b"").decode("utf-8", "replace").strip()
+    if not is_new_enough(printed):
+        return warn("git", f"{printed or 'no version told'} at {path}: private modules fail", mend)
+    return ok("git", f"{printed.removeprefix('git version ')} at {path}")
+
+
+def _printed(command: list[str], environment: Mapping[str, str]) -> bytes | None:
     kept = {name: environment[name] for name in ("PATH", "HOME") if name in environment}
     try:
         running = process.start(
-            [path, "version", "-json"],
+            command,
             {**kept, "CHECKPOINT_DISABLE": "1"},
             death_signal=signal.SIGKILL,
             stdout=process.PIPE,
@@ -55,12 +69,16 @@ def _version(path: str, environment: Mapping[str, str]) -> str | None:
         return None
     with running:
         try:
-            output, _ = running.communicate(timeout=_VERSION_SECONDS)
+            output: bytes = running.communicate(timeout=_VERSION_SECONDS)[0]
         except process.TimeoutExpired:
             running.kill()
             return None
+    return output
+
+
+def _terraform_version(printed: bytes) -> str | None:
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        return str(json.loads(output)["terraform_version"])
+        return str(json.loads(printed)["terraform_version"])
     return None
 
 

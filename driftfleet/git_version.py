@@ -1,0 +1,13 @@
+"""Which git is new enough for private modules."""
+
+import re
+
+# GIT_CONFIG_COUNT came with it, by which git is told everything without a file.
+OLDEST_GIT = "2.31"
+
+
+def is_new_enough(printed: str) -> bool:
+    """Whether what ``git version`` prints is `OLDEST_GIT` or newer."""
+    found = re.search(r"(\d+)\.(\d+)", printed)
+    oldest = tuple(map(int, OLDEST_GIT.split(".")))
+    return found is not None and (int(found[1]), int(found[2])) >= oldest

@@ -1,0 +1,1 @@
+"""`driftfleet doctor`: everything that a fleet needs, checked one by one; see `examination`."""

@@ -202,6 +202,23 @@ class TestThresholds:
     ) -> None:
         assert prefers_archive(count, size, total, CacheSettings()) is archive
 
+    @pytest.mark.parametrize(
+        ("earlier", "total", "archive"),
+        [
+            (0, 10 << 20, False),
+            (149, 10 << 20, False),
+            (150, 10 << 20, True),
+            (150, 320 << 20, False),
+            (1500, 320 << 20, True),
+            (9000, 5 << 30, False),
+        ],
+    )
+    def test_checks_that_follow_one_another_spend_no_more_on_blobs_than_on_the_archive(
+        self, earlier: int, total: int, archive: bool
+    ) -> None:
+        count, settings = earlier + 20, CacheSettings(small_share_at_most=10**6)
+        assert prefers_archive(count, count, total, settings, earlier=earlier) is archive
+
 
 class TestSmallCache:
     @pytest.mark.parametrize("count", [40, 300])

@@ -49,11 +49,8 @@ class Credentials(Protocol):
         """The secret that other processes have as well: once refused, none of them sends it."""
 
 
-class Anonymous:
-    """Nobody: public repositories only, and few requests."""
-
-    def token(self) -> SecretStr | None:
-        return None
+class _Unrenewable:
+    """There is no other where this comes from, and nobody whom it would be shared with."""
 
     def renew(self) -> bool:
         return False
@@ -65,23 +62,21 @@ class Anonymous:
         return None
 
 
-class Claim:
-    """A JWT, to be exchanged once. Nobody else has it, so that it is nobody's identity."""
+class Anonymous(_Unrenewable):
+    """Nobody: public repositories only, and few requests."""
+
+    def token(self) -> SecretStr | None:
+        return None
+
+
+class Claim(_Unrenewable):
+    """A JWT, to be exchanged once."""
 
     def __init__(self, claim: SecretStr) -> None:
         self._claim = claim
 
     def token(self) -> SecretStr | None:
         return self._claim
-
-    def renew(self) -> bool:
-        return False
-
-    def reread(self) -> bool:
-        return False
-
-    def identity(self) -> SecretStr | None:
-        return None
 
 
 class TokenCredentials:

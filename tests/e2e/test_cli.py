@@ -22,9 +22,9 @@ import pytest
 
 from driftfleet.results import LatestRecord, Result, SweepRecord, Verdict, decode_record
 from tests.conftest import require_program
+from tests.e2e.command import COMMAND, run_command
 from tests.workers import short_folder, wait_until
 
-COMMAND = Path(sys.executable).with_name("driftfleet")
 UNAPPLIED = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
 CLEAN = 'module "names" {\n  source = "../modules/names"\n}\n'
 MODULE = 'output "name" {\n  value = "x"\n}\n'
@@ -74,17 +74,7 @@ def run(tmp_path: Path, environment: dict[str, str], temporary: Path) -> Run:
     def call(
         *arguments: str | Path, expect: int, variables: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            check=False,
-            cwd=tmp_path,
-            env={**environment, **(variables or {})},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        assert done.returncode == expect, (done.returncode, done.stdout, done.stderr)
+        done = run_command(arguments, tmp_path, {**environment, **(variables or {})}, expect)
         assert left_in(temporary) == []
         return done
 

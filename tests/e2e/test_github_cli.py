@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,11 +14,11 @@ import pytest
 from driftfleet.results import Result, SweepRecord, Verdict, decode_record
 from producer.embedded import embedded_redis
 from tests.conftest import require_program
+from tests.e2e.command import COMMAND, run_command
 from tests.standin import Fault, StandIn
 from tests.standin.fixture import serving
 from tests.workers import short_folder, users_of, wait_until
 
-COMMAND = Path(sys.executable).with_name("driftfleet")
 UNAPPLIED = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
 CLEAN = 'module "names" {\n  source = "../modules/names"\n}\n'
 MODULE = 'output "name" {\n  value = "x"\n}\n'
@@ -84,17 +83,8 @@ def run(tmp_path: Path, environment: dict[str, str], temporary: Path) -> Run:
     def call(
         *arguments: str | Path, expect: int, **variables: str | None
     ) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            check=False,
-            cwd=tmp_path,
-            env={k: v for k, v in {**environment, **variables}.items() if v is not None},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        assert done.returncode == expect, (done.returncode, done.stdout, done.stderr)
+        present = {k: v for k, v in {**environment, **variables}.items() if v is not None}
+        done = run_command(arguments, tmp_path, present, expect)
         assert list(temporary.iterdir()) == []
         assert users_of(temporary) == []
         assert "ghp_" not in done.stdout + done.stderr

@@ -2,8 +2,8 @@
 
 import re
 
-# GIT_CONFIG_COUNT came with it, by which git is told everything without a file.
-OLDEST_GIT = "2.31"
+# It can be told to obey no bare repository that merely lies where it runs (safe.bareRepository).
+OLDEST_GIT = "2.38"
 
 
 def is_new_enough(printed: str) -> bool:

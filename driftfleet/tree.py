@@ -12,7 +12,7 @@ from driftfleet.hcl import is_terraform_file
 LOCK_FILE = ".terraform.lock.hcl"
 VERSION_FILE = ".terraform-version"
 # Folders that hold no source: version control, and what terraform and its wrappers download.
-IGNORED_FOLDERS = frozenset({".git", ".terraform", ".terragrunt-cache"})
+IGNORED_FOLDERS = frozenset({".git", ".hg", ".terraform", ".terragrunt-cache"})
 
 
 class Tree(Protocol):

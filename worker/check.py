@@ -30,10 +30,11 @@ from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
 from driftfleet.settings import WorkerSettings
-from worker.environment import available_memory_bytes, git_environment, plan_environment
+from worker.environment import available_memory_bytes, module_environment, plan_environment
 from worker.lockfile import LockFile
 from worker.mirror import cli_configuration, platform_name
 from worker.module_access import ModuleAccess
+from worker.module_manifest import require_modules
 from worker.planfile import read_drift
 from worker.process import Programs
 from worker.source import RootSource
@@ -50,7 +51,7 @@ class Tools:
     """What a check works with. ``environment`` is the worker's own, ``name`` the worker's.
 
     ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
-    `init` gets at private modules; without it they are fetched as anybody would.
+    private modules are fetched; without it they are fetched as anybody would.
     """
 
     settings: WorkerSettings
@@ -168,25 +169,33 @@ def _plan(
 
 
 def _init(job: Job, tools: Tools, terraform: Terraform, closure: Closure) -> tuple[str, ...]:
-    """Initialise, with what git needs to get at modules; nothing after it has that."""
-    settings, variables = tools.settings, job.variant.env
-    git = git_environment(tools.environment, settings.environment, variables, tools.withheld)
-
-    def init(environment: Mapping[str, str]) -> tuple[str, ...]:
-        complete = settings.complete_lock_files
-        return terraform.init(job.variant, environment, complete_lock_file=complete)
-
-    environment = {**terraform.environment, **git}
-    if tools.modules is None:
-        return init(environment)
-    return tools.modules.initialise(
-        job,
-        closure.remote,
-        terraform.workspace,
-        environment=environment,
-        deadline=terraform.deadline,
-        init=init,
+    """Initialise. Modules come first, by themselves: only then may somebody have our token."""
+    if closure.remote:
+        _get_modules(job, tools, terraform, closure)
+    return terraform.init(
+        job.variant,
+        get_modules=not closure.remote,
+        complete_lock_file=tools.settings.complete_lock_files,
     )
+
+
+def _get_modules(job: Job, tools: Tools, terraform: Terraform, closure: Closure) -> None:
+    settings, workspace = tools.settings, terraform.workspace
+    environment = module_environment(
+        tools.environment, settings.environment, workspace, tools.withheld
+    )
+    if tools.modules is None:
+        terraform.get(environment)
+    else:
+        tools.modules.fetch(
+            job,
+            closure.remote,
+            workspace,
+            environment=environment,
+            deadline=terraform.deadline,
+            get=terraform.get,
+        )
+    require_modules(workspace.data)
 
 
 def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[str, Any] | None:

@@ -34,22 +34,24 @@ def plan_environment(
     Raises
     ------
     CheckFailed
-        The job wants to set a variable that the allow-list doesn't hold: a job comes from Redis,
-        and may not decide what a process loads.
+        The job wants to set a variable that the allow-list doesn't hold, or one of git's: a job
+        comes from Redis, and may not decide what a process loads or where our token goes.
     """
     passing = _passing(own, allowed, withheld)
     for name in variant:
-        if name in withheld or not _matches(name, allowed):
-            raise CheckFailed(
-                "source",
-                "job_refused",
-                f"the variant sets {name}, which worker.environment doesn't allow",
-            )
+        if fnmatchcase(name, _GIT):
+            reason = f"the variant sets {name}: git's variables are the worker's own"
+        elif name in withheld or not _matches(name, allowed):
+            reason = f"the variant sets {name}, which worker.environment doesn't allow"
+        else:
+            continue
+        raise CheckFailed("source", "job_refused", reason)
     environment = {
         "AWS_EC2_METADATA_DISABLED": "true",
         "LANG": "C.UTF-8",
         "PATH": own.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
-        **{k: v for k, v in {**passing, **variant}.items() if not fnmatchcase(k, _GIT)},
+        **{name: value for name, value in passing.items() if not fnmatchcase(name, _GIT)},
+        **variant,
         "HOME": str(workspace.home),
         "TMPDIR": str(workspace.temporary),
         "PLUGIN_UNIX_SOCKET_DIR": str(workspace.temporary),
@@ -65,18 +67,25 @@ def plan_environment(
     return environment
 
 
-def git_environment(
+def module_environment(
     own: Mapping[str, str],
     allowed: Sequence[str],
-    variant: Mapping[str, str],
+    workspace: Workspace,
     withheld: Collection[str] = (),
 ) -> dict[str, str]:
-    """What ``init`` has besides, for the git that fetches modules; as for `plan_environment`."""
-    wanted = {**_passing(own, allowed, withheld), **variant}
+    """The environment in which modules are fetched: `plan_environment` with what git reads.
+
+    Nothing of a variant is in it. It may say how a plan reaches its cloud, and could say here
+    through which proxy our token goes, or which program an AWS profile runs.
+    """
+    passing = _passing(own, allowed, withheld)
     return {
-        **{name: value for name, value in wanted.items() if fnmatchcase(name, _GIT)},
+        **plan_environment(own, allowed, {}, workspace, None, withheld=withheld),
+        **{name: value for name, value in passing.items() if fnmatchcase(name, _GIT)},
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
+        # What lies above the root is none of git's business.
+        "GIT_CEILING_DIRECTORIES": str(workspace.source),
     }
 
 

@@ -15,7 +15,10 @@ PASSING = re.compile(
     r"|no route to host|i/o timeout|timed? ?out|deadline exceeded|unexpected eof"
     r"|\b(status ?code|response code|returned error):? 5\d\d\b|giving up after \d+ attempt"
     r"|throttl|rate exceeded|too ?many ?requests|request ?limit ?exceeded|slowdown|\b429\b"
-    r"|service ?unavailable|internal ?server ?error|bad gateway",
+    r"|service ?unavailable|internal ?server ?error|bad gateway|\brate limit"
+    # curl's and git's words for a connection that broke.
+    r"|empty reply from server|transfer closed with|early eof|rpc failed|remote end hung up"
+    r"|unexpected disconnect|http/2 stream",
     re.IGNORECASE,
 )
 CORRECT_THE_CODE = "Correct the code; `terraform validate` shows the same."

@@ -1,6 +1,6 @@
 """The environment in which git reaches private modules: for `init` only, and without a secret.
 
-Git is told by ``GIT_CONFIG_COUNT`` (git 2.31), so that nothing is written. The system's gitconfig
+Git is told by ``GIT_CONFIG_COUNT``, so that nothing is written. The system's gitconfig
 stays in force: a company's proxy and certificates are often there. What in it could hurt is
 overruled, since these lines are read last.
 """
@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from driftfleet import process
 from driftfleet.github.host import Host
@@ -26,6 +26,9 @@ _DROPPED = (
     "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_TEMPLATE_DIR", "GIT_EXEC_PATH",
 )  # fmt: skip
+# Git runs in the root's folder, which may hold what looks like a bare repository: its config could
+# name programs, and git would obey it.
+_SAFE = (("safe.bareRepository", "explicit"),)
 
 
 def is_ours(host: Host, source: ModuleSource) -> bool:
@@ -74,7 +77,7 @@ def access_environment(
     ``helper`` is the socket of a `worker.module_token.TokenService`, None where there is no token.
     ``mirrors`` maps the URL of a repository to another that is to be used instead.
     """
-    lines = [*_credential_lines(host, helper), *_rewriting_lines(host, sources)]
+    lines = [*_SAFE, *_credential_lines(host, helper), *_rewriting_lines(host, sources)]
     lines += [(f"url.{url}.insteadOf", written) for written, url in (mirrors or {}).items()]
     return _with_lines(base, lines) | {
         "GIT_TERMINAL_PROMPT": "0",
@@ -96,6 +99,11 @@ def why_impossible(host: Host, source: ModuleSource) -> str | None:
             f"names {at} over ssh, and checks have no ssh key: modules come over https, and with "
             f"a token only from {host.name}; name it as git::https://..."
         )
+    if source.kind == "hg":
+        # It would obey the `.hg/hgrc` of whatever folder it runs in.
+        return "is a Mercurial repository, and checks fetch modules with git only"
+    if source.is_git and _climbs(source.path):
+        return "has '..' in its path"
     if source.kind == "unknown" and source.scheme in ("ssh", "git+ssh", "ssh+git"):
         return f"is no source for Terraform without 'git::' before it: git::{source.scheme}://..."
     # As a repository it would need git, and as an archive it is none: GitHub serves no such file.
@@ -108,6 +116,10 @@ def why_impossible(host: Host, source: ModuleSource) -> str | None:
     return None
 
 
+def _climbs(path: str) -> bool:
+    return ".." in unquote(path).replace("\\", "/").split("/")
+
+
 def _credential_lines(host: Host, helper: Path | None) -> Iterator[tuple[str, str]]:
     # A redirect, as of a renamed repository, is followed where nothing was authenticated yet.
     yield f"http.{host.web_url}.followRedirects", "initial"
@@ -115,6 +127,8 @@ def _credential_lines(host: Host, helper: Path | None) -> Iterator[tuple[str, st
         # Empties the list of helpers for this host: one that stores would write the token to disk.
         yield f"credential.{host.web_url}.helper", ""
         yield f"credential.{host.web_url}.helper", f"!{_command(str(helper))}"
+        # So that the helper learns for which repository it is asked.
+        yield f"credential.{host.web_url}.useHttpPath", "true"
 
 
 def _rewriting_lines(host: Host, sources: Iterable[ModuleSource]) -> Iterator[tuple[str, str]]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import SecretStr
 
 from driftfleet.cache import Cache, open_cache
-from driftfleet.errors import ConfigurationError
+from driftfleet.errors import ConfigurationError, GitHubRefused
 from driftfleet.github.auth import Claim, Credentials, credentials_of
 from driftfleet.github.client import GitHub
 from driftfleet.github.host import host_of
@@ -18,6 +19,7 @@ from driftfleet.secrets import variable_of
 from driftfleet.settings import CacheSettings, GitHubSettings, Settings
 from worker.module_repositories import ModuleRepositories
 
+log = structlog.get_logger()
 # Tokens of an App last for an hour, and a check may have begun with the one before.
 _SECRETS_KEPT = 8
 # Of the cache's bytes a fourth is for module repositories.
@@ -128,8 +130,18 @@ class LazyConnection:
         self.get().github.admission.accepted(token)
 
     def refused(self, token: SecretStr | None, reason: str) -> None:
-        """The server answered 401 to ``token``; raises where there is no other to try."""
-        self.get().github.admission.refused(token, reason)
+        """Git was answered 401 with ``token``: ask GitHub's API whether it refuses it.
+
+        What git asked for is what a root names, and need not be GitHub's to answer: believed, it
+        would lock the whole host out. Raises as `GitHub.get`.
+        """
+        log.info("module_token_questioned", reason=reason)
+        github = self.get().github
+        if github.admission.token() != token:
+            return
+        # A 404 where rate limits are off is a yes as well.
+        with contextlib.suppress(GitHubRefused):
+            github.get("/rate_limit")
 
     def _client(self, credentials: Any, lockout: Lockout | None) -> GitHub:
         return GitHub(

@@ -1,7 +1,7 @@
-"""Modules that aren't in the root's own repository: how `init`, and it alone, gets at them.
+"""Modules that aren't in the root's own repository: how `terraform get`, and it alone, has them.
 
 remote sources -> refuse what can't work -> serve the token -> mirror what is on the host, and
-what that names in turn -> run `init` where git finds all this
+what that names in turn -> run `terraform get` where git finds all this
 """
 
 import contextlib
@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import structlog
 
-from driftfleet.errors import CheckFailed, ConfigurationError, DriftfleetError
+from driftfleet.errors import CheckFailed, ConfigurationError, DriftfleetError, GitHubUnavailable
 from driftfleet.git_version import OLDEST_GIT, is_new_enough
 from driftfleet.github.host import Host
 from driftfleet.hcl import is_terraform_file
@@ -29,7 +29,7 @@ from worker.process import Programs
 from worker.workspace import Workspace
 
 log = structlog.get_logger()
-T = TypeVar("T")
+Get = Callable[[Mapping[str, str]], None]
 
 # What is nested deeper, or in more repositories, is fetched by terraform alone.
 _DEEPEST = 10
@@ -58,7 +58,7 @@ class Found:
 
 @dataclass(frozen=True)
 class ModuleAccess:
-    """Gives one GitHub host's modules to `init`."""
+    """Gives one GitHub host's modules to `terraform get`."""
 
     host: Host
     tokens: TokenSource
@@ -66,7 +66,7 @@ class ModuleAccess:
     programs: Programs
     _known_gits: set[Path] = field(default_factory=set, repr=False)
 
-    def initialise(
+    def fetch(
         self,
         job: Job,
         remote: Sequence[tuple[str, str]],
@@ -74,22 +74,20 @@ class ModuleAccess:
         *,
         environment: Mapping[str, str],
         deadline: float,
-        init: Callable[[Mapping[str, str]], T],
-    ) -> T:
-        """Call ``init`` with the environment that it needs, and return what it does.
+        get: Get,
+    ) -> None:
+        """Call ``get`` with the environment that it needs.
 
         ``remote`` are the (folder, source) pairs of the root's closure, ``environment`` is
-        terraform's. Where `init` fails with mirrors it is tried once more without.
+        terraform's. Where it fails with mirrors it is tried once more without.
 
         Raises
         ------
         CheckFailed
-            Of kind ``module_fetch`` at once where a source can't work; else what ``init`` raises.
+            Of kind ``module_fetch`` at once where a source can't work; else what ``get`` raises.
         CredentialsRefused, SecretUnavailable, GitHubUnavailable
-            There is no token to be had, or it was refused.
+            There is no token to be had, or it was refused, or the host is in trouble.
         """
-        if not remote:
-            return init(environment)
         named = [
             Named(parse(source), _place(workspace.source, folder, source))
             for folder, source in remote
@@ -101,7 +99,8 @@ class ModuleAccess:
             service, helper = self._serve(workspace, stack, needed=needed)
             given = access_environment(environment, self.host, sources, helper=helper)
             if not needed:
-                return init(given)
+                get(given)
+                return
             git = self._git(workspace, given, deadline, service)
             with self.repositories.use(git, job.sweep_id) as mirrors:
                 found = self._follow(named, git, mirrors)
@@ -111,7 +110,19 @@ class ModuleAccess:
                     environment, self.host, found.sources, helper=helper, mirrors=found.mirrors
                 )
                 first = (mirrored, mirrors.distrust) if found.mirrors else None
-                return _attempt(init, first, given, service)
+                with self._passing():
+                    _attempt(get, first, given, service)
+
+    @contextlib.contextmanager
+    def _passing(self) -> Iterator[None]:
+        """The host's trouble is no answer, here as little as in its API: it is tried again."""
+        try:
+            yield
+        except CheckFailed as failure:
+            ours = failure.transient and self.host.name in failure.message
+            if failure.kind == "module_fetch" and ours:
+                raise GitHubUnavailable(failure.message) from failure
+            raise
 
     def refuse(self, named: Iterable[Named]) -> None:
         """Raise `CheckFailed` (``module_fetch``) where sources can't work, naming each."""
@@ -198,23 +209,25 @@ class ModuleAccess:
 
 
 def _attempt(
-    init: Callable[[Mapping[str, str]], T],
+    get: Get,
     first: tuple[Mapping[str, str], Callable[[], None]] | None,
     second: Mapping[str, str],
     service: TokenService | None,
-) -> T:
+) -> None:
     """Try with mirrors, then without, and again where a refused token was renewed meanwhile."""
     if first is not None:
         environment, distrust = first
         try:
-            return init(environment)
+            get(environment)
         except CheckFailed as failure:
             if failure.kind != "module_fetch":
                 raise
             log.info("module_mirrors_failed", reason=failure.message)
             distrust()
+        else:
+            return
     try:
-        return init(second)
+        get(second)
     except CheckFailed as failure:
         if failure.kind != "module_fetch" or service is None:
             raise
@@ -222,7 +235,9 @@ def _attempt(
             raise service.failure from failure
         if not service.take_renewal():
             raise
-    return init(second)
+    else:
+        return
+    get(second)
 
 
 def _nested(caller: Named, git: Git, mirror: Path) -> Iterator[Named]:

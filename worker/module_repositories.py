@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
 from driftfleet.github.host import Host
+from worker.failure_rows import PASSING
 from worker.module_disk import Locks, State, fallow, read_state, remove, size_of, write_state
 from worker.module_git import Git, GitFailed
 from worker.module_reading import has_commit, is_full_sha
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 _FIRST_HEAD = "ref: refs/heads/main\n"
@@ -82,7 +85,8 @@ class ModuleRepositories:
             if self.is_fresh(git, path, sweep_id, ref):
                 return True
             state = read_state(path) or State()
-            if state.failed_until > self._now():
+            # No failure of ours holds for longer: the clock was ahead then.
+            if 0 < state.failed_until - self._now() <= _TOO_LARGE_SECONDS:
                 return False
             try:
                 self._fetch(git, repo, path)
@@ -132,7 +136,7 @@ class ModuleRepositories:
         url = f"{self._host.web_url}/{repo}.git"
         listing = ["ls-remote", "--symref", "--", url, "HEAD", "refs/heads/*", "refs/tags/*"]
         try:
-            listed = git.remote(listing)
+            listed = _persistently(lambda: git.remote(listing))
         except GitFailed as error:
             if not _MOVED.search(str(error)):
                 raise
@@ -147,7 +151,7 @@ class ModuleRepositories:
         _prepare(path)
         try:
             if refs != _own_refs(git, path):
-                self._bring(git, url, path)
+                _persistently(lambda: self._bring(git, url, path))
         except GitFailed:
             # Whether the network or the mirror is broken can't be told: begin anew next time.
             remove(path)
@@ -216,6 +220,17 @@ class Mirrors:
         with contextlib.suppress(OSError):
             self._repositories.drop(self._paths)
         self._paths = set()
+
+
+def _persistently(call: Callable[[], T]) -> T:
+    """Call once more where the network failed: without a mirror each check would ask for itself."""
+    try:
+        return call()
+    except GitFailed as error:
+        if not PASSING.search(str(error)):
+            raise
+        log.info("module_git_tried_again", reason=str(error))
+        return call()
 
 
 def _prepare(path: Path) -> None:

@@ -1,10 +1,11 @@
-"""Gives git the token, while `init` runs and to nobody but what `init` has started.
+"""Gives git the token, while modules are fetched and to nobody but what fetches them.
 
 The token goes over a unix socket: into no file, argument list or environment.
 """
 
 import contextlib
 import os
+import re
 import socket
 import struct
 import threading
@@ -22,6 +23,10 @@ _LONGEST = 1 << 16
 _SECONDS = 5.0
 _MOST_ANCESTORS = 64
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
+# A repository's, as git and git-lfs name it; the host serves more, which no module is.
+_REPOSITORY = re.compile(
+    r"/?(?!api/)[A-Za-z0-9_][\w.-]*/(?!\.{1,2}(?:/|\Z))[\w.-]+/?(?:/?info/lfs)?", re.ASCII
+)
 # What GitHub wants from an app's installation; to other tokens any name will do.
 _USER = "x-access-token"
 
@@ -36,14 +41,15 @@ class TokenSource(Protocol):
         """The server took ``token``."""
 
     def refused(self, token: SecretStr | None, reason: str) -> None:
-        """The server answered 401 to ``token``; raises where there is no other to try."""
+        """Git was answered 401 with ``token``; raises where none may be sent any more."""
 
 
 class TokenService:
     """Answers git's credential requests for one host; ``token`` is the first to be offered.
 
-    Git says ``erase`` when the host has refused a credential (HTTP 401): then another is asked for,
-    and where there is none nothing is offered any more. ``failure`` says why.
+    Git says ``erase`` when it was refused with a credential (HTTP 401). Then ``source`` is asked
+    what is true of it: it may have another, or none any more, and ``failure`` says why; or this one
+    is good, and what git asked for was not the host's to give.
     """
 
     def __init__(self, host: Host, source: TokenSource, token: SecretStr) -> None:
@@ -52,6 +58,7 @@ class TokenService:
         self._source = source
         self._token: SecretStr | None = token
         self._renewed = False
+        self._vouched: SecretStr | None = None
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self.failure: DriftfleetError | None = None
@@ -109,6 +116,8 @@ class TokenService:
         fields = dict(line.split("=", 1) for line in lines if "=" in line)
         if (fields.get("protocol"), fields.get("host")) != (self._protocol, self._host):
             return b""
+        if not _REPOSITORY.fullmatch(fields.get("path", "")):
+            return b""
         with self._lock:
             # A password that stands in a source may be tried, too.
             offered = self._token
@@ -122,14 +131,15 @@ class TokenService:
     def _learn(self, action: str, token: SecretStr | None) -> None:
         if action == "store":
             self._source.accepted(token)
-        elif action == "erase":
-            self._token = None
+        elif action == "erase" and token != self._vouched:
             try:
                 self._source.refused(token, f"{self._host} refused the token for git (401)")
                 self._token = self._source.token()
-                self._renewed = self._token is not None
             except DriftfleetError as error:
-                self.failure = error
+                self._token, self.failure = None, error
+                return
+            self._renewed = self._token is not None and self._token != token
+            self._vouched = None if self._renewed else token
 
 
 def _listen(path: Path) -> socket.socket:

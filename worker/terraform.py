@@ -45,27 +45,37 @@ class Terraform:
     mirror: Path | None
     timeout_seconds: int
 
-    def init(
-        self, variant: Variant, environment: Mapping[str, str], *, complete_lock_file: bool
-    ) -> tuple[str, ...]:
-        """Initialise; returns notes for the result.
+    def get(self, environment: Mapping[str, str]) -> None:
+        """Fetch the modules, and nothing else; ``environment`` is for this alone.
 
-        ``environment`` is for this alone: it says how git gets at modules.
+        ``init`` does more: a backend's configuration may name programs, which it runs.
+        """
+        done = self._run("init", ["get", "-no-color"], environment)
+        if done.exit_code != 0:
+            raise self._failure("init", done, _errors_of(done))
+
+    def init(
+        self, variant: Variant, *, get_modules: bool, complete_lock_file: bool
+    ) -> tuple[str, ...]:
+        """Initialise; returns notes for the result. ``get_modules`` where `get` did not.
+
         A lock file that another platform wrote lacks this platform's hash; then it is completed
         from the mirror, in the workspace's copy. The recorded versions stay: never ``-upgrade``.
         """
         arguments = ["init", "-lock=false", "-input=false", "-no-color"]
+        if not get_modules:
+            arguments.append("-get=false")
         for setting in variant.backend_config:
             value = setting if "=" in setting else self.top / setting
             arguments.append(f"-backend-config={value}")
-        done = self._run("init", arguments, environment)
+        done = self._run("init", arguments)
         if done.exit_code == 0:
             return ()
         failure = self._failure("init", done, _errors_of(done))
         if failure.kind != "lock_mismatch" or not complete_lock_file or self.mirror is None:
             raise failure
         self._complete_lock_file()
-        done = self._run("init", arguments, environment)
+        done = self._run("init", arguments)
         if done.exit_code != 0:
             raise self._failure("init", done, _errors_of(done))
         return (

@@ -87,15 +87,19 @@ class Bench:
             closure = closure_of("root", FolderModules(workspace.source).facts)
             deadline = time.monotonic() + self.timeout_seconds
             workspace.cli_config.write_text("")
+            printed: list[str] = []
             try:
-                return self.access.initialise(
+                self.access.fetch(
                     job,
                     closure.remote,
                     workspace,
                     environment=self._environment(workspace),
                     deadline=deadline,
-                    init=lambda environment: self._run(workspace, environment, deadline),
+                    get=lambda environment: printed.append(
+                        self._run(workspace, environment, deadline)
+                    ),
                 )
+                return "".join(printed)
             finally:
                 self.inspect(workspace)
 
@@ -119,7 +123,7 @@ class Bench:
     def _run(self, workspace: Workspace, environment: Mapping[str, str], deadline: float) -> str:
         self.inits += 1
         command = Command(
-            arguments=[shutil.which("terraform") or "", "init", "-no-color", "-input=false"],
+            arguments=[shutil.which("terraform") or "", "get", "-no-color"],
             environment=environment,
             folder=workspace.source / "root",
             deadline=deadline,
@@ -766,10 +770,10 @@ def test_a_slow_fetch_ends_with_the_checks_time(bench, ghe, network):
 def test_a_git_that_is_too_old_is_named(bench, ghe, network, short):
     old = short / "bin" / "git"
     old.parent.mkdir()
-    old.write_text("#!/bin/sh\necho git version 2.30.2\n")
+    old.write_text("#!/bin/sh\necho git version 2.37.9\n")
     old.chmod(0o700)
     bench.variables["PATH"] = f"{old.parent}:{os.environ['PATH']}"
-    with pytest.raises(ConfigurationError, match=r"2\.30\.2.*2\.31"):
+    with pytest.raises(ConfigurationError, match=r"2\.37\.9.*2\.38"):
         bench.init(f"git::{ghe.url}/{network}.git")
 
 

@@ -115,9 +115,9 @@ def test_git_is_judged_by_what_it_prints(tmp_path: Path, monkeypatch: pytest.Mon
         return machine.git({})
 
     assert "no program" in machine.git({}).finding
-    assert found("git version 2.31.0").level == "ok"
+    assert found("git version 2.38.0").level == "ok"
     assert found("git version 2.39.5 (Apple Git-154)").finding.startswith("2.39.5 (Apple")
-    assert found("git version 2.30.9").level == "warn"
+    assert found("git version 2.37.9").level == "warn"
     assert found("").level == "warn"
 
 

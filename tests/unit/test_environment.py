@@ -9,7 +9,7 @@ from driftfleet.errors import CheckFailed
 from driftfleet.settings import PLAN_ENVIRONMENT
 from worker.environment import (
     available_memory_bytes,
-    git_environment,
+    module_environment,
     plan_environment,
 )
 from worker.mirror import cli_configuration
@@ -114,20 +114,21 @@ def test_what_holds_the_workers_own_secret_is_withheld_whatever_is_allowed(
     withheld = {"GITHUB_TOKEN", "AWS_APP_KEY"}
     own = {**OWN, "AWS_APP_KEY": "secret", "GIT_TOKEN": "kept"}
     environment = plan_environment(own, ["*"], {}, workspace, None, withheld=withheld)
-    git = git_environment(own, ["*"], {}, withheld=withheld | {"GIT_TOKEN"})
+    git = module_environment(own, ["*"], workspace, withheld | {"GIT_TOKEN"})
     assert "secret" not in {**environment, **git}.values()
     assert "GIT_TOKEN" not in git
     with pytest.raises(CheckFailed, match="GITHUB_TOKEN"):
         plan_environment(own, ["*"], {"GITHUB_TOKEN": "x"}, workspace, None, withheld=withheld)
 
 
-def test_what_only_git_reads_is_for_init_alone(workspace: Workspace) -> None:
+def test_what_only_git_reads_is_there_while_modules_are_fetched(workspace: Workspace) -> None:
     own = {"GIT_SSL_CAINFO": "/ca.pem", "GIT_SSL_NO_VERIFY": "1", "GIT_TRACE_CURL": "/log"}
-    variant = {"GIT_SSL_CAINFO": "/other.pem"}
-    plan = plan_environment(own, PLAN_ENVIRONMENT, variant, workspace, None)
+    plan = plan_environment(own, PLAN_ENVIRONMENT, {}, workspace, None)
     assert not [name for name in plan if name.startswith("GIT_")]
-    git = git_environment(own, PLAN_ENVIRONMENT, variant)
-    assert git["GIT_SSL_CAINFO"] == "/other.pem"
+    git = module_environment(own, PLAN_ENVIRONMENT, workspace)
+    assert git["GIT_SSL_CAINFO"] == "/ca.pem"
     assert git["GIT_TERMINAL_PROMPT"] == "0"
     assert "GIT_SSL_NO_VERIFY" not in git
-    assert "GIT_TRACE_CURL" not in git_environment(own, ["*"], {})
+    assert "GIT_TRACE_CURL" not in module_environment(own, ["*"], workspace)
+    with pytest.raises(CheckFailed, match="GIT_SSL_CAINFO"):
+        plan_environment(own, ["*"], {"GIT_SSL_CAINFO": "/other.pem"}, workspace, None)

@@ -179,7 +179,7 @@ def test_the_hosts_helpers_are_forgotten_before_ours_is_named():
     helpers = [
         (key, value)
         for key, value in lines(access_environment({}, GHE, [], helper=Path("/a b/g's")))
-        if key.startswith("credential.")
+        if key.endswith(".helper")
     ]
     assert [key for key, _ in helpers] == ["credential.https://ghe.example.com.helper"] * 2
     assert helpers[0][1] == ""
@@ -230,7 +230,7 @@ class Source:
             raise CredentialsRefused(reason)
 
 
-ASKED = "protocol=https\nhost=ghe.example.com\n"
+ASKED = "protocol=https\nhost=ghe.example.com\npath=o/r.git\n"
 
 
 def ask(path: Path, action: str, fields: str = ASKED) -> str:
@@ -268,11 +268,50 @@ def test_the_host_gets_the_token(service):
         "host=ghe.example.com\n",
         "protocol=https\n",
         "",
-        "protocol=https\nhost=ghe.example.com\nhost=evil.example\n",
+        f"{ASKED}host=evil.example\n",
+        *(
+            f"{ASKED}path={path}\n"
+            for path in (
+                "",
+                "o",
+                "api/v3",
+                "api/v3/app?x=",
+                "o/r.git/x",
+                "../o",
+                "o/..",
+                "o/../r",
+                "./r",
+                "setup/api/x",
+                "o/r?x",
+                "o/r%2f..",
+                "o//r",
+            )
+        ),
     ],
 )
 def test_anything_else_gets_nothing(service, fields):
     assert ask(service[1], "get", fields) == ""
+
+
+@pytest.mark.parametrize("path", ["o/r", "o/r.git", "o/r.git/", "/o/r.git", "o/r.git/info/lfs"])
+def test_a_repository_gets_it_however_it_is_named(service, path):
+    assert "password=one" in ask(service[1], "get", f"{ASKED}path={path}\n")
+
+
+def test_a_token_that_its_source_vouches_for_is_offered_on_and_asked_about_once(tmp_path):
+    class Vouching(Source):
+        asked = 0
+
+        def refused(self, token: SecretStr | None, reason: str) -> None:
+            self.asked += 1
+
+    source = Vouching("one")
+    service = TokenService(GHE, source, SecretStr("one"))
+    with service.serve(tmp_path / "g") as path:
+        for _ in range(3):
+            ask(path, "erase", f"{ASKED}username=x-access-token\npassword=one\n")
+            assert "password=one" in ask(path, "get")
+    assert (source.asked, service.failure, service.take_renewal()) == (1, None, False)
 
 
 @given(action=st.text(max_size=10), fields=st.text(max_size=200))

@@ -1,0 +1,54 @@
+"""What terraform noted of the modules that it fetched (``modules/modules.json`` in its data)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from driftfleet.errors import CheckFailed
+from driftfleet.hcl import is_terraform_file
+
+
+def require_modules(data: Path) -> None:
+    """Refuse fetched modules without any Terraform.
+
+    Terraform takes an empty folder for a module in which there is nothing to do: a repository that
+    came empty would end in `clean`.
+
+    Raises
+    ------
+    CheckFailed
+        Of kind ``module_fetch``; names the modules.
+    """
+    empty = [
+        f"module.{module['Key']} ({module.get('Source', '')})"
+        for module in _read(data / "modules" / "modules.json")
+        if _is_fetched(module, data) and not _has_terraform(Path(module["Dir"]))
+    ]
+    if empty:
+        raise CheckFailed(
+            "init",
+            "module_fetch",
+            f"{', '.join(empty[:5])}: what was fetched holds no Terraform: the repository is "
+            "empty, or the server's answer was, or the folder after '//' is not the module's",
+            transient=True,
+        )
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        modules = json.loads(path.read_bytes())["Modules"]
+        return [dict(module) for module in modules if module.get("Key") and module.get("Dir")]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return []
+
+
+def _is_fetched(module: dict[str, Any], data: Path) -> bool:
+    """Whether a module lies among those that were fetched, and not in the root's repository."""
+    return Path(module["Dir"]).is_relative_to(data / "modules")
+
+
+def _has_terraform(folder: Path) -> bool:
+    try:
+        return any(is_terraform_file(path.name) for path in folder.iterdir())
+    except OSError:
+        return False

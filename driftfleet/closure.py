@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftfleet.hcl import HclError, ModuleFacts, is_terraform_file, read_module
+from driftfleet.references import Reference, references_in
 from driftfleet.tree import Tree
 
 Facts = Callable[[str], ModuleFacts | None]
@@ -17,7 +18,8 @@ class Closure:
 
     ``folders`` are the root and the modules that it calls, directly or not: each is needed with
     what lies beneath it, other modules excepted. ``files`` are the paths that some expression
-    names, inside those folders or not; such a path may be a folder, and may not exist.
+    names, inside those folders or not; such a path may be a folder, which is then needed with all
+    that is in it, and may not exist.
     ``problems`` are sentences for a person: local sources that can't be followed. ``remote`` are
     the other module sources, each with the folder whose files hold it.
     """
@@ -55,19 +57,32 @@ def closure_of(root: str, facts: Facts) -> Closure:
                     waiting.append(target)
                 continue
             problems[f"{folder}: the module source '{source}' {problem}"] = None
-        files |= _files_of(folder, root, found)
+        files |= _files_of(folder, root, found.references)
         remote |= {(folder, source) for source in found.remote_sources}
     return Closure(
         folders=tuple(sorted(folders)),
-        files=tuple(sorted(files - folders.keys())),
+        files=tuple(sorted(files)),
         problems=tuple(problems),
         remote=tuple(sorted(remote)),
     )
 
 
-def _files_of(folder: str, root: str, facts: ModuleFacts) -> set[str]:
+def with_values(closure: Closure, root: str, texts: Iterable[str]) -> Closure:
+    """A root's closure with what the values of its variables name, given the files' ``texts``."""
+    references = (reference for text in texts for reference in references_in(text))
+    found = _files_of(root, root, references)
+    return replace(closure, files=tuple(sorted(found.union(closure.files))))
+
+
+def holds_values(name: str) -> bool:
+    """Whether terraform reads a file of this name, beside a root, for values of its variables."""
+    plain = name.removesuffix(".json")
+    return plain == "terraform.tfvars" or plain.endswith(".auto.tfvars")
+
+
+def _files_of(folder: str, root: str, references: Iterable[Reference]) -> set[str]:
     found = set()
-    for reference in facts.references:
+    for reference in references:
         base = folder if reference.base == "module" else root
         path = resolve(base, reference.path)
         # A mere string such as "../.." is seldom a path, and would mean a whole repository.

@@ -1,16 +1,16 @@
 """Root modules in repositories on GitHub, at the commit that their job names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from driftfleet.closure import Closure, closure_of, read_folder
+from driftfleet.closure import Closure, closure_of, holds_values, read_folder, with_values
 from driftfleet.errors import CheckFailed, SourceRefused
 from driftfleet.github.lfs import is_pointer
 from driftfleet.github.paths import shown
 from driftfleet.github.snapshot import Snapshot
-from driftfleet.hcl import ModuleFacts, is_terraform_file
+from driftfleet.hcl import READ_BYTES, ModuleFacts, is_terraform_file
 from driftfleet.jobs import Job
 from driftfleet.results import ErrorKind
 from worker.github_connection import Connection, LazyConnection
@@ -41,8 +41,7 @@ class GitHubSource:
                     f"{job.source.repo} at {job.source.sha[:12]}: there is no folder {job.root}",
                 )
             closure = _closure(job, commit, workspace, deadline)
-            _write(job, commit, closure, workspace, deadline)
-        return closure
+            return _write(job, commit, closure, workspace, deadline)
 
     def secrets(self) -> Sequence[str]:
         return self._connection.secrets()
@@ -93,6 +92,10 @@ class Commit:
                 "in the repository itself (git lfs migrate export)"
             )
         return content
+
+    def bring(self, chosen: Mapping[str, Found]) -> None:
+        """Fetch what of these files isn't there."""
+        self.snapshot.fetch(f.path for f in chosen.values() if f.kind != "folder")
 
     def facts(self, folder: str) -> ModuleFacts | None:
         """What a folder's files say; nothing as yet for one that is reached the first time."""
@@ -167,20 +170,36 @@ def _closure(job: Job, commit: Commit, workspace: Workspace, deadline: float) ->
 def _write(
     job: Job, commit: Commit, closure: Closure, workspace: Workspace, deadline: float
 ) -> None:
-    named, limit = named_files(closure, job.variant), workspace.limit_bytes
-    try:
-        chosen = select(closure.folders, named, commit, limit)
-    except QuotaExceeded as error:
-        raise quota_exceeded("source", limit) from error
+    chosen = _chosen(job, commit, closure, workspace.limit_bytes)
     enforce_deadline(job, deadline)
-    commit.snapshot.fetch(f.path for f in chosen.values() if f.kind != "folder")
+    commit.bring(chosen)
+    complete = with_values(closure, job.root, _values(job, commit, chosen))
+    if complete != closure:
+        chosen = _chosen(job, commit, complete, workspace.limit_bytes)
+        commit.bring(chosen)
 
     def put(found: Found, target: Path) -> None:
         enforce_deadline(job, deadline)
         target.write_bytes(commit.read(found.path))
-        target.chmod(0o700 if found.kind == "executable" else 0o600)
 
     lay_out(chosen, workspace, put)
+
+
+def _chosen(job: Job, commit: Commit, closure: Closure, limit: int) -> dict[str, Found]:
+    try:
+        return select(closure.folders, named_files(closure, job.variant), commit, limit)
+    except QuotaExceeded as error:
+        raise quota_exceeded("source", limit) from error
+
+
+def _values(job: Job, commit: Commit, chosen: Mapping[str, Found]) -> Iterator[str]:
+    """The texts that give the root's variables their values."""
+    prefix = "" if job.root == "." else f"{job.root}/"
+    for path, found in chosen.items():
+        beside = path.startswith(prefix) and holds_values(path.removeprefix(prefix))
+        wanted = beside or path in job.variant.var_files
+        if wanted and found.kind != "folder" and found.size <= READ_BYTES:
+            yield commit.snapshot.read(found.path).decode("utf-8", "replace")
 
 
 def _submodule(path: str) -> SourceRefused:

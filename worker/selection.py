@@ -18,6 +18,7 @@ ENTRY_BYTES = 512
 # Linked folders multiply: a few links in a hostile repository make more paths than a disk holds.
 _MOST_ENTRIES = 500_000
 _LONGEST_PATH = 3000
+_TESTS = (".tftest.hcl", ".tftest.json", ".tofutest.hcl", ".tofutest.json")
 
 
 class Found(NamedTuple):
@@ -112,7 +113,8 @@ class _Selection:
 
     def _is_wanted(self, child: Found, visit: _Visit) -> bool:
         if child.kind != "folder":
-            return True
+            # `init` would want the modules that tests call, and a plan never runs one.
+            return visit.whole or not child.path.endswith(_TESTS)
         return child.path not in visit.above and (visit.whole or not self._is_module(child.path))
 
     def _take(self, visit: _Visit) -> list[_Visit]:

@@ -1,6 +1,7 @@
 """Where a root module's files come from, by the kind of its job's source."""
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,9 @@ class Sources:
     def secrets(self) -> Sequence[str]:
         return [secret for source in self._sources.values() for secret in source.secrets()]
 
+
+# As where people apply: `archive_file` packs modes. The workspace itself is closed to others.
+_FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 
 _LACKING = {
     "github": "this worker is told of no GitHub: set github.url (DRIFTFLEET_GITHUB__URL) and "
@@ -129,6 +133,9 @@ def lay_out(
             if error.errno not in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
                 raise
             raise SourceRefused(f"{path[:200]}: is too long, or no name for a file here") from error
+        target.chmod(_FOLDER_MODE if found.kind == "executable" else _FILE_MODE)
+    for folder, _, _ in os.walk(workspace.source):
+        os.chmod(folder, _FOLDER_MODE)
 
 
 def _is_plain(path: str) -> bool:

@@ -1,7 +1,8 @@
 """Root modules in repositories on GitHub, at the commit that their job names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ class GitHubSource:
         _refuse_odd_names(job)
         with explained(job):
             commit = self._commit(job)
+            commit.snapshot.renew()
             if commit.find(job.root) is None:
                 raise CheckFailed(
                     "source",
@@ -60,12 +62,14 @@ class GitHubSource:
 
 
 class Commit:
-    """A commit as a selection and a closure see it; see `worker.selection.Contents`."""
+    """A commit as a selection sees it; see `worker.selection.Contents`.
+
+    ``facts`` are those of the folders that were read: they are the same for all its roots.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._facts: dict[str, ModuleFacts | None] = {}
-        self._reached: dict[str, list[str]] = {}
+        self.facts: dict[str, ModuleFacts | None] = {}
 
     def find(self, path: str) -> Found | None:
         real = self.snapshot.resolve(path)
@@ -80,8 +84,8 @@ class Commit:
         assert entry.kind != "link"
         return Found(real, entry.kind, entry.size)
 
-    def names(self, folder: str) -> Sequence[str]:
-        return list(self.snapshot.listing.children(folder))
+    def names(self, folder: str) -> Iterator[str]:
+        return self.snapshot.names(folder)
 
     def read(self, path: str) -> bytes:
         """A file's bytes. Raises `SourceRefused` where they aren't the file itself."""
@@ -94,44 +98,6 @@ class Commit:
             )
         return content
 
-    def facts(self, folder: str) -> ModuleFacts | None:
-        """What a folder's files say; nothing as yet for one that is reached the first time."""
-        if folder not in self._facts:
-            if folder not in self._reached:
-                self._reached[folder] = self._terraform_files(folder)
-            return ModuleFacts() if self._reached[folder] else None
-        return self._facts[folder]
-
-    def reached_bytes(self) -> int:
-        """What the files have that `read_reached` would fetch; a link counts for itself."""
-        entries = self.snapshot.listing.entries
-        paths = (path for found in self._reached.values() for path in found)
-        return sum(entries[path].size for path in paths if path in entries)
-
-    def read_reached(self) -> bool:
-        """Read the folders that were reached since, fetching all at once; False for none."""
-        reached, self._reached = self._reached, {}
-        self.snapshot.fetch(path for paths in reached.values() for path in paths)
-        for folder, paths in reached.items():
-            self._facts[folder] = self._read(paths)
-        return any(reached.values())
-
-    def _terraform_files(self, folder: str) -> list[str]:
-        found = self.find(folder)
-        if found is None or found.kind != "folder":
-            return []
-        names = filter(is_terraform_file, self.names(found.path))
-        return [name if found.path == "." else f"{found.path}/{name}" for name in names]
-
-    def _read(self, paths: Sequence[str]) -> ModuleFacts | None:
-        files = {p.rpartition("/")[2]: f for p in paths if (f := self.find(p)) is not None}
-        names = [name for name, found in files.items() if found.kind != "folder"]
-        if not names:
-            return None
-        return read_folder(
-            names, lambda name: self.snapshot.read(files[name].path), sources_only=True
-        )
-
     def _refuse_inside_submodule(self, path: str) -> None:
         """Where nothing is: a submodule would be silence, not the absence that it seems."""
         parts = path.split("/")
@@ -140,6 +106,75 @@ class Commit:
             entry = self.snapshot.listing.entries.get(self.snapshot.resolve(above) or "")
             if entry is not None and entry.kind == "submodule":
                 raise _submodule(path)
+
+
+class Reading:
+    """One root's way through a commit: which folders it has reached, and not yet read.
+
+    Nothing of it outlives its root: what ends that one, another one hasn't reached. ``enforce``
+    is called before each file that is read, and raises where the time is over.
+    """
+
+    def __init__(self, commit: Commit, enforce: Callable[[], None]) -> None:
+        self._commit = commit
+        self._enforce = enforce
+        self._reached: dict[str, list[str]] = {}
+
+    def facts(self, folder: str) -> ModuleFacts | None:
+        """What a folder's files say; nothing as yet for one that is reached the first time."""
+        if folder not in self._commit.facts:
+            if folder not in self._reached:
+                self._enforce()
+                self._reached[folder] = self._terraform_files(folder)
+            return ModuleFacts() if self._reached[folder] else None
+        return self._commit.facts[folder]
+
+    def reached_bytes(self) -> int:
+        """What the files have that `read_reached` would fetch; a link counts for itself."""
+        entries = self._commit.snapshot.listing.entries
+        paths = (path for found in self._reached.values() for path in found)
+        return sum(entries[path].size for path in paths if path in entries)
+
+    def read_reached(self) -> bool:
+        """Read the folders that were reached since, fetching all at once; False for none."""
+        reached, self._reached = self._reached, {}
+        self._commit.snapshot.fetch(path for paths in reached.values() for path in paths)
+        for folder, paths in reached.items():
+            self._commit.facts[folder] = self._read(paths)
+        return any(reached.values())
+
+    def _terraform_files(self, folder: str) -> list[str]:
+        found = self._commit.find(folder)
+        if found is None or found.kind != "folder":
+            return []
+        names = filter(is_terraform_file, self._commit.names(found.path))
+        return [name if found.path == "." else f"{found.path}/{name}" for name in names]
+
+    def _read(self, paths: Sequence[str]) -> ModuleFacts | None:
+        parts = []
+        for path in paths:
+            self._enforce()
+            found = self._commit.find(path)
+            if found is not None and found.kind != "folder":
+                read = partial(self._read_file, found.path)
+                parts.append(read_folder([path.rpartition("/")[2]], read, sources_only=True))
+        return _joined(parts) if parts else None
+
+    def _read_file(self, path: str, _name: str) -> bytes:
+        return self._commit.snapshot.read(path)
+
+
+def _joined(parts: Sequence[ModuleFacts]) -> ModuleFacts:
+    """A folder's facts, as far as a closure needs them, from those of its files."""
+    local = tuple(dict.fromkeys(source for part in parts for source in part.local_sources))
+    references = dict.fromkeys(r for part in parts for r in part.references)
+    return ModuleFacts(
+        local_sources=local,
+        remote_sources=tuple(dict.fromkeys(s for part in parts for s in part.remote_sources)),
+        # What is a source in one file is none of another's paths.
+        references=tuple(r for r in references if r.written not in local),
+        errors=tuple(error for part in parts for error in part.errors),
+    )
 
 
 class _Opened(NamedTuple):
@@ -152,13 +187,14 @@ class _Opened(NamedTuple):
 def _closure(job: Job, commit: Commit, workspace: Workspace, deadline: float) -> Closure:
     """Follow the modules in rounds: each reads all folders that the one before has reached."""
     limit, used = workspace.limit_bytes, 0
+    reading = Reading(commit, partial(enforce_deadline, job, deadline))
     while True:
         enforce_deadline(job, deadline)
-        closure = closure_of(job.root, commit.facts)
-        used += commit.reached_bytes()
+        closure = closure_of(job.root, reading.facts)
+        used += reading.reached_bytes()
         if used >= limit:
             raise quota_exceeded("source", limit)
-        if not commit.read_reached():
+        if not reading.read_reached():
             break
     refuse_problems(closure)
     return closure

@@ -38,7 +38,10 @@ class Contents(Protocol):
         """
 
     def names(self, folder: str) -> Iterable[str]:
-        """The names in a folder, which is one that `find` gave."""
+        """The names in a folder, which is one that `find` gave.
+
+        Raises `SourceRefused` after the last where it is not known whether there are more.
+        """
 
 
 class QuotaExceeded(Exception):

@@ -101,8 +101,9 @@ def enforce_deadline(job: Job, deadline: float) -> None:
         raise CheckFailed(
             "source",
             ErrorKind.TIMEOUT,
-            f"the check took longer than its {job.limits.timeout_seconds} s while its files were "
-            "fetched; raise limits.timeout_seconds, or find out why the source answers slowly",
+            "the check's time was over while its files were fetched and read (it has "
+            f"{job.limits.timeout_seconds:,} s for everything); raise limits.timeout_seconds, or "
+            "find out why the source answers slowly, or which large files the root reaches",
         )
 
 

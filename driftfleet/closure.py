@@ -21,21 +21,28 @@ class Closure:
     names, inside those folders or not; such a path may be a folder, which is then needed with all
     that is in it, and may not exist.
     ``problems`` are sentences for a person: local sources that can't be followed. ``remote`` are
-    the other module sources, each with the folder whose files hold it.
+    the other module sources, each with the folder whose files hold it. ``links`` are paths that
+    lead to one of the folders by a symbolic link, each with that folder.
     """
 
     folders: tuple[str, ...]
     files: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     remote: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
-def closure_of(root: str, facts: Facts) -> Closure:
-    """Follow the local sources from ``root``; ``facts`` answers None for a folder without any."""
+def closure_of(root: str, facts: Facts, real: Callable[[str], str | None] = str) -> Closure:
+    """Follow the local sources from ``root``; ``facts`` answers None for a folder without any.
+
+    ``real`` gives a path with its symbolic links followed. Terraform does that for every folder of
+    a module before it looks for what its sources name.
+    """
     folders: dict[str, None] = {root: None}
     files: set[str] = set()
     problems: dict[str, None] = {}
     remote: set[tuple[str, str]] = set()
+    links: dict[str, str] = {}
     waiting = [root]
     while waiting:
         folder = waiting.pop()
@@ -49,9 +56,12 @@ def closure_of(root: str, facts: Facts) -> Closure:
                 )
             elif "${" in source or "%{" in source:
                 problem = "is not a plain path, so the module can't be found before the plan"
-            elif facts(target) is None:
+            elif (place := real(target)) is None or facts(place) is None:
                 problem = "names no folder with Terraform files"
             else:
+                if place != target:
+                    links[target] = place
+                    target = place
                 if target not in folders:
                     folders[target] = None
                     waiting.append(target)
@@ -64,6 +74,7 @@ def closure_of(root: str, facts: Facts) -> Closure:
         files=tuple(sorted(files)),
         problems=tuple(problems),
         remote=tuple(sorted(remote)),
+        links=tuple(sorted(links.items())),
     )
 
 
@@ -146,6 +157,14 @@ class FolderModules:
         if folder not in self._facts:
             self._facts[folder] = self._look(folder)
         return self._facts[folder]
+
+    def real(self, folder: str) -> str | None:
+        """The folder with its links followed; None where that is not below the top."""
+        try:
+            path = (self._top / folder).resolve()
+        except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
+            return None
+        return str(path.relative_to(self._top)) if path.is_relative_to(self._top) else None
 
     def _look(self, folder: str) -> ModuleFacts | None:
         try:

@@ -32,7 +32,8 @@ class LocalSource:
             raise CheckFailed(
                 "source", "source_missing", f"{top / job.root}: the folder is gone since discovery"
             )
-        closure = closure_of(job.root, FolderModules(top).facts)
+        modules = FolderModules(top)
+        closure = closure_of(job.root, modules.facts, modules.real)
         refuse_problems(closure)
         closure = with_values(closure, job.root, _values(top, job))
         named, limit = named_files(closure, job.variant), workspace.limit_bytes
@@ -45,7 +46,7 @@ class LocalSource:
 
         with explained(job):
             try:
-                chosen = select(closure.folders, named, _Folder(top), limit)
+                chosen = select(closure, named, _Folder(top), limit)
             except QuotaExceeded as error:
                 raise quota_exceeded("source", limit) from error
             lay_out(chosen, workspace, put)

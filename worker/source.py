@@ -2,6 +2,7 @@
 
 import errno
 import os
+import posixpath
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -105,8 +106,9 @@ def enforce_deadline(job: Job, deadline: float) -> None:
         raise CheckFailed(
             "source",
             ErrorKind.TIMEOUT,
-            f"the check took longer than its {job.limits.timeout_seconds} s while its files were "
-            "fetched; raise limits.timeout_seconds, or find out why the source answers slowly",
+            "the check's time was over while its files were fetched and read (it has "
+            f"{job.limits.timeout_seconds:,} s for everything); raise limits.timeout_seconds, or "
+            "find out why the source answers slowly, or which large files the root reaches",
         )
 
 
@@ -128,6 +130,9 @@ def lay_out(
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
+            if found.kind == "link":
+                target.symlink_to(os.path.relpath(found.path, posixpath.dirname(path) or "."))
+                continue
             put(found, target)
         except OSError as error:
             if error.errno not in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):

@@ -5,6 +5,8 @@ for the first time: its record, the commit, the tree, and the files that matter 
 """
 
 import errno
+import random
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -34,8 +36,12 @@ from producer.repositories import Wanted
 
 # They wait for the network most of the time; each fetches with several connections.
 _THREADS = 4
-# A server that left so many unanswered, one after the other, is not asked for the rest.
-_MOST_UNANSWERED = 8
+# A server that left so many unanswered, one after the other, is asked whether it is there at all.
+_DOUBTED_AFTER = 8
+_PROBE_SECONDS = 30.0
+# It says that it is; but so many in a row, of an order that is random, are hardly ever chance, and
+# each may take minutes.
+_GIVEN_UP_AFTER = 64
 _NOT_FOUND = 404
 _UNPROCESSABLE = 422
 # A hostile repository has thousands, and an honest one none.
@@ -61,6 +67,7 @@ def look_at_all(
 ) -> Outlook:
     """Look at several repositories at a time; what is in trouble ends no other.
 
+    Each sweep has an order of its own, so that what one did not come to another does.
     ``progress`` gets how many are done, and the names of those that are being looked at.
 
     Raises
@@ -73,7 +80,8 @@ def look_at_all(
     outlooks: dict[str, Outlook] = {}
     running: list[str] = []
     unanswered = 0
-    with closing(_events(wanted, access, settings)) as events:
+    order = random.sample(wanted, len(wanted))
+    with closing(_events(order, access, settings)) as events:
         for event in events:
             if isinstance(event, Begun):
                 running.append(event.item.name)
@@ -82,10 +90,29 @@ def look_at_all(
                 outlooks[event.item.name] = event.result.outlook
                 unanswered = unanswered + 1 if event.result.unanswered else 0
             progress(len(outlooks), running)
-            if unanswered >= _MOST_UNANSWERED:
+            if isinstance(event, Done) and _is_gone(access.github, unanswered):
                 break
-    host = access.github.host.name
-    return merged(outlooks.get(one.name) or _not_asked(one, host) for one in wanted)
+    reason = f"{access.github.host.name} left {unanswered} others in a row unanswered"
+    return merged(outlooks.get(one.name) or _not_asked(one, reason) for one in wanted)
+
+
+def _is_gone(github: GitHub, unanswered: int) -> bool:
+    """Whether the server answers nobody, after so many unanswered in a row, or as good as nobody.
+
+    Repositories that are broken may well lie beside each other, and say nothing of the next.
+    """
+    if unanswered == 0 or unanswered % _DOUBTED_AFTER:
+        return False
+    if unanswered >= _GIVEN_UP_AFTER:
+        return True
+    with github.until(time.monotonic() + _PROBE_SECONDS):
+        try:
+            github.get("/meta")
+        except GitHubUnavailable:
+            return True
+        except GitHubRefused:
+            return False
+    return False
 
 
 @dataclass(frozen=True)
@@ -273,6 +300,5 @@ def _renamed(name: str, full_name: str) -> tuple[str, ...]:
     return (f"{name}: is now {full_name}, and is looked at under that name: name it so",)
 
 
-def _not_asked(wanted: Wanted, host: str) -> Outlook:
-    reason = f"{wanted.name}: was not asked for: {host} left {_MOST_UNANSWERED} others unanswered"
-    return Outlook(troubles=(Trouble(wanted.name, reason),))
+def _not_asked(wanted: Wanted, reason: str) -> Outlook:
+    return Outlook(troubles=(Trouble(wanted.name, f"{wanted.name}: was not asked for: {reason}"),))

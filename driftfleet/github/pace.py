@@ -161,18 +161,17 @@ class Persistence:
             self._wait(asked, asked + pause, failure.reason)
 
     def _wait(self, needed: float, planned: float, reason: str) -> None:
-        time_left = self._pace.deadline.left_seconds
-        if needed >= time_left:
-            raise GitHubUnavailable(
-                f"{self._where}: {reason}: it may be asked again in {math.ceil(needed)} s, and "
-                "there is no time left for that",
-                retry_after_seconds=needed,
-            )
         left = self._pace.patience_seconds - self._waited_seconds
-        if needed > left:
+        time_left = self._pace.deadline.left_seconds
+        if needed > left or needed >= time_left:
+            kept = (
+                "what we wait for it (github.patience_seconds)"
+                if needed > left
+                else "the time in which it is of use"
+            )
             raise GitHubUnavailable(
                 f"{self._where}: {reason}: it may be asked again in {math.ceil(needed)} s, and "
-                f"{math.floor(left)} s are left of what we wait for it (github.patience_seconds)",
+                f"{max(0, math.floor(min(left, time_left)))} s are left of {kept}",
                 retry_after_seconds=needed,
             )
         if needed >= _TOLD_SECONDS and reason != _LIMIT:

@@ -41,6 +41,7 @@ class Snapshot:
         self._settings = settings
         self._listing: Listing | None = None
         self._known_contents: Contents | None = None
+        self._known_links: Links | None = None
         self._targets: dict[str, str] = {}
         self._resolved: dict[str, str | SourceRefused | None] = {}
 
@@ -138,9 +139,11 @@ class Snapshot:
         """Let links be followed as if none had been: for the next root of this commit."""
         self._links.renew()
 
-    @cached_property
+    @property
     def _links(self) -> Links:
-        return Links(self.listing, self._target)
+        if self._known_links is None:
+            self._known_links = Links(self.listing, self._target)
+        return self._known_links
 
     @property
     def _contents(self) -> Contents:

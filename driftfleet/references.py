@@ -19,6 +19,7 @@ _REFERENCE = re.compile(rf'(?P<function>{_FUNCTION})?"(?:{_BASE}|(?(function)|(?
 # Where the literal part of a string ends: its quote, an interpolation, an escape.
 _END = re.compile(r'["\\\n]|[$%]\{|\Z')
 _LITERAL_LIMIT = 1024
+_REMARK = re.compile(r"[^\S\n]*+(?:#|//)")
 
 
 class Reference(NamedTuple):
@@ -38,9 +39,16 @@ def references_in(text: str) -> Iterator[Reference]:
     """The literal paths in a file's text, without those in commented lines."""
     if "path." not in text and "../" not in text and "file" not in text:
         return
+    line_end, in_comment = -1, False
     for match in _REFERENCE.finditer(text):
+        # Once for each line: a line can be all there is, and hold references by the thousand.
+        if match.start() > line_end:
+            line = text.rfind("\n", 0, match.start()) + 1
+            in_comment = _REMARK.match(text, line) is not None
+            newline = text.find("\n", match.start())
+            line_end = newline if newline >= 0 else len(text)
         end = _END.search(text, match.end(), match.end() + _LITERAL_LIMIT)
-        if end is None or _in_comment(text, match.start()):
+        if end is None or in_comment:
             continue
         written = text[match.end() : end.start()]
         literal = written if end[0] == '"' else written.rpartition("/")[0]
@@ -50,8 +58,3 @@ def references_in(text: str) -> Iterator[Reference]:
         if (literal or match["base"]) and not path.startswith("/") and "\0" not in path:
             base: Literal["module", "root"] = "module" if match["base"] == "module" else "root"
             yield Reference(base, path, written, certain)
-
-
-def _in_comment(text: str, offset: int) -> bool:
-    line = text[text.rfind("\n", 0, offset) + 1 : offset].lstrip()
-    return line.startswith(("#", "//"))

@@ -1,12 +1,30 @@
 """Which folders and files of a repository a root module needs."""
 
+import errno
+import os
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from driftfleet.hcl import HclError, ModuleFacts, is_terraform_file, read_module
-from driftfleet.tree import Tree
+from driftfleet.hcl import (
+    TOO_LARGE,
+    Allowance,
+    ModuleFacts,
+    ModuleReader,
+    is_terraform_file,
+    reading_order,
+)
+from driftfleet.references import Reference
+from driftfleet.tree import FilesInside, Tree
+
+# Far more than terraform itself could handle, and little enough for every root of a repository.
+MOST_FOLDERS = 2_000
+_MOST_FOLLOWED = 100_000
+_MOST_PROBLEMS = 50
+# What one folder's Terraform files may have together.
+FOLDER_BYTES = 16 * 1024 * 1024
 
 Facts = Callable[[str], ModuleFacts | None]
 
@@ -18,57 +36,136 @@ class Closure:
     ``folders`` are the root and the modules that it calls, directly or not: each is needed with
     what lies beneath it, other modules excepted. ``files`` are the paths that some expression
     names, inside those folders or not; such a path may be a folder, and may not exist.
-    ``problems`` are sentences for a person: local sources that can't be followed. ``remote`` are
-    the other module sources, each with the folder whose files hold it.
+    ``problems`` are sentences for a person: local sources that can't be followed, and what was
+    not read or followed because it is too much. ``remote`` are the other module sources, each with
+    the folder whose files hold it. ``followed`` is what it cost, in names about.
     """
 
     folders: tuple[str, ...]
     files: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     remote: tuple[tuple[str, str], ...] = ()
+    followed: int = field(default=0, compare=False)
 
 
 def closure_of(root: str, facts: Facts) -> Closure:
     """Follow the local sources from ``root``; ``facts`` answers None for a folder without any."""
-    folders: dict[str, None] = {root: None}
-    files: set[str] = set()
-    problems: dict[str, None] = {}
-    remote: set[tuple[str, str]] = set()
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        found = facts(folder) or ModuleFacts()
+    return Closures(facts).of(root)
+
+
+class _Links(NamedTuple):
+    """Where a folder's files lead. ``from_root`` are paths that count from whichever root it is."""
+
+    modules: tuple[str, ...]
+    problems: tuple[str, ...]
+    files: tuple[str, ...]
+    from_root: tuple[Reference, ...]
+    remote: tuple[tuple[str, str], ...]
+    cost: int
+
+
+class Closures:
+    """The closures of one repository's roots, which share what they know of its folders."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._links: dict[str, _Links] = {}
+
+    def of(self, root: str) -> Closure:
+        """Follow the local sources from ``root``.
+
+        A closure of more than `MOST_FOLDERS` folders is cut off, with a problem that says so.
+        """
+        folders: dict[str, None] = {root: None}
+        files: set[str] = set()
+        problems: dict[str, None] = {}
+        remote: set[tuple[str, str]] = set()
+        waiting = [root]
+        followed = 0
+        while waiting:
+            links = self._links_of(waiting.pop())
+            followed += links.cost
+            if len(folders) > MOST_FOLDERS or followed > _MOST_FOLLOWED:
+                problems = {_too_much(root): None, **problems}
+                break
+            problems.update(dict.fromkeys(links.problems))
+            files.update(links.files)
+            files.update(_paths(root, links.from_root))
+            remote.update(links.remote)
+            new = dict.fromkeys(module for module in links.modules if module not in folders)
+            folders.update(new)
+            waiting += new
+        return Closure(
+            folders=tuple(sorted(list(folders)[:MOST_FOLDERS])),
+            files=tuple(sorted(files - folders.keys())),
+            problems=_shortened(list(problems)),
+            remote=tuple(sorted(remote)),
+            followed=followed,
+        )
+
+    def _links_of(self, folder: str) -> _Links:
+        if folder not in self._links:
+            self._links[folder] = self._look(folder)
+        return self._links[folder]
+
+    def _look(self, folder: str) -> _Links:
+        found = self._facts(folder) or ModuleFacts()
+        modules: dict[str, None] = {}
+        prefix = "" if folder == "." else f"{folder}/"
+        problems = [f"{prefix}{error.file}: {error.message}" for error in found.skipped]
         for source in found.local_sources:
             target = resolve(folder, source)
-            if target is None:
-                problem = (
-                    "leads out of the repository (or out of the scanned folder: scan one that "
-                    "holds both)"
-                )
-            elif "${" in source or "%{" in source:
-                problem = "is not a plain path, so the module can't be found before the plan"
-            elif facts(target) is None:
-                problem = "names no folder with Terraform files"
+            problem = self._problem(source, target)
+            if problem is None and target is not None:
+                modules[target] = None
             else:
-                if target not in folders:
-                    folders[target] = None
-                    waiting.append(target)
-                continue
-            problems[f"{folder}: the module source '{source}' {problem}"] = None
-        files |= _files_of(folder, root, found)
-        remote |= {(folder, source) for source in found.remote_sources}
-    return Closure(
-        folders=tuple(sorted(folders)),
-        files=tuple(sorted(files - folders.keys())),
-        problems=tuple(problems),
-        remote=tuple(sorted(remote)),
+                problems.append(f"{folder}: the module source '{source}' {problem}")
+        own = [r for r in found.references if r.base == "module"]
+        files = tuple(_paths(folder, own))
+        # A path costs by its length: links let a few bytes name a very long one.
+        names = sum(1 + len(name) // 64 for name in (folder, *modules, *files))
+        named = len(problems) + len(found.references) + len(found.remote_sources)
+        return _Links(
+            modules=tuple(modules),
+            problems=tuple(problems),
+            files=files,
+            from_root=tuple(r for r in found.references if r.base != "module"),
+            remote=tuple((folder, source) for source in found.remote_sources),
+            cost=names + named,
+        )
+
+    def _problem(self, source: str, target: str | None) -> str | None:
+        """Why a local source can't be followed."""
+        if target is None:
+            return (
+                "leads out of the repository (or out of the scanned folder: scan one that "
+                "holds both)"
+            )
+        if "${" in source or "%{" in source:
+            return "is not a plain path, so the module can't be found before the plan"
+        if self._facts(target) is None:
+            return "names no folder with Terraform files"
+        return None
+
+
+def _too_much(root: str) -> str:
+    return (
+        f"{root}: its modules, and the modules that those call, are more than {MOST_FOLDERS:,} "
+        f"folders or name more than {_MOST_FOLLOWED:,} others: the rest was not looked at"
     )
 
 
-def _files_of(folder: str, root: str, facts: ModuleFacts) -> set[str]:
+def _shortened(problems: list[str]) -> tuple[str, ...]:
+    more = len(problems) - _MOST_PROBLEMS
+    if more > 0:
+        problems[_MOST_PROBLEMS:] = [f"and {more:,} more problems like these"]
+    return tuple(problems)
+
+
+def _paths(base: str, references: Iterable[Reference]) -> set[str]:
+    """The paths that references name which count from ``base``."""
     found = set()
-    for reference in facts.references:
-        base = folder if reference.base == "module" else root
+    for reference in references:
         path = resolve(base, reference.path)
         # A mere string such as "../.." is seldom a path, and would mean a whole repository.
         if path is not None and (reference.certain or not is_beneath(base, path)):
@@ -98,6 +195,7 @@ class TreeModules:
         self._tree = tree
         self._names: dict[str, list[str]] = {}
         self._facts: dict[str, ModuleFacts] = {}
+        self._allowance = Allowance()
         for path in tree.paths() if paths is None else paths:
             folder, _, name = path.rpartition("/")
             if is_terraform_file(name):
@@ -113,7 +211,9 @@ class TreeModules:
         if folder not in self._facts:
             prefix = "" if folder == "." else f"{folder}/"
             names = self._names[folder]
-            self._facts[folder] = read_folder(names, lambda name: self._tree.read(prefix + name))
+            self._facts[folder] = read_folder(
+                names, lambda name: self._tree.read(prefix + name), allowance=self._allowance
+            )
         return self._facts[folder]
 
 
@@ -125,6 +225,8 @@ class FolderModules:
 
     def __init__(self, top: Path) -> None:
         self._top = top.resolve()
+        self._files = FilesInside(self._top)
+        self._allowance = Allowance()
         self._facts: dict[str, ModuleFacts | None] = {}
 
     def facts(self, folder: str) -> ModuleFacts | None:
@@ -137,29 +239,58 @@ class FolderModules:
             path = (self._top / folder).resolve()
             if not path.is_relative_to(self._top):
                 return None
-            names = [p.name for p in path.iterdir() if is_terraform_file(p.name) and p.is_file()]
+            names = [name for name in os.listdir(path) if is_terraform_file(name)]
         except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
             return None
+        names = [name for name in names if not os.path.isdir(path / name)]
         if not names:
             return None
-        return read_folder(names, lambda name: (path / name).read_bytes(), sources_only=True)
+        return read_folder(
+            names,
+            lambda name: self._files.read(f"{folder}/{name}"),
+            sources_only=True,
+            allowance=self._allowance,
+        )
 
 
 def read_folder(
-    names: Iterable[str], read: Callable[[str], bytes], *, sources_only: bool = False
+    names: Iterable[str],
+    read: Callable[[str], bytes],
+    *,
+    sources_only: bool = False,
+    allowance: Allowance | None = None,
 ) -> ModuleFacts:
-    """Read a folder's files of these ``names``.
+    """Read a folder's files of these ``names``, one after the other.
 
-    A file that can't be read (``OSError``) is one of its errors, and hides no other file.
+    A file that can't be read (``OSError``) is one of its errors, and hides no other file. Beyond
+    `FOLDER_BYTES`, and beyond the ``allowance`` of the repository, nothing is read, which is an
+    error as well.
     """
-    files: Mapping[str, bytes]
-    files, errors = {}, []
-    for name in names:
+    allowance = allowance or Allowance()
+    reader = ModuleReader(allowance, sources_only=sources_only)
+    left = FOLDER_BYTES
+    for name in reading_order(names):
+        if reader.is_full:
+            break
+        if allowance.bytes_left <= 0:
+            reader.stop(name, "is not read: the folders before it had too much to read")
+            break
         try:
-            files[name] = read(name)
+            content = read(name)
         except OSError as error:
-            reason = error.strerror or "no such file"
-            shown = name.encode(errors="backslashreplace").decode()
-            errors.append(HclError(file=shown, line=1, message=f"can't be read: {reason}"))
-    facts = read_module(files, sources_only=sources_only)
-    return replace(facts, errors=(*errors, *facts.errors)) if errors else facts
+            if error.errno == errno.EFBIG:
+                reader.refuse(name, error.strerror or TOO_LARGE, skipped=True)
+            else:
+                reader.refuse(name, f"can't be read: {error.strerror or 'no such file'}")
+            continue
+        left -= len(content)
+        allowance.bytes_left -= len(content)
+        if left < 0:
+            reader.stop(
+                name,
+                f"with this file the folder's Terraform files have more than {FOLDER_BYTES >> 20} "
+                "MiB: neither it nor the files after it are read",
+            )
+        else:
+            reader.read(name, content)
+    return reader.facts()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from driftfleet.closure import Closure, FolderModules, closure_of
 from driftfleet.errors import CheckFailed, SourceRefused
+from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Job
 from worker.selection import Found, QuotaExceeded, named_files, select
 from worker.source import enforce_deadline, explained, lay_out, refuse_problems
@@ -100,6 +101,9 @@ class _Folder:
         if stat.S_ISDIR(status.st_mode):
             return Found(place, "folder")
         if not stat.S_ISREG(status.st_mode):
+            # Terraform would read it, and a plan without it is another root's plan.
+            if is_terraform_file(path.rpartition("/")[2]):
+                raise SourceRefused(f"{path}: is no regular file")
             return None
         executable = bool(status.st_mode & stat.S_IXUSR)
         return Found(place, "executable" if executable else "file", status.st_size)

@@ -5,7 +5,9 @@ counting brackets, so that a broken file rarely slips through, and it never gues
 doesn't recognise raises `SyntaxDoubt`, and the caller asks a real parser.
 
 Of the alternatives in a pattern at most one fits at any place, every loop moves forward and nothing
-recurses: the time is linear in the text, whatever the text is. Only single characters are repeated
+recurses: the time is linear in the text, whatever the text is. For each turn of a loop over
+alternatives `re` keeps some 100 bytes until its pattern, or an atomic group around it, has matched:
+such loops are bounded, and Python goes on where one ended. Only single characters are repeated
 possessively: CPython before 3.11.5 loses its way in possessive groups (cpython#106052).
 """
 
@@ -13,21 +15,29 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+_MOST_TURNS = 10_000
+_MOST_LABELS = 100
+_DEEPEST = 1_000
+
 _NAME = r"[^\W\d][\w-]*+"
 # A quoted string without interpolation; `$${` and `%%{` are escapes, a lone `$` or `%` is text.
-_STRING = r'"(?:[^"\\\n$%]++|\\[^\n]|\$\$\{|%%\{|[$%](?!\{))*"'
-_COMMENT = r"\#[^\n]*+|//[^\n]*+|/\*[^*]*+\*++(?:[^/*][^*]*+\*++)*/"
-_SPACE = re.compile(rf"(?:[ \t\r\n]++|{_COMMENT})*")
+# One of more pieces is read like one with interpolation.
+_PIECES = r'[^"\\\n$%]++|\\[^\n]|\$\$\{|%%\{|[$%](?!\{)'
+_STRING = rf'"(?>(?:{_PIECES}){{0,{_MOST_TURNS}}})"'
+_COMMENT = r"\#[^\n]*+|//[^\n]*+|(?>/\*(?s:.*?)\*/)"
+_TRIVIA = rf"(?>(?:[ \t\r\n]++|{_COMMENT}){{0,{_MOST_TURNS}}})"
+_SPACE = re.compile(_TRIVIA)
 _LABEL = re.compile(rf"{_STRING}|{_NAME}")
 
 # What may stand in a body. `line` is an argument of one plain term, which most lines are.
 _ITEM = re.compile(
-    rf"""(?:[ \t\r\n]++|{_COMMENT})*(?:
+    rf"""{_TRIVIA}(?:
       (?P<line>({_NAME})[ \t]*+=[ \t]*+({_STRING}|[\w.-]++)[ \t]*+(?=\r?\n))
     | (?P<argument>({_NAME})[ \t]*+=(?![=>])[ \t]*+(?![\s}}\])=,\#]|//|\Z))
-    | (?P<block>({_NAME})((?:[ \t]*+{_STRING}|[ \t]++{_NAME})*)[ \t]*+\{{)
+    | (?P<block>({_NAME})((?:[ \t]*+{_STRING}|[ \t]++{_NAME}){{0,{_MOST_LABELS}}})[ \t]*+\{{)
     | (?P<close>\}})
     | (?P<end>\Z)
+    | (?P<more>(?=[ \t\r\n\#/]))
     )""",
     re.VERBOSE,
 )
@@ -41,19 +51,19 @@ _OUTSIDE = re.compile(
     rf"""(?P<skip>(?:
         [^"\n#/{{}}()\[\]<,\ \t]++ | {_COMMENT} | /(?![*/]) | <(?!<) | {_STRING}
       | {_APART}
-    )+) | (?P<newline>\n) | {_REST}""",
+    ){{1,{_MOST_TURNS}}}) | (?P<newline>\n) | {_REST}""",
     re.VERBOSE,
 )
 _INSIDE = re.compile(
     rf"""(?P<skip>(?:
         [^"#/{{}}()\[\]<\ \t]++ | {_COMMENT} | /(?![*/]) | <(?!<-?[^\W\d]) | {_STRING}
       | {_APART} | {_WORDS}
-    )+) | {_REST}""",
+    ){{1,{_MOST_TURNS}}}) | {_REST}""",
     re.VERBOSE,
 )
 _TEMPLATE = re.compile(
-    r"""(?P<skip>(?:[^"\\\n$%]++|\\[^\n]|\$\$\{|%%\{|[$%](?!\{))+)
-      | (?P<open>[$%]\{) | (?P<close>") | (?P<end>\Z)""",
+    rf"""(?P<skip>(?:{_PIECES}){{1,{_MOST_TURNS}}})
+      | (?P<open>[$%]\{{) | (?P<close>") | (?P<end>\Z)""",
     re.VERBOSE,
 )
 _CLOSER = {"{": "}", "[": "]", "(": ")", '"': '"', "${": "}", "%{": "}"}
@@ -66,6 +76,13 @@ class SyntaxDoubt(Exception):
         super().__init__(message, offset)
         self.message = message
         self.offset = offset
+
+
+class NestedTooDeep(SyntaxDoubt):
+    """Brackets or blocks are nested as no person nests them; a real parser isn't worth asking."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"this is nested more than {_DEEPEST:,} levels deep", offset)
 
 
 class Argument(NamedTuple):
@@ -90,7 +107,8 @@ def items(text: str, body: int | None = None) -> Iterator[Argument | Block]:
     Raises
     ------
     SyntaxDoubt
-        Once the text is reached that isn't recognised, also inside nested blocks.
+        Once the text is reached that isn't recognised, also inside nested blocks. `NestedTooDeep`
+        where it is nested beyond reason.
     """
     position = body or 0
     while True:
@@ -119,7 +137,10 @@ def line_of(text: str, offset: int) -> int:
 
 def _match_item(text: str, position: int) -> re.Match[str]:
     item = _ITEM.match(text, position)
-    if item is None:
+    while item is not None and item.lastgroup == "more" and item.end() > position:
+        position = item.end()
+        item = _ITEM.match(text, position)
+    if item is None or item.lastgroup == "more":
         space = _SPACE.match(text, position)
         where = space.end() if space else position
         raise SyntaxDoubt("an argument with its value, or a block, is expected here", where)
@@ -137,6 +158,8 @@ def _skip_body(text: str, body: int) -> int:
             position = _skip_expression(text, position)
         elif kind == "block":
             opened.append(position - 1)
+            if len(opened) > _DEEPEST:
+                raise NestedTooDeep(position - 1)
         elif kind == "close":
             opened.pop()
         elif kind == "end":
@@ -160,6 +183,8 @@ def _skip_expression(text: str, position: int) -> int:
             position = _heredoc_end(text, token["tag"], token.start(), position)
         elif kind == "open":
             opened.append((_CLOSER[token[0]], token.start()))
+            if len(opened) > _DEEPEST:
+                raise NestedTooDeep(token.start())
         elif kind == "close" and opened:
             closer, _ = opened.pop()
             if closer != token[0]:

@@ -1,15 +1,33 @@
 """Which folders and files of a repository a root module needs."""
 
+import errno
+import os
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from driftfleet.hcl import HclError, ModuleFacts, is_terraform_file, read_module
+from driftfleet.hcl import (
+    TOO_LARGE,
+    Allowance,
+    ModuleFacts,
+    ModuleReader,
+    is_terraform_file,
+    reading_order,
+)
 from driftfleet.references import Reference, references_in
-from driftfleet.tree import Tree
+from driftfleet.tree import FilesInside, Tree
+
+# Far more than terraform itself could handle, and little enough for every root of a repository.
+MOST_FOLDERS = 2_000
+_MOST_FOLLOWED = 100_000
+_MOST_PROBLEMS = 50
+# What one folder's Terraform files may have together.
+FOLDER_BYTES = 16 * 1024 * 1024
 
 Facts = Callable[[str], ModuleFacts | None]
+Real = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -19,10 +37,11 @@ class Closure:
     ``folders`` are the root and the modules that it calls, directly or not: each is needed with
     what lies beneath it, other modules excepted. ``files`` are the paths that some expression
     names, inside those folders or not; such a path may be a folder, which is then needed with all
-    that is in it, and may not exist.
-    ``problems`` are sentences for a person: local sources that can't be followed. ``remote`` are
-    the other module sources, each with the folder whose files hold it. ``links`` are paths that
-    lead to one of the folders by a symbolic link, each with that folder.
+    that is in it, and may not exist. ``problems`` are sentences for a person: local sources that
+    can't be followed, and what was not read or followed because it is too much. ``remote`` are the
+    other module sources, each with the folder whose files hold it. ``links`` are paths that lead to
+    one of the folders by a symbolic link, each with that folder. ``followed`` is what it cost, in
+    names about.
     """
 
     folders: tuple[str, ...]
@@ -30,59 +49,18 @@ class Closure:
     problems: tuple[str, ...] = ()
     remote: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    followed: int = field(default=0, compare=False)
 
 
-def closure_of(root: str, facts: Facts, real: Callable[[str], str | None] = str) -> Closure:
-    """Follow the local sources from ``root``; ``facts`` answers None for a folder without any.
-
-    ``real`` gives a path with its symbolic links followed. Terraform does that for every folder of
-    a module before it looks for what its sources name.
-    """
-    folders: dict[str, None] = {root: None}
-    files: set[str] = set()
-    problems: dict[str, None] = {}
-    remote: set[tuple[str, str]] = set()
-    links: dict[str, str] = {}
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        found = facts(folder) or ModuleFacts()
-        for source in found.local_sources:
-            target = resolve(folder, source)
-            if target is None:
-                problem = (
-                    "leads out of the repository (or out of the scanned folder: scan one that "
-                    "holds both)"
-                )
-            elif "${" in source or "%{" in source:
-                problem = "is not a plain path, so the module can't be found before the plan"
-            elif (place := real(target)) is None or facts(place) is None:
-                problem = "names no folder with Terraform files"
-            else:
-                if place != target:
-                    links[target] = place
-                    target = place
-                if target not in folders:
-                    folders[target] = None
-                    waiting.append(target)
-                continue
-            problems[f"{folder}: the module source '{source}' {problem}"] = None
-        files |= _files_of(folder, root, found.references)
-        remote |= {(folder, source) for source in found.remote_sources}
-    return Closure(
-        folders=tuple(sorted(folders)),
-        files=tuple(sorted(files)),
-        problems=tuple(problems),
-        remote=tuple(sorted(remote)),
-        links=tuple(sorted(links.items())),
-    )
+def closure_of(root: str, facts: Facts, real: Real = str) -> Closure:
+    """Follow the local sources from ``root``; see `Closures`."""
+    return Closures(facts, real).of(root)
 
 
 def with_values(closure: Closure, root: str, texts: Iterable[str]) -> Closure:
     """A root's closure with what the values of its variables name, given the files' ``texts``."""
     references = (reference for text in texts for reference in references_in(text))
-    found = _files_of(root, root, references)
-    return replace(closure, files=tuple(sorted(found.union(closure.files))))
+    return replace(closure, files=tuple(sorted(_paths(root, references).union(closure.files))))
 
 
 def holds_values(name: str) -> bool:
@@ -91,10 +69,136 @@ def holds_values(name: str) -> bool:
     return plain == "terraform.tfvars" or plain.endswith(".auto.tfvars")
 
 
-def _files_of(folder: str, root: str, references: Iterable[Reference]) -> set[str]:
+class _Links(NamedTuple):
+    """Where a folder's files lead. ``from_root`` are paths that count from whichever root it is.
+
+    ``linked`` are those of ``modules`` that a symbolic link leads to: its path, and the module's.
+    """
+
+    modules: tuple[str, ...]
+    linked: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
+    files: tuple[str, ...]
+    from_root: tuple[Reference, ...]
+    remote: tuple[tuple[str, str], ...]
+    cost: int
+
+
+class Closures:
+    """The closures of one repository's roots, which share what they know of its folders.
+
+    ``facts`` answers None for a folder without any. ``real`` gives a path with its symbolic links
+    followed: terraform does that for every module's folder before it looks for what that names.
+    """
+
+    def __init__(self, facts: Facts, real: Real = str) -> None:
+        self._facts = facts
+        self._real = real
+        self._links: dict[str, _Links] = {}
+
+    def of(self, root: str) -> Closure:
+        """Follow the local sources from ``root``.
+
+        A closure of more than `MOST_FOLDERS` folders is cut off, with a problem that says so.
+        """
+        folders: dict[str, None] = {root: None}
+        files: set[str] = set()
+        problems: dict[str, None] = {}
+        remote: set[tuple[str, str]] = set()
+        linked: set[tuple[str, str]] = set()
+        waiting = [root]
+        followed = 0
+        while waiting:
+            links = self._links_of(waiting.pop())
+            followed += links.cost
+            if len(folders) > MOST_FOLDERS or followed > _MOST_FOLLOWED:
+                problems = {_too_much(root): None, **problems}
+                break
+            problems.update(dict.fromkeys(links.problems))
+            files.update(links.files)
+            files.update(_paths(root, links.from_root))
+            remote.update(links.remote)
+            linked.update(links.linked)
+            new = dict.fromkeys(module for module in links.modules if module not in folders)
+            folders.update(new)
+            waiting += new
+        return Closure(
+            folders=tuple(sorted(list(folders)[:MOST_FOLDERS])),
+            files=tuple(sorted(files)),
+            problems=_shortened(list(problems)),
+            remote=tuple(sorted(remote)),
+            links=tuple(sorted(linked)),
+            followed=followed,
+        )
+
+    def _links_of(self, folder: str) -> _Links:
+        if folder not in self._links:
+            self._links[folder] = self._look(folder)
+        return self._links[folder]
+
+    def _look(self, folder: str) -> _Links:
+        found = self._facts(folder) or ModuleFacts()
+        modules: dict[str, None] = {}
+        linked: dict[str, str] = {}
+        prefix = "" if folder == "." else f"{folder}/"
+        problems = [f"{prefix}{error.file}: {error.message}" for error in found.skipped]
+        for source in found.local_sources:
+            target = resolve(folder, source)
+            place, problem = self._place(source, target)
+            if place is None or target is None:
+                problems.append(f"{folder}: the module source '{source}' {problem}")
+                continue
+            modules[place] = None
+            if place != target:
+                linked[target] = place
+        own = [r for r in found.references if r.base == "module"]
+        files = tuple(_paths(folder, own))
+        # A path costs by its length: links let a few bytes name a very long one.
+        names = sum(1 + len(name) // 64 for name in (folder, *modules, *files))
+        named = len(problems) + len(found.references) + len(found.remote_sources)
+        return _Links(
+            modules=tuple(modules),
+            linked=tuple(linked.items()),
+            problems=tuple(problems),
+            files=files,
+            from_root=tuple(r for r in found.references if r.base != "module"),
+            remote=tuple((folder, source) for source in found.remote_sources),
+            cost=names + named,
+        )
+
+    def _place(self, source: str, target: str | None) -> tuple[str | None, str]:
+        """The folder that a local source leads to; or None, and why it can't be followed."""
+        if target is None:
+            return None, (
+                "leads out of the repository (or out of the scanned folder: scan one that "
+                "holds both)"
+            )
+        if "${" in source or "%{" in source:
+            return None, "is not a plain path, so the module can't be found before the plan"
+        place = self._real(target)
+        if place is None or self._facts(place) is None:
+            return None, "names no folder with Terraform files"
+        return place, ""
+
+
+def _too_much(root: str) -> str:
+    return (
+        f"{root}: its modules, and the modules that those call, are more than {MOST_FOLDERS:,} "
+        f"folders or name more than {_MOST_FOLLOWED:,} others: the rest was not looked at"
+    )
+
+
+def _shortened(problems: list[str]) -> tuple[str, ...]:
+    more = len(problems) - _MOST_PROBLEMS
+    if more > 0:
+        problems[_MOST_PROBLEMS:] = [f"and {more:,} more problems like these"]
+    return tuple(problems)
+
+
+def _paths(base: str, references: Iterable[Reference]) -> set[str]:
+    """The paths that references name which count from ``base``."""
     found = set()
     for reference in references:
-        base = folder if reference.base == "module" else root
         path = resolve(base, reference.path)
         # A mere string such as "../.." is seldom a path, and would mean a whole repository.
         if path is not None and (reference.certain or not is_beneath(base, path)):
@@ -124,6 +228,7 @@ class TreeModules:
         self._tree = tree
         self._names: dict[str, list[str]] = {}
         self._facts: dict[str, ModuleFacts] = {}
+        self._allowance = Allowance()
         for path in tree.paths() if paths is None else paths:
             folder, _, name = path.rpartition("/")
             if is_terraform_file(name):
@@ -139,7 +244,9 @@ class TreeModules:
         if folder not in self._facts:
             prefix = "" if folder == "." else f"{folder}/"
             names = self._names[folder]
-            self._facts[folder] = read_folder(names, lambda name: self._tree.read(prefix + name))
+            self._facts[folder] = read_folder(
+                names, lambda name: self._tree.read(prefix + name), allowance=self._allowance
+            )
         return self._facts[folder]
 
 
@@ -151,6 +258,8 @@ class FolderModules:
 
     def __init__(self, top: Path) -> None:
         self._top = top.resolve()
+        self._files = FilesInside(self._top)
+        self._allowance = Allowance()
         self._facts: dict[str, ModuleFacts | None] = {}
 
     def facts(self, folder: str) -> ModuleFacts | None:
@@ -171,29 +280,58 @@ class FolderModules:
             path = (self._top / folder).resolve()
             if not path.is_relative_to(self._top):
                 return None
-            names = [p.name for p in path.iterdir() if is_terraform_file(p.name) and p.is_file()]
+            names = [name for name in os.listdir(path) if is_terraform_file(name)]
         except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
             return None
+        names = [name for name in names if not os.path.isdir(path / name)]
         if not names:
             return None
-        return read_folder(names, lambda name: (path / name).read_bytes(), sources_only=True)
+        return read_folder(
+            names,
+            lambda name: self._files.read(f"{folder}/{name}"),
+            sources_only=True,
+            allowance=self._allowance,
+        )
 
 
 def read_folder(
-    names: Iterable[str], read: Callable[[str], bytes], *, sources_only: bool = False
+    names: Iterable[str],
+    read: Callable[[str], bytes],
+    *,
+    sources_only: bool = False,
+    allowance: Allowance | None = None,
 ) -> ModuleFacts:
-    """Read a folder's files of these ``names``.
+    """Read a folder's files of these ``names``, one after the other.
 
-    A file that can't be read (``OSError``) is one of its errors, and hides no other file.
+    A file that can't be read (``OSError``) is one of its errors, and hides no other file. Beyond
+    `FOLDER_BYTES`, and beyond the ``allowance`` of the repository, nothing is read, which is an
+    error as well.
     """
-    files: Mapping[str, bytes]
-    files, errors = {}, []
-    for name in names:
+    allowance = allowance or Allowance()
+    reader = ModuleReader(allowance, sources_only=sources_only)
+    left = FOLDER_BYTES
+    for name in reading_order(names):
+        if reader.is_full:
+            break
+        if allowance.bytes_left <= 0:
+            reader.stop(name, "is not read: the folders before it had too much to read")
+            break
         try:
-            files[name] = read(name)
+            content = read(name)
         except OSError as error:
-            reason = error.strerror or "no such file"
-            shown = name.encode(errors="backslashreplace").decode()
-            errors.append(HclError(file=shown, line=1, message=f"can't be read: {reason}"))
-    facts = read_module(files, sources_only=sources_only)
-    return replace(facts, errors=(*errors, *facts.errors)) if errors else facts
+            if error.errno == errno.EFBIG:
+                reader.refuse(name, error.strerror or TOO_LARGE, skipped=True)
+            else:
+                reader.refuse(name, f"can't be read: {error.strerror or 'no such file'}")
+            continue
+        left -= len(content)
+        allowance.bytes_left -= len(content)
+        if left < 0:
+            reader.stop(
+                name,
+                f"with this file the folder's Terraform files have more than {FOLDER_BYTES >> 20} "
+                "MiB: neither it nor the files after it are read",
+            )
+        else:
+            reader.read(name, content)
+    return reader.facts()

@@ -5,64 +5,71 @@ plain strings. python-hcl2 (250 KB a second, and a second to load its grammar) i
 value is no plain string, and about every file that `blocks` doubts.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from driftfleet.blocks import Argument, Block, SyntaxDoubt, items, line_of
-from driftfleet.model import Record
-from driftfleet.references import Reference, references_in
+from driftfleet.blocks import Argument, Block, NestedTooDeep, SyntaxDoubt, items, line_of
+from driftfleet.json_syntax import NotTerraformJson, read_json
+from driftfleet.module_facts import (
+    MOST_NAMES,
+    Body,
+    Gathered,
+    HclError,
+    ModuleFacts,
+    TooManyNames,
+    text_of,
+)
+from driftfleet.references import references_in
 
-# What one file may have python-hcl2 do: about a second.
-PARSED_BYTES = 256 * 1024
+__all__ = [
+    "READ_BYTES",
+    "TOO_LARGE",
+    "Allowance",
+    "HclError",
+    "ModuleFacts",
+    "ModuleReader",
+    "is_terraform_file",
+    "read_module",
+    "reading_order",
+]
+
+# What one file may have python-hcl2 do: about a second, four if it is made to be slow.
+PARSED_BYTES = 128 * 1024
+_MOST_PARSED_VALUES = 1_000
 # Beyond this no person wrote it.
-READ_BYTES = 16 * 1024 * 1024
+READ_BYTES = 2 * 1024 * 1024
+TOO_LARGE = f"the file is larger than {READ_BYTES >> 20} MiB and was not read"
 
-_LOCAL = ("./", "../")
 _REMARK = r"(?:#|//)[^\n]*+"
 _PLAIN = re.compile(rf'"([^"\\\n$%]*+)"[ \t\r]*+(?:{_REMARK})?')
 _PAIR = re.compile(rf'{_REMARK}|"?([\w-]++)"?\s*+[=:]\s*+(?:"([^"\\\n$%]*+)"|\[[\w.,\s-]*+\])')
-_PLAIN_OBJECT = re.compile(rf"\{{(?:[\s,]++|{_PAIR.pattern})*\}}[ \t\r]*+(?:{_REMARK})?")
+_PLAIN_OBJECT = re.compile(rf"\{{(?:[\s,]++|{_PAIR.pattern}){{0,1000}}\}}[ \t\r]*+(?:{_REMARK})?")
 # In python-hcl2's heredoc pattern such a run costs its length squared.
 _LONG_SPACE = re.compile(r"\s{1000}")
 
-Body = dict[str, Any]
 
+@dataclass
+class Allowance:
+    """What reading one repository may cost, all its folders together; it shrinks.
 
-class HclError(Record):
-    """Why a file can't be read: ``file`` is its name in its folder, ``line`` counts from 1."""
-
-    file: str
-    line: int
-    message: str
-
-
-@dataclass(frozen=True)
-class ModuleFacts:
-    """What one folder's files say.
-
-    ``local_sources`` are as written, and may hold an interpolation. ``providers`` maps a source
-    (where there is none, the local name) to a constraint, ``""`` where there is none. ``declares``
-    are the types of the top-level blocks. ``errors`` hide nothing: the other files are read.
+    ``bytes_left`` of Terraform files, ``parsed_bytes_left`` of what python-hcl2 is asked about: a
+    commit of a few kilobytes can name one large file by a thousand paths.
     """
 
-    local_sources: tuple[str, ...] = ()
-    remote_sources: tuple[str, ...] = ()
-    references: tuple[Reference, ...] = ()
-    required_version: tuple[str, ...] = ()
-    providers: Mapping[str, str] | None = None
-    backend: str | None = None
-    declares: frozenset[str] = frozenset()
-    errors: tuple[HclError, ...] = ()
+    bytes_left: int = 512 * 1024 * 1024
+    parsed_bytes_left: int = 2 * 1024 * 1024
 
 
 class _Unreadable(Exception):
-    def __init__(self, line: int, message: str) -> None:
+    """``bounded``: a bound of ours is the reason, and terraform may well read it."""
+
+    def __init__(self, line: int, message: str, *, bounded: bool = False) -> None:
         super().__init__(line, message)
         self.line = line
         self.message = message
+        self.bounded = bounded
 
 
 def is_terraform_file(name: str) -> bool:
@@ -71,25 +78,9 @@ def is_terraform_file(name: str) -> bool:
     return name.endswith((".tf", ".tf.json")) and not leftover
 
 
-def read_module(files: Mapping[str, bytes], *, sources_only: bool = False) -> ModuleFacts:
-    """Read the files of one folder, by name.
-
-    ``sources_only`` fills only what `driftfleet.closure` needs, and scans no file that can't hold
-    a module call. Override files come last, as in terraform, so that theirs is the backend.
-    """
-    trees: list[Body] = []
-    references: dict[Reference, None] = {}
-    errors: list[HclError] = []
-    for name in sorted(files, key=_override_last):
-        try:
-            text = _decode(files[name])
-            unescaped = text.replace('\\"', '"') if name.endswith(".json") else text
-            references.update(dict.fromkeys(references_in(unescaped)))
-            if not sources_only or "module" in text:
-                trees.append(_read_file(name, text, sources_only=sources_only))
-        except _Unreadable as error:
-            errors.append(HclError(file=_text(name), line=error.line, message=error.message))
-    return _facts(trees, references, errors)
+def reading_order(names: Iterable[str]) -> list[str]:
+    """As terraform reads a folder: override files last, so that theirs is the backend."""
+    return sorted(names, key=_override_last)
 
 
 def _override_last(name: str) -> tuple[bool, str]:
@@ -97,9 +88,75 @@ def _override_last(name: str) -> tuple[bool, str]:
     return stem == "override" or stem.endswith("_override"), name
 
 
+def read_module(files: Mapping[str, bytes], *, sources_only: bool = False) -> ModuleFacts:
+    """Read the files of one folder, by name; see `ModuleReader`."""
+    reader = ModuleReader(Allowance(), sources_only=sources_only)
+    for name in reading_order(files):
+        reader.read(name, files[name])
+    return reader.facts()
+
+
+class ModuleReader:
+    """Reads the files of one folder, one after the other in `reading_order`; keeps none.
+
+    ``sources_only`` fills only what `driftfleet.closure` needs, and scans no file that can't hold
+    a module call.
+    """
+
+    def __init__(self, allowance: Allowance, *, sources_only: bool = False) -> None:
+        self._gathered = Gathered()
+        self._allowance = allowance
+        self._sources_only = sources_only
+        self.is_full = False
+
+    def read(self, name: str, content: bytes) -> None:
+        """Take a file in; once the reader ``is_full`` the folder has its error, and nothing is."""
+        if self.is_full:
+            return
+        try:
+            self._read(name, _decode(content))
+        except _Unreadable as error:
+            self.refuse(name, error.message, line=error.line, skipped=error.bounded)
+        except NotTerraformJson as error:
+            self.refuse(name, error.message, line=error.line)
+        except TooManyNames:
+            self.stop(
+                name,
+                f"with this file the folder names more than {MOST_NAMES:,} module sources, paths, "
+                "providers and kinds of blocks: neither the rest of it nor the files after it are "
+                "read",
+            )
+
+    def refuse(self, name: str, message: str, *, line: int = 1, skipped: bool = False) -> None:
+        """Note why a file is not read; see `ModuleFacts` for ``skipped``."""
+        error = HclError(file=text_of(name), line=line, message=message)
+        self._gathered.add_error(error, skipped=skipped)
+
+    def stop(self, name: str, message: str) -> None:
+        """Read neither this file nor those after it."""
+        self.is_full = True
+        self.refuse(name, message, skipped=True)
+
+    def facts(self) -> ModuleFacts:
+        return self._gathered.facts()
+
+    def _read(self, name: str, text: str) -> None:
+        json_text = name.endswith(".json")
+        self._gathered.add_references(
+            references_in(text.replace('\\"', '"') if json_text else text)
+        )
+        if self._sources_only and "module" not in text:
+            return
+        if json_text:
+            self._gathered.add(read_json(text))
+        else:
+            parser = _Parser(self._allowance)
+            self._gathered.add(_read_native(text, parser, sources_only=self._sources_only))
+
+
 def _decode(content: bytes) -> str:
     if len(content) > READ_BYTES:
-        raise _Unreadable(1, f"the file is larger than {READ_BYTES >> 20} MiB and was not read")
+        raise _Unreadable(1, TOO_LARGE, bounded=True)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -107,60 +164,36 @@ def _decode(content: bytes) -> str:
         raise _Unreadable(line, "the file is not UTF-8 text") from error
 
 
-def _read_file(name: str, text: str, *, sources_only: bool) -> Body:
-    if name.endswith(".json"):
-        return _read_json(text)
+def _read_native(text: str, parser: "_Parser", *, sources_only: bool) -> Body:
     try:
-        return _outline(text, sources_only=sources_only)
+        return _outline(text, parser, sources_only=sources_only)
+    except NestedTooDeep as doubt:
+        raise _Unreadable(line_of(text, doubt.offset), doubt.message, bounded=True) from doubt
     except SyntaxDoubt as doubt:
-        return _parse(text, 1, doubt.message, line_of(text, doubt.offset))
+        return parser.parse(text, 1, doubt.message, line_of(text, doubt.offset))
 
 
-# --- JSON -------------------------------------------------------------------------------------
-
-
-def _read_json(text: str) -> Body:
-    try:
-        tree = json.loads(text, object_pairs_hook=_join_repeated)
-    except json.JSONDecodeError as error:
-        raise _Unreadable(error.lineno, f"not JSON: {error.msg}") from error
-    except (RecursionError, ValueError) as error:
-        raise _Unreadable(1, "the file is nested too deeply, or holds a number too long") from error
-    if not isinstance(tree, dict):
-        raise _Unreadable(1, "the file must hold a JSON object")
-    return tree
-
-
-def _join_repeated(pairs: list[tuple[str, Any]]) -> Body:
-    """A repeated key is a repeated block: terraform reads them all, `dict` only the last."""
-    tree: Body = {}
-    for key, value in pairs:
-        if key in tree:
-            tree[key] = [*_bodies(tree[key]), *_bodies(value)] or value
-        elif key != "//":
-            tree[key] = value
-    return tree
-
-
-# --- the native syntax ------------------------------------------------------------------------
-
-
-def _outline(text: str, *, sources_only: bool) -> Body:
+def _outline(text: str, parser: "_Parser", *, sources_only: bool) -> Body:
     """The same tree as python-hcl2's, with no more in it than is asked for."""
     tree: Body = {}
     for item in items(text):
         if isinstance(item, Argument):
             continue
         read = _READERS.get(item.type)
-        wanted = read and (item.type == "module" or not sources_only)
-        tree.setdefault(item.type, []).append(read(text, item) if read and wanted else {})
+        if read and (item.type == "module" or not sources_only):
+            tree.setdefault(item.type, []).append(read(text, item, parser))
+        else:
+            tree.setdefault(item.type, [{}])
     return tree
 
 
-def _read_labelled(argument: str) -> Callable[[str, Block], Body]:
-    def read(text: str, block: Block) -> Body:
+_Reader = Callable[[str, Block, "_Parser"], Body]
+
+
+def _read_labelled(argument: str) -> _Reader:
+    def read(text: str, block: Block, parser: "_Parser") -> Body:
         body = {
-            item.name: _value(text, item)
+            item.name: _value(text, item, parser)
             for item in items(text, block.body)
             if isinstance(item, Argument) and item.name == argument
         }
@@ -169,44 +202,72 @@ def _read_labelled(argument: str) -> Callable[[str, Block], Body]:
     return read
 
 
-def _read_terraform(text: str, block: Block) -> Body:
+def _read_terraform(text: str, block: Block, parser: "_Parser") -> Body:
     tree: Body = {}
     for item in items(text, block.body):
         if isinstance(item, Argument):
             if item.name == "required_version":
-                tree[item.name] = _value(text, item)
+                tree[item.name] = _value(text, item, parser)
         elif item.type == "required_providers":
             arguments = (i for i in items(text, item.body) if isinstance(i, Argument))
-            tree.setdefault(item.type, []).append({i.name: _value(text, i) for i in arguments})
+            wanted = {i.name: _value(text, i, parser) for i in arguments}
+            tree.setdefault(item.type, []).append(wanted)
         elif item.type in ("backend", "cloud"):
             tree.setdefault(item.type, []).append({label: {} for label in item.labels[:1]})
     return tree
 
 
-_READERS: Mapping[str, Callable[[str, Block], Body]] = {
+_READERS: Mapping[str, _Reader] = {
     "module": _read_labelled("source"),
     "provider": _read_labelled("version"),
     "terraform": _read_terraform,
 }
 
 
-def _value(text: str, argument: Argument) -> Any:
+def _value(text: str, argument: Argument, parser: "_Parser") -> Any:
     written = text[argument.value : argument.end]
     if plain := _PLAIN.fullmatch(written):
         return plain[1]
     if _PLAIN_OBJECT.fullmatch(written):
         return {name: value for name, value in _PAIR.findall(written) if name}
     line = line_of(text, argument.value)
-    return _parse(f"value = {written}", line, "this value is not understood", line).get("value")
+    doubt = "this value is not understood"
+    return parser.parse(f"value = {written}", line, doubt, line).get("value")
+
+
+class _Parser:
+    """What one file may have python-hcl2 do, within what its repository may."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self._bytes_left = PARSED_BYTES
+        self._calls_left = _MOST_PARSED_VALUES
+
+    def parse(self, text: str, first_line: int, doubt: str, doubt_line: int) -> Body:
+        """Have python-hcl2 decide; where it too fails the doubt says why better than it does."""
+        if len(text) > PARSED_BYTES or _LONG_SPACE.search(text):
+            raise _Unreadable(doubt_line, doubt)
+        self._calls_left -= 1
+        self._bytes_left -= len(text)
+        if self._bytes_left < 0 or self._calls_left < 0:
+            raise _Unreadable(
+                doubt_line,
+                f"the file's blocks are not read: more than {_MOST_PARSED_VALUES:,} values, or "
+                f"{PARSED_BYTES >> 10} KiB of them, are no plain strings",
+                bounded=True,
+            )
+        self._allowance.parsed_bytes_left -= len(text)
+        if self._allowance.parsed_bytes_left < 0:
+            raise _Unreadable(
+                doubt_line,
+                f"{doubt}; a full parser was not asked: it had too much to read in other files",
+                bounded=True,
+            )
+        return _parse(text, first_line, doubt, doubt_line)
 
 
 def _parse(text: str, first_line: int, doubt: str, doubt_line: int) -> Body:
-    """Have python-hcl2 decide; where it too fails the doubt says why better than it does.
-
-    Its messages quote the file, which may hold a secret: they are not passed on.
-    """
-    if len(text) > PARSED_BYTES or _LONG_SPACE.search(text):
-        raise _Unreadable(doubt_line, doubt)
+    """Its messages quote the file, which may hold a secret: they are not passed on."""
     # Imported here since most runs never come here, and its grammar takes a second to load.
     import hcl2  # noqa: PLC0415
     from hcl2.utils import SerializationOptions  # noqa: PLC0415
@@ -227,81 +288,3 @@ def _parse(text: str, first_line: int, doubt: str, doubt_line: int) -> Body:
     except Exception as error:
         # Its serializer raises whatever it trips over; nothing of it may end a discovery.
         raise _Unreadable(doubt_line, doubt) from error
-
-
-# --- from trees to facts ----------------------------------------------------------------------
-
-
-def _facts(
-    trees: list[Body], references: Iterable[Reference], errors: list[HclError]
-) -> ModuleFacts:
-    terraform = [body for tree in trees for body in _bodies(tree.get("terraform"))]
-    # By name: what an override file says stands last, and replaces what it overrides.
-    called = {
-        name: source
-        for tree in trees
-        for name, body in _labelled(tree.get("module"))
-        if (source := _text(body.get("source")))
-    }
-    sources = dict.fromkeys(called.values())
-    local = tuple(source for source in sources if source.startswith(_LOCAL))
-    return ModuleFacts(
-        local_sources=local,
-        remote_sources=tuple(source for source in sources if not source.startswith(_LOCAL)),
-        references=tuple(r for r in references if r.written not in local),
-        required_version=tuple(
-            dict.fromkeys(v for body in terraform if (v := _text(body.get("required_version"))))
-        ),
-        providers=_providers(terraform, trees),
-        backend=_backend(terraform),
-        declares=frozenset(key for tree in trees for key, value in tree.items() if value),
-        errors=tuple(errors),
-    )
-
-
-def _providers(terraform: list[Body], trees: list[Body]) -> dict[str, str]:
-    named: set[str] = set()
-    constraints: dict[str, str] = {}
-    for body in terraform:
-        for name, wanted in _labelled(body.get("required_providers"), bare=True):
-            named.add(name)
-            source = _text(wanted.get("source")) or name
-            constraints[source] = _text(wanted.get("version"))
-    # Before Terraform 0.13 the constraint stood in the provider's own block.
-    for tree in trees:
-        for name, body in _labelled(tree.get("provider")):
-            if name not in named:
-                constraints[name] = constraints.get(name) or _text(body.get("version"))
-    return dict(sorted(constraints.items()))
-
-
-def _backend(terraform: list[Body]) -> str | None:
-    kind = None
-    for body in terraform:
-        if "cloud" in body:
-            kind = "cloud"
-        for label, _ in _labelled(body.get("backend")):
-            kind = label
-    return kind
-
-
-def _bodies(value: Any) -> Iterator[Body]:
-    """One block may be an object, several are a list of them; all else is no block."""
-    for body in value if isinstance(value, list) else [value]:
-        if isinstance(body, dict):
-            yield body
-
-
-def _labelled(value: Any, *, bare: bool = False) -> Iterator[tuple[str, Body]]:
-    """(label, body) of each block; with ``bare`` a lone string counts as its ``version``."""
-    for labels in _bodies(value):
-        for label, inner in labels.items():
-            if bare and isinstance(inner, str):
-                yield _text(label), {"version": inner}
-            for body in _bodies(inner):
-                yield _text(label), body
-
-
-def _text(value: Any) -> str:
-    """A string that can be stored: JSON escapes and file names can hold half a character."""
-    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else ""

@@ -15,11 +15,14 @@ import structlog
 from driftfleet.settings import LogSettings
 
 _MASK = "***"
-# Shapes of secrets that are one wherever they stand.
+_CHARACTER = "[A-Za-z0-9_-]"
+# Shapes of secrets that are one wherever they stand. A JWT is looked for once in what could be one,
+# from its first character: from each "eyJ" in it the time would be the length squared.
 _SHAPES = re.compile(
     r"(?P<key>\b(?:AKIA|ASIA)[A-Z0-9]{16}\b)"
     r"|(?P<pem>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
-    r"|(?P<jwt>\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)"
+    rf"|(?P<jwt>(?<!{_CHARACTER})(?={_CHARACTER}++\.{_CHARACTER}{{8,}}+\.)"
+    rf"{_CHARACTER}*?\beyJ{_CHARACTER}{{8,}}+\.{_CHARACTER}++\.{_CHARACTER}*+)"
     r"|(?P<github>\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,})"
     r"|(?<=://)(?P<user>[^/\s@:]*:[^/\s@]+)(?=@)"
     r"|(?P<name>(?i:secret|token|password|passwd|api_?key)[\w-]{0,20}\"?\s*[=:]\s*\"?)"

@@ -24,6 +24,7 @@ _REFERENCE = re.compile(
 # Where the literal part of a string ends: its quote, an interpolation, an escape.
 _END = re.compile(r'["\\\n]|[$%]\{|\Z')
 _LITERAL_LIMIT = 1024
+_REMARK = re.compile(r"[^\S\n]*+(?:#|//)")
 
 
 class Reference(NamedTuple):
@@ -44,9 +45,16 @@ def references_in(text: str) -> Iterator[Reference]:
     if "path." not in text and "../" not in text and "file" not in text:
         return
     # What looks like a comment may be a line of a heredoc.
-    comments = "<<" not in text
+    remarks = "<<" not in text
+    line_end, in_comment = -1, False
     for match in _REFERENCE.finditer(text):
-        if not (comments and _in_comment(text, match.start())):
+        # Once for each line: a line can be all there is, and hold references by the thousand.
+        if remarks and match.start() > line_end:
+            line = text.rfind("\n", 0, match.start()) + 1
+            in_comment = _REMARK.match(text, line) is not None
+            newline = text.find("\n", match.start())
+            line_end = newline if newline >= 0 else len(text)
+        if not in_comment:
             yield from _reference(text, match)
 
 
@@ -67,8 +75,3 @@ def _reference(text: str, match: re.Match[str]) -> Iterator[Reference]:
     known = literal or match["base"] or (match["function"] and end[0] != '"')
     if known and not path.startswith("/") and "\0" not in path:
         yield Reference(base, path, written, certain)
-
-
-def _in_comment(text: str, offset: int) -> bool:
-    line = text[text.rfind("\n", 0, offset) + 1 : offset].lstrip()
-    return line.startswith(("#", "//"))

@@ -1,5 +1,6 @@
 """The files of one repository at one commit, by path relative to its top."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -7,12 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from driftfleet.hcl import is_terraform_file
+from driftfleet.hcl import READ_BYTES, TOO_LARGE, is_terraform_file
 
 LOCK_FILE = ".terraform.lock.hcl"
 VERSION_FILE = ".terraform-version"
 # Folders that hold no source: version control, and what terraform and its wrappers download.
 IGNORED_FOLDERS = frozenset({".git", ".hg", ".terraform", ".terragrunt-cache"})
+# Without O_NONBLOCK it would wait for whoever writes into a pipe.
+_READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+_CHUNK_BYTES = 64 << 10
 
 
 class Tree(Protocol):
@@ -40,33 +44,105 @@ def decides_plan(name: str) -> bool:
 class LocalTree:
     """A folder on this machine. Symbolic links to files count, links to folders do not.
 
-    A link that ends nowhere counts as well: reading it is an error that somebody should see. What
-    is neither a file nor a folder, such as a pipe, does not: reading it could take for ever.
+    A Terraform file counts whatever it is, unless it is a folder: that it ends nowhere, leads out
+    or is a pipe is an error that somebody should see. What else is no file does not.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._files = FilesInside(folder)
 
     def paths(self) -> Iterator[str]:
         top = str(self._folder)
         for folder, folders, names in os.walk(top):
             folders[:] = [name for name in folders if name not in IGNORED_FOLDERS]
             relative = os.path.relpath(folder, top)
-            for name in filter(lambda name: _is_readable(f"{folder}/{name}"), names):
+            for name in filter(lambda name: _counts(folder, name), names):
                 yield name if relative == "." else f"{relative}/{name}"
 
     def read(self, path: str) -> bytes:
-        return (self._folder / path).read_bytes()
+        """A file's bytes. Raises ``OSError``; see `FilesInside`."""
+        return self._files.read(path)
 
     def identify(self, path: str) -> bytes:
-        return hashlib.sha256(self.read(path)).digest()
+        return self._files.digest(path)
 
 
-def _is_readable(path: str) -> bool:
+def _counts(folder: str, name: str) -> bool:
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
+        mode = os.stat(f"{folder}/{name}").st_mode
     except OSError:
         return True
+    return stat.S_ISREG(mode) or (is_terraform_file(name) and not stat.S_ISDIR(mode))
+
+
+class FilesInside:
+    """Reads the files below a folder on this machine, and nothing else that its names lead to.
+
+    What a repository calls a file can be a link to the other end of the machine, or a pipe that
+    never says anything. All methods raise ``OSError``, with a reason for a person, for what is no
+    regular file and for a link that leads out of the folder.
+    """
+
+    def __init__(self, top: Path, limit_bytes: int = READ_BYTES) -> None:
+        self._top = os.path.realpath(top)
+        self._limit_bytes = limit_bytes
+        self._folders: dict[str, str] = {}
+
+    def read(self, path: str) -> bytes:
+        """A file's bytes; ``EFBIG`` where it has more than the limit: no more is read."""
+        descriptor, size = self._open(path)
+        try:
+            content = b"" if size > self._limit_bytes else _read(descriptor, self._limit_bytes + 1)
+        finally:
+            os.close(descriptor)
+        if max(size, len(content)) > self._limit_bytes:
+            raise OSError(errno.EFBIG, TOO_LARGE, path)
+        return content
+
+    def digest(self, path: str) -> bytes:
+        """The SHA-256 of a file of any size."""
+        total = hashlib.sha256()
+        descriptor, _ = self._open(path)
+        try:
+            while chunk := os.read(descriptor, _CHUNK_BYTES):
+                total.update(chunk)
+        finally:
+            os.close(descriptor)
+        return total.digest()
+
+    def _open(self, path: str) -> tuple[int, int]:
+        """A descriptor, and how many bytes the file has."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = self._real(folder)
+        try:
+            descriptor = os.open(f"{self._folders[folder]}/{name}", _READ_ONLY)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EMLINK):
+                raise
+            # A link, which is not followed before it is known where to.
+            descriptor = os.open(self._real(path), _READ_ONLY)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        return descriptor, status.st_size
+
+    def _real(self, path: str) -> str:
+        real = os.path.realpath(f"{self._top}/{path}")
+        if real != self._top and not real.startswith(self._top.rstrip("/") + "/"):
+            message = "the symbolic link leads out of the repository (or of the scanned folder)"
+            raise PermissionError(errno.EACCES, message, path)
+        return real
+
+
+def _read(descriptor: int, most_bytes: int) -> bytes:
+    chunks = []
+    while most_bytes and (chunk := os.read(descriptor, min(most_bytes, _CHUNK_BYTES))):
+        chunks.append(chunk)
+        most_bytes -= len(chunk)
+    return b"".join(chunks)
 
 
 class MemoryTree:

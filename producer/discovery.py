@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from driftfleet.closure import Closure, TreeModules, closure_of, is_beneath, resolve
+from driftfleet.closure import Closure, Closures, TreeModules, is_beneath, resolve
 from driftfleet.errors import SourceRefused
 from driftfleet.hcl import HclError, ModuleFacts
 from driftfleet.model import Record
@@ -17,6 +17,9 @@ from driftfleet.tree import LOCK_FILE, VERSION_FILE, Tree, decides_plan
 _SUPPORTING = frozenset({"modules", "examples", "test", "tests"})
 # Folders that terraform and terragrunt write: copies, which call nothing and are called by nobody.
 _GENERATED = frozenset({".terraform", ".terragrunt-cache"})
+# Names that are followed for all roots of a repository: where each of a thousand roots needs a
+# thousand folders, telling them all would take a gigabyte.
+_MOST_FOLLOWED = 2_000_000
 _PLANNED = {
     "resource": "resources",
     "data": "data sources",
@@ -80,6 +83,7 @@ def discover(tree: Tree, include: Iterable[str] = (), exclude: Iterable[str] = (
     existing = paths | _folders_above(paths)
     modules = TreeModules(tree, paths)
     callers = _callers(modules)
+    closures, followed = Closures(modules.facts), 0
     include, exclude = tuple(include), tuple(exclude)
     folders = []
     for path in modules.folders():
@@ -91,7 +95,10 @@ def discover(tree: Tree, include: Iterable[str] = (), exclude: Iterable[str] = (
             or _by_callers(path, callers.get(path, ()))
             or _by_content(facts)
         )
-        closure = closure_of(path, modules.facts) if verdict.kind == "root" else None
+        closure = None
+        if verdict.kind == "root":
+            closure = closures.of(path) if followed <= _MOST_FOLLOWED else _not_followed(path)
+            followed += closure.followed
         folders.append(_record(path, verdict, facts, tree=tree, closure=closure, existing=existing))
     return Discovery(folders=tuple(folders), digest=_digest(tree, paths))
 
@@ -201,6 +208,7 @@ def _record(
     existing: frozenset[str],
 ) -> Folder:
     closure = closure or Closure((path,))
+    within = frozenset(closure.folders)
     prefix = "" if path == "." else f"{path}/"
     return Folder(
         path=_storable(path),
@@ -208,9 +216,7 @@ def _record(
         reason=verdict.reason,
         needs=tuple(folder for folder in closure.folders if not is_beneath(folder, path)),
         files=tuple(
-            file
-            for file in closure.files
-            if file in existing and not any(is_beneath(file, f) for f in closure.folders)
+            file for file in closure.files if file in existing and not _is_within(file, within)
         ),
         required_version=facts.required_version,
         providers=dict(facts.providers or {}),
@@ -222,6 +228,21 @@ def _record(
         problems=closure.problems,
         errors=facts.errors,
     )
+
+
+def _not_followed(path: str) -> Closure:
+    problem = (
+        f"{path}: what it needs is not listed: the roots before it need so much that more than "
+        f"{_MOST_FOLLOWED:,} names were followed; a check of it follows its own all the same"
+    )
+    return Closure((path,), problems=(problem,))
+
+
+def _is_within(path: str, folders: frozenset[str]) -> bool:
+    """Whether ``path`` is one of the folders or beneath one."""
+    while path not in folders and path != ".":
+        path = path.rpartition("/")[0] or "."
+    return path in folders
 
 
 def _folders_above(paths: Iterable[str]) -> frozenset[str]:

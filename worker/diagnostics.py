@@ -9,7 +9,7 @@ from typing import Any
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _BOX = re.compile(r"^\s*[╷│╵]\s?")
 _HEAD = re.compile(r"(Error|Warning): ?(.*)")
-_PLACE = re.compile(r"on (?P<file>\S.*?) line (?P<line>\d+)")
+_PLACE = re.compile(r"on (?P<file>\S.{0,4096}?) line (?P<line>[0-9]{1,9})")
 _WITH = re.compile(r"with (?P<address>\S+?),?$")
 
 

@@ -1,5 +1,6 @@
 """Root modules in repositories on GitHub, at the commit that their job names."""
 
+import errno
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from driftfleet.errors import CheckFailed, SourceRefused
 from driftfleet.github.lfs import is_pointer
 from driftfleet.github.paths import shown
 from driftfleet.github.snapshot import Snapshot
-from driftfleet.hcl import READ_BYTES, ModuleFacts, is_terraform_file
+from driftfleet.hcl import READ_BYTES, TOO_LARGE, Allowance, ModuleFacts, is_terraform_file
 from driftfleet.jobs import Job
 from driftfleet.results import ErrorKind
 from worker.github_connection import Connection, LazyConnection
@@ -127,16 +128,19 @@ class Reading:
     def __init__(self, commit: Commit, enforce: Callable[[], None]) -> None:
         self._commit = commit
         self._enforce = enforce
+        self._allowance = Allowance()
+        self._cut: dict[str, ModuleFacts | None] = {}
         self._reached: dict[str, list[str]] = {}
 
     def facts(self, folder: str) -> ModuleFacts | None:
         """What a folder's files say; nothing as yet for one that is reached the first time."""
-        if folder not in self._commit.facts:
-            if folder not in self._reached:
-                self._enforce()
-                self._reached[folder] = self._terraform_files(folder)
-            return ModuleFacts() if self._reached[folder] else None
-        return self._commit.facts[folder]
+        for known in (self._commit.facts, self._cut):
+            if folder in known:
+                return known[folder]
+        if folder not in self._reached:
+            self._enforce()
+            self._reached[folder] = self._terraform_files(folder)
+        return ModuleFacts() if self._reached[folder] else None
 
     def reached_bytes(self) -> int:
         """What the files have that `read_reached` would fetch; a link counts for itself."""
@@ -149,7 +153,10 @@ class Reading:
         reached, self._reached = self._reached, {}
         self._commit.snapshot.fetch(path for paths in reached.values() for path in paths)
         for folder, paths in reached.items():
-            self._commit.facts[folder] = self._read(paths)
+            facts = self._read(paths)
+            # What was too much after all that this root had read need not be for the next one.
+            known = self._cut if facts is not None and facts.skipped else self._commit.facts
+            known[folder] = facts
         return any(reached.values())
 
     def _terraform_files(self, folder: str) -> list[str]:
@@ -165,9 +172,13 @@ class Reading:
 
         def read(name: str) -> bytes:
             self._enforce()
+            if found[name].size > READ_BYTES:
+                raise OSError(errno.EFBIG, TOO_LARGE)
             return self._commit.snapshot.read(found[name].path)
 
-        return read_folder(names, read, sources_only=True) if names else None
+        if not names:
+            return None
+        return read_folder(names, read, sources_only=True, allowance=self._allowance)
 
 
 class _Opened(NamedTuple):

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from driftfleet.closure import Closure, FolderModules, closure_of, holds_values, with_values
 from driftfleet.errors import CheckFailed, SourceRefused
-from driftfleet.hcl import READ_BYTES
+from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Job
+from driftfleet.tree import FilesInside
 from worker.selection import Found, QuotaExceeded, named_files, select
 from worker.source import enforce_deadline, explained, lay_out, refuse_problems
 from worker.workspace import Workspace, quota_exceeded
@@ -72,13 +73,11 @@ class LocalSource:
 
 def _values(top: Path, job: Job) -> Iterator[str]:
     """The texts that give the root's variables their values."""
-    folder = top / job.root
-    beside = (folder / name for name in os.listdir(folder) if holds_values(name))
-    for path in (*beside, *(top / name for name in job.variant.var_files)):
+    folder, files = top / job.root, FilesInside(top)
+    beside = [f"{job.root}/{name}" for name in os.listdir(folder) if holds_values(name)]
+    for path in (*beside, *job.variant.var_files):
         with suppress(OSError):
-            real = path.resolve()
-            if real.is_relative_to(top) and real.is_file() and real.stat().st_size <= READ_BYTES:
-                yield real.read_text("utf-8", "replace")
+            yield files.read(path).decode("utf-8", "replace")
 
 
 def _copy(top: Path, found: Found, target: Path) -> None:
@@ -113,6 +112,9 @@ class _Folder:
         if stat.S_ISDIR(status.st_mode):
             return Found(place, "folder")
         if not stat.S_ISREG(status.st_mode):
+            # Terraform would read it, and a plan without it is another root's plan.
+            if is_terraform_file(path.rpartition("/")[2]):
+                raise SourceRefused(f"{path}: is no regular file")
             return None
         executable = bool(status.st_mode & stat.S_IXUSR)
         return Found(place, "executable" if executable else "file", status.st_size)

@@ -9,25 +9,49 @@ import base64
 import functools
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+from driftfleet.errors import CheckFailed
+from driftfleet.results import ErrorKind
 
 # The file is written by terraform alone, in one form. What doesn't fit is left to terraform.
-_BLOCK = re.compile(r'^provider "([^"\n]+)" \{\n(.*?)^\}', re.MULTILINE | re.DOTALL)
+_HEAD = re.compile(r'^provider "([^"\n]+)" \{\n', re.MULTILINE)
+_END = re.compile(r"^\}", re.MULTILINE)
 _VERSION = re.compile(r'^  version\s*=\s*"([^"\n]+)"', re.MULTILINE)
-_HASHES = re.compile(r"^  hashes\s*=\s*\[[^\]]*\]\n", re.MULTILINE)
+_HASHES = re.compile(r"^  hashes\s*=\s*\[", re.MULTILINE)
+# Terraform writes one or two KiB for a provider.
+_LIMIT_BYTES = 1 << 20
+
+
+class _Block(NamedTuple):
+    """What the file says of one provider: the ``text`` between its braces, and where it stands."""
+
+    address: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def version(self) -> str | None:
+        found = _VERSION.search(self.text)
+        return found[1] if found else None
 
 
 class LockFile:
-    """The lock file of a root module in its workspace; it may not exist."""
+    """The lock file of a root module in its workspace; it may not exist.
+
+    All methods raise `CheckFailed` where it is larger than any that terraform writes.
+    """
 
     def __init__(self, root: Path) -> None:
         self._path = root / ".terraform.lock.hcl"
 
     def providers(self) -> dict[str, str]:
         """The recorded version of each provider's source address."""
-        found = {m[1]: _VERSION.search(m[2]) for m in _BLOCK.finditer(self._read())}
-        return {address: version[1] for address, version in found.items() if version}
+        found = {block.address: block.version for block in _blocks(self._read())}
+        return {address: version for address, version in found.items() if version}
 
     def verify(self, mirror: Path, platform: str) -> None:
         """Take out the hashes of the providers whose package in the mirror has one of them.
@@ -35,31 +59,69 @@ class LockFile:
         What doesn't fit keeps its hashes, and terraform says what is wrong with it.
         """
 
-        def without_verified(match: re.Match[str]) -> str:
-            version = _VERSION.search(match[2])
-            if version is None:
-                return match[0]
-            package = mirror / match[1] / version[1] / platform
-            fits = package.is_dir() and f'"{package_hash(package)}"' in match[2]
-            return _HASHES.sub("", match[0]) if fits else match[0]
+        def fits(block: _Block) -> bool:
+            if block.version is None:
+                return False
+            package = mirror / block.address / block.version / platform
+            return package.is_dir() and f'"{package_hash(package)}"' in block.text
 
-        self._rewrite(without_verified)
+        self._drop_hashes(fits)
 
     def drop_hashes(self) -> None:
         """Take out all hashes: for after ``init``, which has verified them."""
-        self._rewrite(lambda match: _HASHES.sub("", match[0]))
+        self._drop_hashes(lambda _: True)
 
     def _read(self) -> str:
         try:
-            return self._path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
+            with self._path.open("rb") as file:
+                content = file.read(_LIMIT_BYTES + 1)
+        except OSError:
+            return ""
+        if len(content) > _LIMIT_BYTES:
+            raise CheckFailed(
+                "init",
+                ErrorKind.SOURCE_REFUSED,
+                f"{self._path.name}: is larger than {_LIMIT_BYTES >> 20} MiB, which no lock file "
+                "of terraform's is: delete it in the repository, run `terraform init`, and commit "
+                "what that writes",
+            )
+        try:
+            # As a file opened as text is read: whoever commits it may have Windows' line ends.
+            return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError:
             return ""
 
-    def _rewrite(self, block: Callable[[re.Match[str]], str]) -> None:
+    def _drop_hashes(self, where: Callable[[_Block], bool]) -> None:
         text = self._read()
-        new = _BLOCK.sub(block, text)
-        if new != text:
-            self._path.write_text(new, "utf-8")
+        kept, position = [], 0
+        for block in _blocks(text):
+            if where(block):
+                kept += [text[position : block.start], _without_hashes(block.text)]
+                position = block.end
+        if kept:
+            new = "".join(kept) + text[position:]
+            if new != text:
+                self._path.write_bytes(new.encode("utf-8"))
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    position = 0
+    while (head := _HEAD.search(text, position)) and (end := _END.search(text, head.end())):
+        yield _Block(head[1], text[head.end() : end.start()], head.end(), end.start())
+        position = end.end()
+
+
+def _without_hashes(block: str) -> str:
+    kept, position, search = [], 0, 0
+    while found := _HASHES.search(block, search):
+        close = block.find("]", found.end())
+        if close < 0:
+            break
+        search = close + 1
+        if block.startswith("\n", search):
+            kept.append(block[position : found.start()])
+            position = search = search + 1
+    return "".join(kept) + block[position:]
 
 
 def package_hash(package: Path) -> str:

@@ -369,6 +369,21 @@ class TestErrors:
         assert error_of(result) == ("source", "module_fetch")
         assert "../../elsewhere" in result.error.message
 
+    def test_a_terraform_file_that_is_a_pipe_is_refused(self, answer, repository):
+        """Without it the plan would be another one; with it terraform would wait for ever."""
+        providers.write_root(repository / "root", "")
+        os.mkfifo(repository / "root" / "x.tf")
+        result = answer()
+        assert error_of(result) == ("source", "source_refused")
+        assert "root/x.tf: is no regular file" in result.error.message
+
+    def test_a_lock_file_beyond_reason_is_refused(self, answer, repository):
+        providers.write_root(repository / "root", "")
+        (repository / "root" / ".terraform.lock.hcl").write_bytes(b"#" * ((1 << 20) + 1))
+        result = answer()
+        assert error_of(result) == ("init", "source_refused")
+        assert "larger than 1 MiB" in result.error.message
+
     def test_a_missing_terraform_says_what_to_do(self, answer, repository, tools):
         providers.write_root(repository / "root", BUILTIN)
         settings = tools.settings.model_copy(update={"terraform": "no-such-terraform"})

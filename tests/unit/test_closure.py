@@ -1,6 +1,8 @@
 """Which folders and files a root needs."""
 
 import os
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,15 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftfleet.closure import (
+    FOLDER_BYTES,
+    MOST_FOLDERS,
     Closure,
     FolderModules,
     TreeModules,
     closure_of,
     holds_values,
     is_beneath,
+    read_folder,
     resolve,
     with_values,
 )
+from driftfleet.hcl import READ_BYTES, Allowance
 from driftfleet.tree import MemoryTree
 
 
@@ -151,6 +157,74 @@ class TestFiles:
         assert closure("a/b", files).files == (".",)
 
 
+class LinkedTree:
+    """Many names of one content, which is a new object each time that it is read."""
+
+    def __init__(self, names: int, content: bytes) -> None:
+        self._names = names
+        self._content = content
+        self.reads = 0
+
+    def paths(self) -> Iterator[str]:
+        return (f"d/{n}.tf" for n in range(self._names))
+
+    def read(self, path: str) -> bytes:
+        self.reads += 1
+        return bytes(bytearray(self._content))
+
+    def identify(self, path: str) -> bytes:
+        return b""
+
+
+class TestBounds:
+    def test_a_folder_is_read_file_by_file_and_no_more_of_it_than_a_bound(self) -> None:
+        tree = LinkedTree(60, b"#" * (READ_BYTES - 1))
+        tracemalloc.start()
+        facts = TreeModules(tree).facts("d")
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak_bytes < FOLDER_BYTES
+        assert tree.reads == FOLDER_BYTES // READ_BYTES + 1
+        assert facts is not None
+        (error,) = facts.errors
+        assert "more than 16 MiB" in error.message
+
+    def test_of_a_repository_no_more_is_read_than_a_bound(self) -> None:
+        allowance = Allowance(bytes_left=10)
+        read = {"a.tf": b"# 3456", "b.tf": b"# 3456", "c.tf": b"# 3456"}.__getitem__
+        facts = read_folder(["a.tf", "b.tf", "c.tf"], read, allowance=allowance)
+        (error,) = facts.skipped
+        assert error.file == "c.tf"
+        assert "too much to read" in error.message
+
+    def test_what_was_not_read_is_a_problem_of_every_root_that_needs_it(self) -> None:
+        found = closure("a", {"a/x.tf": calls("../b"), "b/x.tf": "#" * (READ_BYTES + 1)})
+        assert found.folders == ("a", "b")
+        assert found.problems == ("b/x.tf: the file is larger than 2 MiB and was not read",)
+
+    def test_a_closure_has_so_many_folders(self) -> None:
+        chain = {f"{n}/x.tf": calls(f"../{n + 1}") for n in range(MOST_FOLDERS + 500)}
+        chain[f"{MOST_FOLDERS + 500}/x.tf"] = ""
+        found = closure("500", chain)
+        assert len(found.folders) == MOST_FOLDERS
+        (problem,) = found.problems
+        assert problem.startswith("500: ")
+        assert "more than 2,000 folders" in problem
+        assert closure("501", chain).problems == ()
+
+    def test_a_closure_names_so_many_others(self) -> None:
+        names = "".join(f'x = "../f{n}"\n' for n in range(19_000))
+        files = {f"{n}/x.tf": calls(f"../{n + 1}") + names for n in range(9)} | {"9/x.tf": ""}
+        found = closure("0", files)
+        assert "more than 100,000 others" in found.problems[0]
+        assert found.followed < 130_000
+
+    def test_problems_are_counted(self) -> None:
+        found = closure("a", {"a/x.tf": calls(*(f"../{n}" for n in range(100)))})
+        assert len(found.problems) == 51
+        assert found.problems[-1] == "and 50 more problems like these"
+
+
 class TestFolderModules:
     def test_links_in_a_circle_lead_to_no_module(self, tmp_path: Path) -> None:
         (tmp_path / "a").mkdir()
@@ -199,9 +273,32 @@ class TestFolderModules:
         (tmp_path / "x.tf").symlink_to(tmp_path / "nowhere")
         (tmp_path / "y.tf").write_text(calls("./m"))
         os.mkfifo(tmp_path / "z.tf")
+        (tmp_path / "folder.tf").mkdir()
         facts = FolderModules(tmp_path).facts(".")
         assert facts is not None
         assert facts.local_sources == ("./m",)
+        assert [(error.file, error.message) for error in facts.errors] == [
+            ("x.tf", "can't be read: No such file or directory"),
+            ("z.tf", "can't be read: it is no regular file"),
+        ]
+
+    def test_a_file_that_leads_out_of_the_top_is_not_read(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text(calls("./secret"))
+        (tmp_path / "top").mkdir()
+        (tmp_path / "top" / "x.tf").symlink_to("../secret")
+        facts = FolderModules(tmp_path / "top").facts(".")
+        assert facts is not None
+        assert facts.local_sources == ()
+        assert "leads out of the repository" in facts.errors[0].message
+
+    def test_a_large_file_is_judged_by_its_size(self, tmp_path: Path) -> None:
+        with (tmp_path / "x.tf").open("wb") as file:
+            file.truncate(1 << 40)
+        facts = FolderModules(tmp_path).facts(".")
+        assert facts is not None
+        assert [error.message for error in facts.skipped] == [
+            "the file is larger than 2 MiB and was not read"
+        ]
 
 
 part = st.sampled_from(["a", "b", ".", "..", "", "..."])

@@ -1,6 +1,7 @@
 """What terraform prints is read, whatever stands between."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,16 @@ def test_no_output_breaks_the_reading(output: bytes) -> None:
 def test_no_mixture_of_boxes_breaks_the_reading(lines: list[str]) -> None:
     for diagnostic in parse_text("\n".join(lines).encode()):
         assert diagnostic.severity == "error"
+
+
+@pytest.mark.parametrize("line", ["9" * 5000, "٣"])
+def test_a_line_that_no_file_has_is_no_place(line: str) -> None:
+    (found,) = parse_text(f"Error: x\n\n  on main.tf line {line}:\n\nbecause".encode())
+    assert found.summary == "x"
+    assert found.line is None or found.line == 999_999_999
+
+
+def test_a_long_line_takes_linear_time() -> None:
+    started = time.process_time()
+    parse_text(b"Error: x\n\n" + b"on x line " * 100_000)
+    assert time.process_time() - started < 5

@@ -2,12 +2,14 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftfleet.hcl import READ_BYTES
 from driftfleet.tree import LocalTree, MemoryTree
 from producer.discovery import Discovery, Folder, discover, folder_matches
 
@@ -320,7 +322,84 @@ class TestDigest:
         assert discover(tree(turned)).digest == discover(tree(self.FILES)).digest
 
 
-def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "x.tf")
-    (tmp_path / "gone.tf").symlink_to("nowhere")
-    assert list(LocalTree(tmp_path).paths()) == ["gone.tf"]
+class TestLocalTree:
+    def test_what_is_no_file_is_listed_where_terraform_would_read_it(self, tmp_path: Path) -> None:
+        (tmp_path / "folder.tf").mkdir()
+        (tmp_path / "link.tf").symlink_to("folder.tf")
+        (tmp_path / "gone.tf").symlink_to("nowhere")
+        for name in ("x.tf", "pipe"):
+            os.mkfifo(tmp_path / name)
+        assert sorted(LocalTree(tmp_path).paths()) == ["gone.tf", "x.tf"]
+
+    @pytest.mark.parametrize(
+        ("target", "reason"),
+        [
+            ("../../pipe", "leads out of the repository"),
+            ("../../outside.tf", "leads out of the repository"),
+            ("/proc/kmsg", "leads out of the repository"),
+            ("/dev/zero", "leads out of the repository"),
+            ("../inside", "it is no regular file"),
+            ("x.tf", "Too many levels of symbolic links"),
+        ],
+    )
+    def test_a_link_to_what_is_no_file_of_the_folder_is_an_error_of_its_folder_alone(
+        self, tmp_path: Path, target: str, reason: str
+    ) -> None:
+        top = tmp_path / "top"
+        for folder in ("bad", "good"):
+            (top / folder).mkdir(parents=True)
+            (top / folder / "main.tf").write_text(RESOURCE)
+        os.mkfifo(tmp_path / "pipe")
+        os.mkfifo(top / "inside")
+        (tmp_path / "outside.tf").write_text(BACKEND)
+        for name in ("x.tf", "x.tfvars", ".terraform-version", ".terraform.lock.hcl"):
+            (top / "bad" / name).symlink_to(target)
+        bad, good = discover(LocalTree(top)).folders
+        assert [(error.file, reason in error.message) for error in bad.errors] == [("x.tf", True)]
+        assert bad.errors[0].message.startswith("can't be read: ")
+        assert (bad.kind, bad.backend, bad.terraform_version) == ("root", None, None)
+        assert (good.kind, good.errors) == ("root", ())
+
+    def test_links_inside_the_folder_are_read(self, tmp_path: Path) -> None:
+        (tmp_path / "real" / "a").mkdir(parents=True)
+        (tmp_path / "real" / "common").write_text(BACKEND)
+        (tmp_path / "real" / "a" / "x.tf").symlink_to("../common")
+        (tmp_path / "top").symlink_to("real")
+        (root,) = discover(LocalTree(tmp_path / "top")).roots
+        assert (root.path, root.backend) == ("a", "s3")
+
+    def test_a_large_file_is_an_error_and_changes_the_digest_all_the_same(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "x.tf"
+        path.write_bytes(b"#" * (READ_BYTES + 1))
+        before = discover(LocalTree(tmp_path))
+        path.write_bytes(b"#" * READ_BYTES + b"/")
+        assert before.folders[0].errors[0].message.startswith("the file is larger than 2 MiB")
+        assert discover(LocalTree(tmp_path)).digest != before.digest
+
+
+def test_what_the_roots_of_a_repository_need_is_bounded_together() -> None:
+    """Each of so many roots needs so many folders: 2,250,000 names."""
+    count = 1_500
+    files = {}
+    for n in range(count):
+        files[f"r{n:04}/x.tf"] = BACKEND + call("../m0")
+        files[f"m{n}/x.tf"] = call(f"../m{n + 1}")
+    roots = discover(tree(files)).roots
+    assert len(roots) == count
+    assert len(roots[0].needs) == count
+    assert sum(len(root.needs) for root in roots) <= 1_010_000
+    assert roots[-1].needs == ()
+    assert "what it needs is not listed" in roots[-1].problems[0]
+
+
+def test_which_files_lie_within_modules_takes_linear_time() -> None:
+    names = "".join(f'x = "../f/{n}"\n' for n in range(19_000))
+    files = {f"f/{n}": "" for n in range(19_000)}
+    files |= {f"m{n}/x.tf": call(f"../m{n + 1}") for n in range(1_990)}
+    files["r/x.tf"] = BACKEND + call("../m0") + names
+    started = time.process_time()
+    (root,) = discover(tree(files)).roots
+    assert time.process_time() - started < 3
+    assert len(root.files) == 19_000

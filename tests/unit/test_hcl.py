@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from driftfleet.blocks import Argument, Block, SyntaxDoubt, items, line_of
-from driftfleet.hcl import ModuleFacts, is_terraform_file, read_module
+from driftfleet.hcl import (
+    READ_BYTES,
+    Allowance,
+    ModuleFacts,
+    ModuleReader,
+    is_terraform_file,
+    read_module,
+)
 from driftfleet.references import Reference, references_in
 
 
@@ -279,8 +287,10 @@ class TestErrors:
         assert len(read("[" * 100_000 + "]" * 100_000, "a.tf.json").errors) == 1
 
     def test_a_huge_file_is_an_error_and_is_not_read(self) -> None:
-        (error,) = read_module({"a.tf": b"#" * (16 * 1024 * 1024 + 1)}).errors
-        assert "larger than 16 MiB" in error.message
+        facts = read_module({"a.tf": b"#" * (READ_BYTES + 1)})
+        (error,) = facts.errors
+        assert "larger than 2 MiB" in error.message
+        assert facts.skipped == (error,)
 
     @pytest.mark.parametrize("text", ['{"module": {"a": {"source": "./\\ud800"}}}'])
     def test_half_a_character_can_still_be_stored(self, text: str) -> None:
@@ -299,6 +309,110 @@ class TestErrors:
             check=True,
         )
         assert run.stdout == b"False\n"
+
+
+def filled(before: str, unit: str, after: str = "\n") -> str:
+    """A text of `READ_BYTES` that repeats ``unit``."""
+    return before + unit * ((READ_BYTES - len(before) - len(after)) // len(unit)) + after
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            filled('a = "', "$a", '"\n'),
+            filled('a = "', "\\\\", '"\n'),
+            filled("", "#\n"),
+            filled("", "/**/ "),
+            filled("/*", "* ", "*/\n"),
+            filled("a ", "b "),
+            filled('a "', "$a", '" {\n}\n'),
+            filled("a = [", '"",', "]\n"),
+            filled("a = (\n", "if ", ")\n"),
+            filled("a = ", "["),
+            filled("", "a {\n"),
+            filled('module "m" {\n  source = {', "a=[a] ", "}\n}\n"),
+            filled("", "a {}\n"),
+        ],
+        ids=lambda text: repr(text[:12]),
+    )
+    def test_a_file_takes_little_memory_whatever_is_in_it(self, text: str) -> None:
+        content = text.encode()
+        tracemalloc.start()
+        read_module({"a.tf": content})
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak_bytes < 16 * len(content)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            'locals {\n  a = "' + "$a" * 30_000 + '"\n}\n',
+            'locals {\n  a = "' + "$a" * 30_000 + '${b}"\n}\n',
+            "locals {\n  a = [" + '"b",\n' * 30_000 + "]\n}\n",
+            "# a comment\n" * 30_000,
+            "/*" + " * a line\n" * 30_000 + "*/\n",
+            "locals {\n  a = (b +\n" + "# a comment\n" * 30_000 + "c)\n}\n",
+        ],
+        ids=lambda text: repr(text[:24]),
+    )
+    def test_what_is_merely_long_is_read(self, text: str) -> None:
+        facts = read(text + 'module "a" {\n  source = "./a"\n}\n')
+        assert (facts.local_sources, facts.errors) == (("./a",), ())
+
+    def test_repeated_json_keys_take_linear_time(self) -> None:
+        blocks = 80_000
+        text = "{" + ",".join(f'"module": {{"m{n}": {{}}}}' for n in range(blocks)) + "}"
+        started = time.process_time()
+        assert read(text, "a.tf.json").declares == {"module"}
+        assert time.process_time() - started < 10
+
+    def test_references_on_one_line_take_linear_time(self) -> None:
+        text = '"../a",' * 600_000
+        started = time.process_time()
+        assert len(set(references_in(text))) == 1
+        assert list(references_in("# " + text)) == []
+        assert time.process_time() - started < 15
+
+    def test_a_parser_is_asked_about_so_many_values_of_a_file(self) -> None:
+        call = 'module "a" {\n  source = "${x}"\n}\n'
+        facts = read(call * 30_000)
+        (error,) = facts.skipped
+        assert error.line == 3 * 1000 + 2
+        assert "are no plain strings" in error.message
+        assert read(call * 100).errors == ()
+
+    def test_a_parser_is_asked_about_so_many_bytes_of_a_repository(self) -> None:
+        allowance = Allowance(parsed_bytes_left=100)
+        texts = ['module "a" {\n  source = "${x}"\n}\n'] * 8
+        files = []
+        for text in texts:
+            reader = ModuleReader(allowance)
+            reader.read("a.tf", text.encode())
+            files.append(reader.facts())
+        assert [len(facts.skipped) for facts in files] == [0] * 7 + [1]
+        assert "too much to read in other files" in files[-1].errors[0].message
+
+    def test_what_is_nested_beyond_reason_is_not_parsed(self) -> None:
+        for text in ("a = " + "[" * 1001 + "]" * 1001, "a {\n" * 1001 + "}\n" * 1001):
+            (error,) = read(text).skipped
+            assert "nested more than 1,000 levels" in error.message
+        assert read("a = " + "[" * 1000 + "]" * 1000).errors == ()
+
+    @pytest.mark.parametrize(
+        "line", ['x = "../a{}"', "b{} {{}}", 'module "m{0}" {{\n  source = "./a{0}"\n}}']
+    )
+    def test_a_folder_names_so_many_things(self, line: str) -> None:
+        text = "\n".join(line.format(n) for n in range(20_001)).encode()
+        facts = read_module({"a.tf": text, "b.tf": b'provider "b" {}'})
+        (error,) = facts.skipped
+        assert error.file == "a.tf"
+        assert "more than 20,000" in error.message
+        assert facts.providers == {}
+
+    def test_errors_of_a_folder_are_counted(self) -> None:
+        files = {f"{n}.tf": b"{" for n in range(300)}
+        assert len(read_module(files).errors) == 100
 
 
 class TestReferences:

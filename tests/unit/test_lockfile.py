@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
 
+from driftfleet.errors import CheckFailed
 from worker.lockfile import LockFile, package_hash
 
 AWS = "registry.terraform.io/hashicorp/aws"
@@ -93,3 +95,56 @@ def test_hashes_can_all_be_dropped_after_init(tmp_path: Path) -> None:
     lock(tmp_path, "h1:x", "zh:y").drop_hashes()
     assert "h1:" not in text(tmp_path)
     assert '"5.0.0"' in text(tmp_path)
+
+
+def test_every_block_counts_and_what_stands_between_stays(tmp_path: Path) -> None:
+    lock(tmp_path, "h1:x")
+    one = text(tmp_path)
+    two = one.replace(AWS, "registry.terraform.io/hashicorp/null").replace("5.0.0", "3.2.1")
+    (tmp_path / ".terraform.lock.hcl").write_text(f"{one}# between\n{two}# after\n")
+    assert LockFile(tmp_path).providers() == {
+        AWS: "5.0.0",
+        "registry.terraform.io/hashicorp/null": "3.2.1",
+    }
+    LockFile(tmp_path).drop_hashes()
+    hashes = '  hashes = [\n    "h1:x",\n  ]\n'
+    assert text(tmp_path) == f"{one}# between\n{two}# after\n".replace(hashes, "")
+
+
+def test_windows_line_ends_are_understood(tmp_path: Path) -> None:
+    lock(tmp_path, "h1:x")
+    (tmp_path / ".terraform.lock.hcl").write_bytes(text(tmp_path).replace("\n", "\r\n").encode())
+    assert LockFile(tmp_path).providers() == {AWS: "5.0.0"}
+
+
+def test_a_file_larger_than_any_that_terraform_writes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / ".terraform.lock.hcl"
+    path.write_bytes(b"#" * (1 << 20))
+    assert LockFile(tmp_path).providers() == {}
+    path.write_bytes(b"#" * ((1 << 20) + 1))
+    for act in (LockFile(tmp_path).providers, LockFile(tmp_path).drop_hashes):
+        with pytest.raises(CheckFailed, match="larger than 1 MiB") as refused:
+            act()
+        assert refused.value.kind == "source_refused"
+
+
+@pytest.mark.parametrize(
+    ("before", "unit", "after"),
+    [
+        ("", 'provider "a" {\n', ""),
+        ('provider "a" {\n  version = "1"\n', "  hashes = [\n", "}\n"),
+        ('provider "a" {\n  version = "1"\n', "  hashes = [ ] x\n", "}\n"),
+        ('provider "a" {\n', "  version", "\n}\n"),
+    ],
+)
+def test_a_hostile_lock_file_takes_linear_time(
+    tmp_path: Path, before: str, unit: str, after: str
+) -> None:
+    path = tmp_path / ".terraform.lock.hcl"
+    written = before + unit * (1_000_000 // len(unit)) + after
+    path.write_text(written)
+    started = time.process_time()
+    LockFile(tmp_path).providers()
+    LockFile(tmp_path).drop_hashes()
+    assert time.process_time() - started < 10
+    assert path.read_text() == written

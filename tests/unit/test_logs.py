@@ -1,5 +1,7 @@
 """Secrets in text that leaves the process."""
 
+import time
+
 import pytest
 
 from driftfleet.logs import Redactor, secrets_in
@@ -14,6 +16,8 @@ SECRETS = [
     "token=s3cr3t-t0ken&x=1",
     "-----BEGIN RSA PRIVATE KEY-----\ns3cr3t-t0ken\n-----END RSA PRIVATE KEY-----",
     "bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.s3cr3t-t0ken",
+    "is-eyJ-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.s3cr3t-t0ken",
+    "of.something-long.eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.s3cr3t-t0ken",
     "ghp_" + "a1B2" * 9,
 ]
 
@@ -64,3 +68,22 @@ def test_secrets_are_found_by_the_names_of_variables() -> None:
     assert secrets_in(environment) == [
         "value-one", "value-two", "value-three", "/starts-like-a-path", "value-four",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eyJ-" * 100_000,
+        "eyJ-" * 100_000 + ".payload.",
+        "eyJ-" * 100_000 + ".long-enough",
+        "eyJ-long-enough." + "eyJ-" * 100_000,
+        "token " * 70_000,
+        "://a:" * 80_000,
+        "-----BEGIN PRIVATE KEY-----" * 15_000,
+    ],
+    ids=lambda text: text[:24],
+)
+def test_a_hostile_text_takes_linear_time(text: str) -> None:
+    started = time.process_time()
+    Redactor()(text)
+    assert time.process_time() - started < 5

@@ -1,0 +1,155 @@
+"""What a folder's Terraform files say, gathered from the tree of each."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from driftfleet.model import Record
+from driftfleet.references import Reference
+
+# Sources, paths, versions, providers and kinds of blocks of one folder. A few bytes of a file are
+# a few hundred of memory, for as long as a repository is looked at.
+MOST_NAMES = 20_000
+_MOST_ERRORS = 100
+_LOCAL = ("./", "../")
+
+Body = dict[str, Any]
+
+
+class HclError(Record):
+    """Why a file can't be read: ``file`` is its name in its folder, ``line`` counts from 1."""
+
+    file: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True)
+class ModuleFacts:
+    """What one folder's files say.
+
+    ``local_sources`` are as written, and may hold an interpolation. ``providers`` maps a source
+    (where there is none, the local name) to a constraint, ``""`` where there is none. ``declares``
+    are the types of the top-level blocks. ``errors`` hide nothing: the other files are read.
+    ``skipped`` are those of them that a bound of ours is the reason for: terraform may well read
+    what wasn't read here, so that more is needed than these facts say. Of each, the first hundred.
+    """
+
+    local_sources: tuple[str, ...] = ()
+    remote_sources: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    required_version: tuple[str, ...] = ()
+    providers: Mapping[str, str] | None = None
+    backend: str | None = None
+    declares: frozenset[str] = frozenset()
+    errors: tuple[HclError, ...] = ()
+    skipped: tuple[HclError, ...] = ()
+
+
+class TooManyNames(Exception):
+    """The files of one folder name more than `MOST_NAMES` things."""
+
+
+class Gathered:
+    """The facts of one folder while its files are read; the files' trees are not kept."""
+
+    def __init__(self) -> None:
+        # By the call's name: an override file, which is read last, replaces what it overrides.
+        self._sources: dict[str, str] = {}
+        self._references: dict[Reference, None] = {}
+        self._versions: dict[str, None] = {}
+        self._required: dict[str, str] = {}
+        self._required_names: set[str] = set()
+        self._provider_blocks: dict[str, str] = {}
+        self._backend: str | None = None
+        self._declares: set[str] = set()
+        self._errors: list[HclError] = []
+        self._skipped: list[HclError] = []
+
+    def add_references(self, references: Iterable[Reference]) -> None:
+        """Take a file's references in. Raises `TooManyNames`, having taken what fits."""
+        for reference in references:
+            self._references[reference] = None
+            self._enforce_bound()
+
+    def add(self, tree: Body) -> None:
+        """Take in what a file's tree says. Raises `TooManyNames`, having taken what there is."""
+        self._declares.update(key for key, value in tree.items() if value)
+        for name, body in _labelled(tree.get("module")):
+            if source := text_of(body.get("source")):
+                self._sources[name] = source
+        for body in bodies(tree.get("terraform")):
+            self._add_terraform(body)
+        for name, body in _labelled(tree.get("provider")):
+            version = text_of(body.get("version"))
+            self._provider_blocks[name] = self._provider_blocks.get(name) or version
+        self._enforce_bound()
+
+    def add_error(self, error: HclError, *, skipped: bool = False) -> None:
+        for errors in (self._errors, self._skipped) if skipped else (self._errors,):
+            if len(errors) < _MOST_ERRORS:
+                errors.append(error)
+
+    def facts(self) -> ModuleFacts:
+        sources = dict.fromkeys(self._sources.values())
+        local = tuple(source for source in sources if source.startswith(_LOCAL))
+        known = frozenset(local)
+        return ModuleFacts(
+            local_sources=local,
+            remote_sources=tuple(s for s in sources if not s.startswith(_LOCAL)),
+            references=tuple(r for r in self._references if r.written not in known),
+            required_version=tuple(self._versions),
+            providers=self._providers(),
+            backend=self._backend,
+            declares=frozenset(self._declares),
+            errors=tuple(self._errors),
+            skipped=tuple(self._skipped),
+        )
+
+    def _add_terraform(self, body: Body) -> None:
+        if version := text_of(body.get("required_version")):
+            self._versions[version] = None
+        for name, wanted in _labelled(body.get("required_providers"), bare=True):
+            self._required_names.add(name)
+            source = text_of(wanted.get("source")) or name
+            self._required[source] = text_of(wanted.get("version"))
+        if "cloud" in body:
+            self._backend = "cloud"
+        for label, _ in _labelled(body.get("backend")):
+            self._backend = label
+
+    def _providers(self) -> dict[str, str]:
+        constraints = dict(self._required)
+        # Before Terraform 0.13 the constraint stood in the provider's own block.
+        for name, version in self._provider_blocks.items():
+            if name not in self._required_names:
+                constraints[name] = constraints.get(name) or version
+        return dict(sorted(constraints.items()))
+
+    def _enforce_bound(self) -> None:
+        named = len(self._sources) + len(self._references) + len(self._versions)
+        named += len(self._required_names) + len(self._provider_blocks) + len(self._declares)
+        if named > MOST_NAMES:
+            raise TooManyNames
+
+
+def bodies(value: Any) -> Iterator[Body]:
+    """One block may be an object, several are a list of them; all else is no block."""
+    for body in value if isinstance(value, list) else [value]:
+        if isinstance(body, dict):
+            yield body
+
+
+def _labelled(value: Any, *, bare: bool = False) -> Iterator[tuple[str, Body]]:
+    """(label, body) of each block; with ``bare`` a lone string counts as its ``version``."""
+    for labels in bodies(value):
+        for label, inner in labels.items():
+            if bare and isinstance(inner, str):
+                yield text_of(label), {"version": inner}
+            for body in bodies(inner):
+                yield text_of(label), body
+
+
+def text_of(value: Any) -> str:
+    """A string that can be stored: JSON escapes and file names can hold half a character."""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else ""

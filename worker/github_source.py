@@ -14,7 +14,7 @@ from driftfleet.hcl import ModuleFacts, is_terraform_file
 from driftfleet.jobs import Job
 from driftfleet.results import ErrorKind
 from worker.github_connection import Connection, LazyConnection
-from worker.selection import Found, QuotaExceeded, named_files, select
+from worker.selection import ENTRY_BYTES, Found, QuotaExceeded, named_files, select
 from worker.source import enforce_deadline, explained, lay_out, refuse_problems
 from worker.workspace import Workspace, quota_exceeded
 
@@ -173,11 +173,19 @@ def _write(
     except QuotaExceeded as error:
         raise quota_exceeded("source", limit) from error
     enforce_deadline(job, deadline)
-    commit.snapshot.fetch(f.path for f in chosen.values() if f.kind != "folder")
+    attributes = commit.snapshot.attributes()
+    files = [f.path for f in chosen.values() if f.kind != "folder"]
+    commit.snapshot.fetch([*files, *attributes.above(files)])
+    spare = limit - sum(max(f.size, ENTRY_BYTES) for f in chosen.values())
 
     def put(found: Found, target: Path) -> None:
+        nonlocal spare
         enforce_deadline(job, deadline)
-        target.write_bytes(commit.read(found.path))
+        content = attributes.converted(found.path, commit.read(found.path))
+        spare -= len(content) - found.size
+        if spare <= 0:
+            raise quota_exceeded("source", limit)
+        target.write_bytes(content)
         target.chmod(0o700 if found.kind == "executable" else 0o600)
 
     lay_out(chosen, workspace, put)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from driftfleet.cache import Cache
 from driftfleet.errors import SourceRefused
+from driftfleet.github.attributes import Attributes
 from driftfleet.github.client import GitHub
 from driftfleet.github.contents import Contents
 from driftfleet.github.links import resolve
@@ -118,6 +119,10 @@ class Snapshot:
         """The names in a folder, which a link may lead to; none where there is no such folder."""
         found = self.resolve(folder)
         return [] if found is None else list(self.listing.children(found))
+
+    def attributes(self) -> Attributes:
+        """What a checkout makes of the files; `read` gives them as the commit has them."""
+        return Attributes(self.listing, self.read, self._settings.member_bytes)
 
     @cached_property
     def _contents(self) -> Contents:

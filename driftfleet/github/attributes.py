@@ -75,7 +75,7 @@ class Attributes:
         self._macros: _Macros = {b"binary": _BINARY}
 
     def above(self, paths: Iterable[str]) -> list[str]:
-        """The `.gitattributes` that count for these files. Raises `SourceRefused` as `converted`."""
+        """The `.gitattributes` that count for these files. Raises as `converted`."""
         folders = {".", *(folder for path in paths for folder in _folders(path))}
         entries = [entry for folder in folders if (entry := self._entry(folder)) is not None]
         for entry in entries:
@@ -159,7 +159,7 @@ def _refuse_beyond(entry: Entry, size: int, lines: int) -> None:
 
 
 def _macros(lines: Iterable[bytes]) -> dict[bytes, _Settings]:
-    """What the lines ``[attr]name ...`` define: at the top of a repository only, the last counts."""
+    """What ``[attr]name ...`` define: at the top of a repository only, and the last counts."""
     found: dict[bytes, _Settings] = {}
     for line in lines:
         pattern, rest = _split(line)
@@ -238,9 +238,9 @@ def _conversion(path: str, values: Mapping[bytes, _State]) -> Conversion:
     name = values.get(b"filter")
     if isinstance(name, bytes) and name not in (b"", b"lfs"):
         raise SourceRefused(
-            f"{shown(path)}: its .gitattributes put it through the filter {_text(name)!r}, a program "
-            "of whoever checks it out, so what a plan would read can't be told: take the file out "
-            "of the filter (!filter), or what it holds out of the repository"
+            f"{shown(path)}: its .gitattributes put it through the filter {_text(name)!r}, a "
+            "program of whoever checks it out, so what a plan would read can't be told: take the file "
+            "out of the filter (!filter), or what it holds out of the repository"
         )
     text = values.get(b"text")
     if text not in (True, False, b"auto", b"input"):

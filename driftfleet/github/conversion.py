@@ -1,7 +1,7 @@
 """What a checkout does to a file's bytes, once its attributes are known. Pure.
 
-As git does it on Linux with no setting of its own (core.autocrlf, core.eol, filters): first ``ident``,
-then line ends, then the encoding (gitattributes(5), "Interaction between checkin/checkout
+As git does it on Linux where nobody set core.autocrlf, core.eol or filters: first ``ident``, then
+line ends, then the encoding (gitattributes(5), "Interaction between checkin/checkout
 attributes").
 """
 
@@ -25,6 +25,8 @@ _BARE_NEWLINE = re.compile(rb"(?<!\r)\n")
 # What git's guess takes for no text: control characters but \b \t \n \f \r and escape.
 _UNPRINTABLE = bytes({*range(32), 127} - set(b"\b\t\n\f\r\x1b"))
 _UNCOUNTED = b"\r\n"
+# Of these glibc knows that no small table has them, and leaves them out.
+_TAGS = re.compile("[\U000e0000-\U000e007f]")
 
 
 class TooLarge(Exception):
@@ -87,7 +89,7 @@ def _codecs() -> dict[str, str]:
 
 
 _CODECS = _codecs()
-# Without an order in its name, glibc writes the machine's own after its mark. Those are little-endian.
+# Without an order in its name glibc writes the machine's own, after its mark: little-endian.
 _MARKED = {
     "utf-16": (codecs.BOM_UTF16_LE, "utf-16-le"),
     "utf-32": (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -131,7 +133,8 @@ def _encoded(content: bytes, codec: str) -> bytes:
         return content
     mark, codec = _MARKED.get(codec, (b"", codec))
     try:
-        return mark + content.decode().encode(codec)
+        text = content.decode()
+        return mark + (text if codec.startswith("utf") else _TAGS.sub("", text)).encode(codec)
     except UnicodeError:
         # What git can't encode, it writes as it is, and says so on its standard error.
         return content

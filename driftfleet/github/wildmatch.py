@@ -23,7 +23,8 @@ Matcher = Callable[[bytes], bool]
 def matcher(pattern: bytes) -> Matcher:
     """What tells whether a file is meant, by its path below the folder of the `.gitattributes`."""
     if pattern.endswith(b"/"):
-        return _nothing
+        # It means a folder, and what lies in one takes nothing from it.
+        return lambda _: False
     if b"/" not in pattern:
         return _by_name(pattern)
     pattern = pattern.removeprefix(b"/")
@@ -34,10 +35,6 @@ def matcher(pattern: bytes) -> Matcher:
         return pattern.__eq__
     before, rest = pattern[: special.start()], _automaton(pattern[special.start() :], paths=True)
     return lambda path: path.startswith(before) and rest.accepts(path, len(before))
-
-
-def _nothing(path: bytes) -> bool:
-    return False
 
 
 def _by_name(pattern: bytes) -> Matcher:

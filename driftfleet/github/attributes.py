@@ -239,8 +239,8 @@ def _conversion(path: str, values: Mapping[bytes, _State]) -> Conversion:
     if isinstance(name, bytes) and name not in (b"", b"lfs"):
         raise SourceRefused(
             f"{shown(path)}: its .gitattributes put it through the filter {_text(name)!r}, a "
-            "program of whoever checks it out, so what a plan would read can't be told: take the file "
-            "out of the filter (!filter), or what it holds out of the repository"
+            "program of whoever checks it out, so what a plan would read can't be told: take the "
+            "file out of the filter (!filter), or what it holds out of the repository"
         )
     text = values.get(b"text")
     if text not in (True, False, b"auto", b"input"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftfleet.hcl import HclError, ModuleFacts, is_terraform_file, read_module
+from driftfleet.references import Reference, references_in
 from driftfleet.tree import Tree
 
 Facts = Callable[[str], ModuleFacts | None]
@@ -17,23 +18,31 @@ class Closure:
 
     ``folders`` are the root and the modules that it calls, directly or not: each is needed with
     what lies beneath it, other modules excepted. ``files`` are the paths that some expression
-    names, inside those folders or not; such a path may be a folder, and may not exist.
+    names, inside those folders or not; such a path may be a folder, which is then needed with all
+    that is in it, and may not exist.
     ``problems`` are sentences for a person: local sources that can't be followed. ``remote`` are
-    the other module sources, each with the folder whose files hold it.
+    the other module sources, each with the folder whose files hold it. ``links`` are paths that
+    lead to one of the folders by a symbolic link, each with that folder.
     """
 
     folders: tuple[str, ...]
     files: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     remote: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
-def closure_of(root: str, facts: Facts) -> Closure:
-    """Follow the local sources from ``root``; ``facts`` answers None for a folder without any."""
+def closure_of(root: str, facts: Facts, real: Callable[[str], str | None] = str) -> Closure:
+    """Follow the local sources from ``root``; ``facts`` answers None for a folder without any.
+
+    ``real`` gives a path with its symbolic links followed. Terraform does that for every folder of
+    a module before it looks for what its sources name.
+    """
     folders: dict[str, None] = {root: None}
     files: set[str] = set()
     problems: dict[str, None] = {}
     remote: set[tuple[str, str]] = set()
+    links: dict[str, str] = {}
     waiting = [root]
     while waiting:
         folder = waiting.pop()
@@ -47,27 +56,44 @@ def closure_of(root: str, facts: Facts) -> Closure:
                 )
             elif "${" in source or "%{" in source:
                 problem = "is not a plain path, so the module can't be found before the plan"
-            elif facts(target) is None:
+            elif (place := real(target)) is None or facts(place) is None:
                 problem = "names no folder with Terraform files"
             else:
+                if place != target:
+                    links[target] = place
+                    target = place
                 if target not in folders:
                     folders[target] = None
                     waiting.append(target)
                 continue
             problems[f"{folder}: the module source '{source}' {problem}"] = None
-        files |= _files_of(folder, root, found)
+        files |= _files_of(folder, root, found.references)
         remote |= {(folder, source) for source in found.remote_sources}
     return Closure(
         folders=tuple(sorted(folders)),
-        files=tuple(sorted(files - folders.keys())),
+        files=tuple(sorted(files)),
         problems=tuple(problems),
         remote=tuple(sorted(remote)),
+        links=tuple(sorted(links.items())),
     )
 
 
-def _files_of(folder: str, root: str, facts: ModuleFacts) -> set[str]:
+def with_values(closure: Closure, root: str, texts: Iterable[str]) -> Closure:
+    """A root's closure with what the values of its variables name, given the files' ``texts``."""
+    references = (reference for text in texts for reference in references_in(text))
+    found = _files_of(root, root, references)
+    return replace(closure, files=tuple(sorted(found.union(closure.files))))
+
+
+def holds_values(name: str) -> bool:
+    """Whether terraform reads a file of this name, beside a root, for values of its variables."""
+    plain = name.removesuffix(".json")
+    return plain == "terraform.tfvars" or plain.endswith(".auto.tfvars")
+
+
+def _files_of(folder: str, root: str, references: Iterable[Reference]) -> set[str]:
     found = set()
-    for reference in facts.references:
+    for reference in references:
         base = folder if reference.base == "module" else root
         path = resolve(base, reference.path)
         # A mere string such as "../.." is seldom a path, and would mean a whole repository.
@@ -131,6 +157,14 @@ class FolderModules:
         if folder not in self._facts:
             self._facts[folder] = self._look(folder)
         return self._facts[folder]
+
+    def real(self, folder: str) -> str | None:
+        """The folder with its links followed; None where that is not below the top."""
+        try:
+            path = (self._top / folder).resolve()
+        except (OSError, RuntimeError):  # RuntimeError: links in a circle, before Python 3.13
+            return None
+        return str(path.relative_to(self._top)) if path.is_relative_to(self._top) else None
 
     def _look(self, folder: str) -> ModuleFacts | None:
         try:

@@ -236,8 +236,14 @@ def _facts(
     trees: list[Body], references: Iterable[Reference], errors: list[HclError]
 ) -> ModuleFacts:
     terraform = [body for tree in trees for body in _bodies(tree.get("terraform"))]
-    modules = [body for tree in trees for _, body in _labelled(tree.get("module"))]
-    sources = dict.fromkeys(s for body in modules if (s := _text(body.get("source"))))
+    # By name: what an override file says stands last, and replaces what it overrides.
+    called = {
+        name: source
+        for tree in trees
+        for name, body in _labelled(tree.get("module"))
+        if (source := _text(body.get("source")))
+    }
+    sources = dict.fromkeys(called.values())
     local = tuple(source for source in sources if source.startswith(_LOCAL))
     return ModuleFacts(
         local_sources=local,

@@ -10,12 +10,17 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+# Bounded, so that no text makes the search long.
+_COMMENTS = r"(?:(?:/\*[^*\n]{0,200}\*/|(?:#|//)[^\n]{0,200}\n)\s*+){0,3}"
 _FUNCTION = (
     r"\b(?:templatefile|file(?:base64(?:sha256|sha512)?|exists|set|md5|sha(?:1|256|512))?)"
-    r"\s*+\(\s*+"
+    rf"\s*+\(\s*+{_COMMENTS}"
 )
-_BASE = r"\$\{\s*+path\.(?P<base>module|root|cwd)\s*+\}"
-_REFERENCE = re.compile(rf'(?P<function>{_FUNCTION})?"(?:{_BASE}|(?(function)|(?=\.\./)))')
+_REFERENCE = re.compile(
+    r"(?<![\w.-])path\.(?P<base>module|root|cwd)\b(?P<inside>\s*+\})?"
+    rf'|(?P<function>{_FUNCTION})"(?!\$\{{\s*+path\.)'
+    r'|"(?=(?:\./){0,4}\.\./)'
+)
 # Where the literal part of a string ends: its quote, an interpolation, an escape.
 _END = re.compile(r'["\\\n]|[$%]\{|\Z')
 _LITERAL_LIMIT = 1024
@@ -38,18 +43,30 @@ def references_in(text: str) -> Iterator[Reference]:
     """The literal paths in a file's text, without those in commented lines."""
     if "path." not in text and "../" not in text and "file" not in text:
         return
+    # What looks like a comment may be a line of a heredoc.
+    comments = "<<" not in text
     for match in _REFERENCE.finditer(text):
-        end = _END.search(text, match.end(), match.end() + _LITERAL_LIMIT)
-        if end is None or _in_comment(text, match.start()):
-            continue
-        written = text[match.end() : end.start()]
-        literal = written if end[0] == '"' else written.rpartition("/")[0]
-        path = posixpath.normpath(literal.lstrip("/") if match["base"] else literal)
-        certain = bool(match["base"] or match["function"])
-        # Without a folder nothing is known of an interpolated path, nor outside the repository.
-        if (literal or match["base"]) and not path.startswith("/") and "\0" not in path:
-            base: Literal["module", "root"] = "module" if match["base"] == "module" else "root"
-            yield Reference(base, path, written, certain)
+        if not (comments and _in_comment(text, match.start())):
+            yield from _reference(text, match)
+
+
+def _reference(text: str, match: re.Match[str]) -> Iterator[Reference]:
+    base: Literal["module", "root"] = "module" if match["base"] == "module" else "root"
+    if match["base"] and not match["inside"]:
+        # An expression of its own: whatever is made of it lies in that folder, if we are lucky.
+        yield Reference(base, ".", "", certain=True)
+        return
+    end = _END.search(text, match.end(), match.end() + _LITERAL_LIMIT)
+    if end is None:
+        return
+    written = text[match.end() : end.start()]
+    literal = written if end[0] == '"' else written.rpartition("/")[0]
+    path = posixpath.normpath(literal.lstrip("/") if match["base"] else literal)
+    certain = bool(match["base"] or match["function"])
+    # Of a path that begins with an interpolation all that is known is where it most likely lies.
+    known = literal or match["base"] or (match["function"] and end[0] != '"')
+    if known and not path.startswith("/") and "\0" not in path:
+        yield Reference(base, path, written, certain)
 
 
 def _in_comment(text: str, offset: int) -> bool:

@@ -5,7 +5,7 @@ for the first time: its record, the commit, the tree, and the files that matter 
 """
 
 import errno
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,13 +19,14 @@ from driftfleet.errors import (
     SourceRefused,
 )
 from driftfleet.github.client import GitHub
+from driftfleet.github.paths import shown
 from driftfleet.github.repositories import Repository, head, repository
 from driftfleet.github.snapshot import Snapshot
 from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Source
 from driftfleet.settings import CacheSettings, DiscoverySettings
-from driftfleet.tree import VERSION_FILE, Tree
-from producer.discovery import Discovery, discover
+from driftfleet.tree import IGNORED_FOLDERS, VERSION_FILE, Tree
+from producer.discovery import Discovery, discover, folder_matches
 from producer.found import Found, Outlook, Trouble, merged
 from producer.memory import Memory, Remembered, discovery_key
 from producer.parallel import Begun, Done, each
@@ -37,6 +38,8 @@ _THREADS = 4
 _MOST_UNANSWERED = 8
 _NOT_FOUND = 404
 _UNPROCESSABLE = 422
+# A hostile repository has thousands, and an honest one none.
+_MOST_GAPS = 5
 
 
 @dataclass(frozen=True)
@@ -154,16 +157,25 @@ def _look_at_newest(
     sha = newest_commit(access.github, full_name, wanted.ref, known_sha) or known_sha or ""
     key = discovery_key(sha, settings.include, settings.exclude)
     if known is not None and known.discovery_key == key:
-        discovery = known.discovery
+        discovery, gaps = known.discovery, known.gaps
     else:
-        discovery = _discover(full_name, sha, access, settings)
+        discovery, gaps = _discover(full_name, sha, access, settings)
     seen = Remembered(
-        full_name=full_name, asked_at=asked_at, sha=sha, discovery_key=key, discovery=discovery
+        full_name=full_name,
+        asked_at=asked_at,
+        sha=sha,
+        discovery_key=key,
+        discovery=discovery,
+        gaps=gaps,
     )
     if seen != known:
         access.memory.note(wanted.name, wanted.ref, seen)
     source = Source(kind="github", repo=full_name, ref=wanted.ref, sha=sha)
-    return Outlook(found=(Found(source, discovery),), messages=_renamed(wanted.name, full_name))
+    return Outlook(
+        found=(Found(source, discovery),),
+        troubles=tuple(Trouble(full_name, f"{full_name}: {gap}") for gap in gaps),
+        messages=_renamed(wanted.name, full_name),
+    )
 
 
 def newest_commit(
@@ -192,12 +204,33 @@ def newest_commit(
         raise GitHubNotFound(message, error.status) from error
 
 
-def _discover(full_name: str, sha: str, access: Access, settings: DiscoverySettings) -> Discovery:
+def _discover(
+    full_name: str, sha: str, access: Access, settings: DiscoverySettings
+) -> tuple[Discovery, tuple[str, ...]]:
+    """What a commit holds, and in sentences what of it can't be looked at."""
     snapshot = Snapshot(access.github, full_name, sha, access.cache(), access.settings)
-    entries, most = snapshot.listing.entries, access.settings.member_bytes
-    wanted = paths_that_matter(snapshot)
-    snapshot.fetch(path for path in wanted if entries[path].size <= most)
-    return discover(_Readable(snapshot), settings.include, settings.exclude)
+    snapshot.fetch(paths_that_matter(snapshot), refuse_large=False)
+    found = discover(_Readable(snapshot), settings.include, settings.exclude)
+    return found, _gaps(snapshot.listing.gaps, settings.exclude)
+
+
+def _gaps(gaps: Mapping[str, str], exclude: Iterable[str]) -> tuple[str, ...]:
+    """Roots may lie in them. Not where nobody wants to have any looked for."""
+    exclude = tuple(exclude)
+    wanted = {
+        folder: reason
+        for folder, reason in gaps.items()
+        if IGNORED_FOLDERS.isdisjoint(folder.split("/"))
+        and not any(folder_matches(folder, glob) for glob in exclude)
+    }
+    count = _MOST_GAPS if len(wanted) > _MOST_GAPS + 1 else len(wanted)
+    told = tuple(
+        f"{shown(folder)}: {wanted[folder]}; what is left out is not checked: mend it, or leave "
+        "the folder out (discovery.exclude)"
+        for folder in sorted(wanted)[:count]
+    )
+    more = len(wanted) - count
+    return (*told, f"{more} more folders can't be listed whole, either") if more else told
 
 
 class _Readable:

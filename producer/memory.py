@@ -26,7 +26,8 @@ class Remembered(Record):
     """A repository as it was last seen.
 
     ``asked_at`` is when its ``full_name`` was asked for; ``sha`` is the commit of its ref;
-    ``discovery_key`` says what ``discovery`` was made of (`discovery_key`).
+    ``discovery_key`` says what ``discovery`` was made of (`discovery_key`); ``gaps`` are sentences
+    about what could not be looked at then.
     """
 
     schema_version: Literal[1] = 1
@@ -35,6 +36,7 @@ class Remembered(Record):
     sha: str
     discovery_key: str
     discovery: Discovery
+    gaps: tuple[str, ...] = ()
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether its name may be used without asking for it again."""

@@ -1,4 +1,4 @@
-"""What git runs during `init`: to ask for the token, and in place of ssh.
+"""What git runs while modules are fetched: to ask for the token, and in place of ssh.
 
     python -I -S credential_helper.py SOCKET get|store|erase        as a credential helper
     python -I -S credential_helper.py --no-ssh HOST SSH_ARGUMENTS   as ssh

@@ -1,4 +1,4 @@
-"""The environment in which git reaches private modules: for `init` only, and without a secret.
+"""The environment in which git reaches private modules: for `terraform get`, without a secret.
 
 Git is told by ``GIT_CONFIG_COUNT``, so that nothing is written. The system's gitconfig
 stays in force: a company's proxy and certificates are often there. What in it could hurt is

@@ -1,16 +1,17 @@
 """Root modules in repositories on GitHub, at the commit that their job names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from driftfleet.closure import Closure, closure_of, read_folder
+from driftfleet.closure import Closure, closure_of, holds_values, read_folder, with_values
 from driftfleet.errors import CheckFailed, SourceRefused
 from driftfleet.github.lfs import is_pointer
 from driftfleet.github.paths import shown
 from driftfleet.github.snapshot import Snapshot
-from driftfleet.hcl import ModuleFacts, is_terraform_file
+from driftfleet.hcl import READ_BYTES, ModuleFacts, is_terraform_file
 from driftfleet.jobs import Job
 from driftfleet.results import ErrorKind
 from worker.github_connection import Connection, LazyConnection
@@ -34,6 +35,7 @@ class GitHubSource:
         _refuse_odd_names(job)
         with explained(job):
             commit = self._commit(job)
+            commit.snapshot.renew()
             if commit.find(job.root) is None:
                 raise CheckFailed(
                     "source",
@@ -41,8 +43,7 @@ class GitHubSource:
                     f"{job.source.repo} at {job.source.sha[:12]}: there is no folder {job.root}",
                 )
             closure = _closure(job, commit, workspace, deadline)
-            _write(job, commit, closure, workspace, deadline)
-        return closure
+            return _write(job, commit, closure, workspace, deadline)
 
     def secrets(self) -> Sequence[str]:
         return self._connection.secrets()
@@ -60,17 +61,25 @@ class GitHubSource:
 
 
 class Commit:
-    """A commit as a selection and a closure see it; see `worker.selection.Contents`."""
+    """A commit as a selection sees it; see `worker.selection.Contents`.
+
+    ``facts`` are those of the folders that were read: they are the same for all its roots.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._facts: dict[str, ModuleFacts | None] = {}
-        self._reached: dict[str, list[str]] = {}
+        self.facts: dict[str, ModuleFacts | None] = {}
+
+    def real(self, path: str) -> str | None:
+        """Where a path leads with all links followed; None for nothing."""
+        found = self.snapshot.resolve(path)
+        if found is None:
+            self._refuse_inside_submodule(path)
+        return found
 
     def find(self, path: str) -> Found | None:
-        real = self.snapshot.resolve(path)
+        real = self.real(path)
         if real is None:
-            self._refuse_inside_submodule(path)
             return None
         entry = self.snapshot.listing.entries.get(real)
         if entry is None:
@@ -80,8 +89,8 @@ class Commit:
         assert entry.kind != "link"
         return Found(real, entry.kind, entry.size)
 
-    def names(self, folder: str) -> Sequence[str]:
-        return list(self.snapshot.listing.children(folder))
+    def names(self, folder: str) -> Iterator[str]:
+        return self.snapshot.names(folder)
 
     def read(self, path: str) -> bytes:
         """A file's bytes. Raises `SourceRefused` where they aren't the file itself."""
@@ -94,43 +103,10 @@ class Commit:
             )
         return content
 
-    def facts(self, folder: str) -> ModuleFacts | None:
-        """What a folder's files say; nothing as yet for one that is reached the first time."""
-        if folder not in self._facts:
-            if folder not in self._reached:
-                self._reached[folder] = self._terraform_files(folder)
-            return ModuleFacts() if self._reached[folder] else None
-        return self._facts[folder]
-
-    def reached_bytes(self) -> int:
-        """What the files have that `read_reached` would fetch; a link counts for itself."""
-        entries = self.snapshot.listing.entries
-        paths = (path for found in self._reached.values() for path in found)
-        return sum(entries[path].size for path in paths if path in entries)
-
-    def read_reached(self) -> bool:
-        """Read the folders that were reached since, fetching all at once; False for none."""
-        reached, self._reached = self._reached, {}
-        self.snapshot.fetch(path for paths in reached.values() for path in paths)
-        for folder, paths in reached.items():
-            self._facts[folder] = self._read(paths)
-        return any(reached.values())
-
-    def _terraform_files(self, folder: str) -> list[str]:
-        found = self.find(folder)
-        if found is None or found.kind != "folder":
-            return []
-        names = filter(is_terraform_file, self.names(found.path))
-        return [name if found.path == "." else f"{found.path}/{name}" for name in names]
-
-    def _read(self, paths: Sequence[str]) -> ModuleFacts | None:
-        files = {p.rpartition("/")[2]: f for p in paths if (f := self.find(p)) is not None}
-        names = [name for name, found in files.items() if found.kind != "folder"]
-        if not names:
-            return None
-        return read_folder(
-            names, lambda name: self.snapshot.read(files[name].path), sources_only=True
-        )
+    def bring(self, chosen: Mapping[str, Found]) -> None:
+        """Fetch what of these files isn't there, with the attributes that count for them."""
+        files = [f.path for f in chosen.values() if f.kind in ("file", "executable")]
+        self.snapshot.fetch([*files, *self.snapshot.attributes().above(files)])
 
     def _refuse_inside_submodule(self, path: str) -> None:
         """Where nothing is: a submodule would be silence, not the absence that it seems."""
@@ -140,6 +116,59 @@ class Commit:
             entry = self.snapshot.listing.entries.get(self.snapshot.resolve(above) or "")
             if entry is not None and entry.kind == "submodule":
                 raise _submodule(path)
+
+
+class Reading:
+    """One root's way through a commit: which folders it has reached, and not yet read.
+
+    Nothing of it outlives its root: what ends that one, another one hasn't reached. ``enforce``
+    is called before each file that is read, and raises where the time is over.
+    """
+
+    def __init__(self, commit: Commit, enforce: Callable[[], None]) -> None:
+        self._commit = commit
+        self._enforce = enforce
+        self._reached: dict[str, list[str]] = {}
+
+    def facts(self, folder: str) -> ModuleFacts | None:
+        """What a folder's files say; nothing as yet for one that is reached the first time."""
+        if folder not in self._commit.facts:
+            if folder not in self._reached:
+                self._enforce()
+                self._reached[folder] = self._terraform_files(folder)
+            return ModuleFacts() if self._reached[folder] else None
+        return self._commit.facts[folder]
+
+    def reached_bytes(self) -> int:
+        """What the files have that `read_reached` would fetch; a link counts for itself."""
+        entries = self._commit.snapshot.listing.entries
+        paths = (path for found in self._reached.values() for path in found)
+        return sum(entries[path].size for path in paths if path in entries)
+
+    def read_reached(self) -> bool:
+        """Read the folders that were reached since, fetching all at once; False for none."""
+        reached, self._reached = self._reached, {}
+        self._commit.snapshot.fetch(path for paths in reached.values() for path in paths)
+        for folder, paths in reached.items():
+            self._commit.facts[folder] = self._read(paths)
+        return any(reached.values())
+
+    def _terraform_files(self, folder: str) -> list[str]:
+        found = self._commit.find(folder)
+        if found is None or found.kind != "folder":
+            return []
+        names = filter(is_terraform_file, self._commit.names(found.path))
+        return [name if found.path == "." else f"{found.path}/{name}" for name in names]
+
+    def _read(self, paths: Sequence[str]) -> ModuleFacts | None:
+        found = {p.rpartition("/")[2]: f for p in paths if (f := self._commit.find(p)) is not None}
+        names = [name for name, file in found.items() if file.kind != "folder"]
+
+        def read(name: str) -> bytes:
+            self._enforce()
+            return self._commit.snapshot.read(found[name].path)
+
+        return read_folder(names, read, sources_only=True) if names else None
 
 
 class _Opened(NamedTuple):
@@ -152,13 +181,14 @@ class _Opened(NamedTuple):
 def _closure(job: Job, commit: Commit, workspace: Workspace, deadline: float) -> Closure:
     """Follow the modules in rounds: each reads all folders that the one before has reached."""
     limit, used = workspace.limit_bytes, 0
+    reading = Reading(commit, partial(enforce_deadline, job, deadline))
     while True:
         enforce_deadline(job, deadline)
-        closure = closure_of(job.root, commit.facts)
-        used += commit.reached_bytes()
+        closure = closure_of(job.root, reading.facts, commit.real)
+        used += reading.reached_bytes()
         if used >= limit:
             raise quota_exceeded("source", limit)
-        if not commit.read_reached():
+        if not reading.read_reached():
             break
     refuse_problems(closure)
     return closure
@@ -166,17 +196,16 @@ def _closure(job: Job, commit: Commit, workspace: Workspace, deadline: float) ->
 
 def _write(
     job: Job, commit: Commit, closure: Closure, workspace: Workspace, deadline: float
-) -> None:
-    named, limit = named_files(closure, job.variant), workspace.limit_bytes
-    try:
-        chosen = select(closure.folders, named, commit, limit)
-    except QuotaExceeded as error:
-        raise quota_exceeded("source", limit) from error
+) -> Closure:
+    chosen = _chosen(job, commit, closure, workspace.limit_bytes)
     enforce_deadline(job, deadline)
+    commit.bring(chosen)
+    complete = with_values(closure, job.root, _values(job, commit, chosen))
+    if complete != closure:
+        chosen = _chosen(job, commit, complete, workspace.limit_bytes)
+        commit.bring(chosen)
     attributes = commit.snapshot.attributes()
-    files = [f.path for f in chosen.values() if f.kind != "folder"]
-    commit.snapshot.fetch([*files, *attributes.above(files)])
-    spare = limit - sum(max(f.size, ENTRY_BYTES) for f in chosen.values())
+    spare = workspace.limit_bytes - sum(max(f.size, ENTRY_BYTES) for f in chosen.values())
 
     def put(found: Found, target: Path) -> None:
         nonlocal spare
@@ -184,11 +213,28 @@ def _write(
         content = attributes.converted(found.path, commit.read(found.path))
         spare -= len(content) - found.size
         if spare <= 0:
-            raise quota_exceeded("source", limit)
+            raise quota_exceeded("source", workspace.limit_bytes)
         target.write_bytes(content)
-        target.chmod(0o700 if found.kind == "executable" else 0o600)
 
     lay_out(chosen, workspace, put)
+    return complete
+
+
+def _chosen(job: Job, commit: Commit, closure: Closure, limit: int) -> dict[str, Found]:
+    try:
+        return select(closure, named_files(closure, job.variant), commit, limit)
+    except QuotaExceeded as error:
+        raise quota_exceeded("source", limit) from error
+
+
+def _values(job: Job, commit: Commit, chosen: Mapping[str, Found]) -> Iterator[str]:
+    """The texts that give the root's variables their values."""
+    prefix = "" if job.root == "." else f"{job.root}/"
+    for path, found in chosen.items():
+        beside = path.startswith(prefix) and holds_values(path.removeprefix(prefix))
+        wanted = beside or path in job.variant.var_files
+        if wanted and found.kind != "folder" and found.size <= READ_BYTES:
+            yield commit.snapshot.read(found.path).decode("utf-8", "replace")
 
 
 def _submodule(path: str) -> SourceRefused:

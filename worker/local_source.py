@@ -4,12 +4,13 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from driftfleet.closure import Closure, FolderModules, closure_of
+from driftfleet.closure import Closure, FolderModules, closure_of, holds_values, with_values
 from driftfleet.errors import CheckFailed, SourceRefused
+from driftfleet.hcl import READ_BYTES
 from driftfleet.jobs import Job
 from worker.selection import Found, QuotaExceeded, named_files, select
 from worker.source import enforce_deadline, explained, lay_out, refuse_problems
@@ -31,8 +32,10 @@ class LocalSource:
             raise CheckFailed(
                 "source", "source_missing", f"{top / job.root}: the folder is gone since discovery"
             )
-        closure = closure_of(job.root, FolderModules(top).facts)
+        modules = FolderModules(top)
+        closure = closure_of(job.root, modules.facts, modules.real)
         refuse_problems(closure)
+        closure = with_values(closure, job.root, _values(top, job))
         named, limit = named_files(closure, job.variant), workspace.limit_bytes
 
         def put(found: Found, target: Path) -> None:
@@ -43,7 +46,7 @@ class LocalSource:
 
         with explained(job):
             try:
-                chosen = select(closure.folders, named, _Folder(top), limit)
+                chosen = select(closure, named, _Folder(top), limit)
             except QuotaExceeded as error:
                 raise quota_exceeded("source", limit) from error
             lay_out(chosen, workspace, put)
@@ -67,12 +70,22 @@ class LocalSource:
         return top
 
 
+def _values(top: Path, job: Job) -> Iterator[str]:
+    """The texts that give the root's variables their values."""
+    folder = top / job.root
+    beside = (folder / name for name in os.listdir(folder) if holds_values(name))
+    for path in (*beside, *(top / name for name in job.variant.var_files)):
+        with suppress(OSError):
+            real = path.resolve()
+            if real.is_relative_to(top) and real.is_file() and real.stat().st_size <= READ_BYTES:
+                yield real.read_text("utf-8", "replace")
+
+
 def _copy(top: Path, found: Found, target: Path) -> None:
     try:
         shutil.copyfile(top / found.path, target)
     except PermissionError as error:
         raise SourceRefused(f"{found.path}: the worker may not read it") from error
-    target.chmod(0o700 if found.kind == "executable" else 0o600)
 
 
 class _Folder:

@@ -258,7 +258,7 @@ def _spellings(host: Host, source: ModuleSource) -> Iterator[str]:
     """The URLs of a source's repository: as written, and as others may write it.
 
     Git compares beginnings: one without ``.git`` would also take ``NAME-other`` for NAME. So only
-    a source that is written that way has it, and `init` is tried without mirrors where it fails.
+    a source that is written that way has it, and `get` is tried without mirrors where it fails.
     """
     written = source.clone_url.rstrip("/")
     yield written

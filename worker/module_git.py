@@ -38,7 +38,7 @@ class GitFailed(Exception):
 
 @dataclass(frozen=True)
 class Git:
-    """git for one check: ``environment`` is that of `init`, ``deadline`` of ``time.monotonic``.
+    """git for one check: ``environment`` is `terraform get`'s, ``deadline`` of ``time.monotonic``.
 
     ``renewed`` says whether there is another token since it was last asked; ``settings`` are lines
     of configuration.

@@ -2,19 +2,20 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from driftfleet.closure import TreeModules, closure_of
-from driftfleet.hcl import READ_BYTES, is_terraform_file
+from driftfleet.hcl import is_terraform_file
 from worker.module_git import Git, GitFailed
 
 _HEX = re.compile(r"[0-9a-f]{7,64}")
 _FULL = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # Beyond this it is left to terraform to find out what modules want.
 _MOST_FILES = 5000
+_FILE_BYTES = 2 << 20
+_FOLDER_BYTES = 16 << 20
 _BATCH = 200
-_BATCH_BYTES = 32 << 20
 
 
 def is_full_sha(ref: str) -> bool:
@@ -62,7 +63,11 @@ def _parsed(git: Git, repository: Path, name: str) -> str | None:
 
 
 class CommitTree:
-    """The Terraform files of a commit. A folder's files are read with its first."""
+    """The Terraform files of a commit. A folder's files are read with its first.
+
+    Raises `GitFailed` where they are more, or larger, than modules are: it is for a worker's
+    memory, and anybody's repository.
+    """
 
     def __init__(self, git: Git, repository: Path, commit: str) -> None:
         self._git = git
@@ -71,6 +76,7 @@ class CommitTree:
         self._entries = dict(_terraform_files(listing))
         if len(self._entries) > _MOST_FILES:
             raise GitFailed(f"there are more than {_MOST_FILES:,} Terraform files")
+        # Of the folder that was read last.
         self._blobs: dict[str, bytes] = {}
 
     def paths(self) -> Iterator[str]:
@@ -81,26 +87,32 @@ class CommitTree:
             raise FileNotFoundError(path)
         sha, _ = self._entries[path]
         if sha not in self._blobs:
-            folder = path.rpartition("/")[0]
-            self._fetch(e for p, e in self._entries.items() if p.rpartition("/")[0] == folder)
-        try:
-            return self._blobs[sha]
-        except KeyError:
-            raise FileNotFoundError(path) from None
+            self._fetch(path.rpartition("/")[0])
+        return self._blobs[sha]
 
     def identify(self, path: str) -> bytes:
         return self._entries[path][0].encode()
 
-    def _fetch(self, entries: Iterator[tuple[str, int]]) -> None:
-        wanted = {sha: size for sha, size in entries if size <= READ_BYTES}
-        batch: dict[str, int] = {}
-        for sha, size in wanted.items():
-            if batch and (len(batch) >= _BATCH or sum(batch.values()) + size > _BATCH_BYTES):
-                self._show(batch)
-                batch = {}
-            batch[sha] = size
-        if batch:
-            self._show(batch)
+    def kept(self) -> Iterable[bytes]:
+        """The contents that are in memory now."""
+        return self._blobs.values()
+
+    def _fetch(self, folder: str) -> None:
+        entries = {p: e for p, e in self._entries.items() if p.rpartition("/")[0] == folder}
+        for path, (_, size) in entries.items():
+            if size > _FILE_BYTES:
+                raise GitFailed(f"{path} has {size:,} bytes, more than the {_FILE_BYTES:,} read")
+        # Copies of one file, too: each of them is looked through.
+        total = sum(size for _, size in entries.values())
+        if total > _FOLDER_BYTES:
+            raise GitFailed(
+                f"the Terraform files in {folder or 'the top folder'} have {total:,} bytes, more "
+                f"than the {_FOLDER_BYTES:,} read"
+            )
+        self._blobs = {}
+        wanted = list(dict(entries.values()).items())
+        for at in range(0, len(wanted), _BATCH):
+            self._show(dict(wanted[at : at + _BATCH]))
 
     def _show(self, batch: dict[str, int]) -> None:
         """Read blobs in one go: `git show` prints them one after the other, as they are."""

@@ -1,7 +1,7 @@
 """Mirrors of module repositories on this host: each is fetched once a sweep and not once a check.
 
-A mirror is a bare repository with the branches and tags of its original. A check's `init` clones
-from it instead of from the server (docs/adr/0009). Whatever goes wrong with a mirror: `init` then
+A mirror is a bare repository with the branches and tags of its original. A check's `terraform get`
+clones from it instead of from the server (docs/adr/0009). Whatever goes wrong with one: `get` then
 asks the server itself.
 """
 
@@ -33,7 +33,7 @@ _MOVED = re.compile(r"(?:HTTP|error:) 30[1278]\b")
 _MOST_SWEEPS = 64
 _MOST_PACKS = 40
 _REPACK_SECONDS = 60.0
-# After a failure so many checks would all try again in vain; what fails is init's to tell.
+# After a failure so many checks would all try again in vain; what fails is get's to tell.
 _FAILED_SECONDS = 60.0
 _TOO_LARGE_SECONDS = 86_400.0
 
@@ -114,7 +114,7 @@ class ModuleRepositories:
                 state.touch()
 
     def drop(self, paths: Iterable[Path]) -> None:
-        """Remove mirrors that nobody uses: with one of them an `init` failed."""
+        """Remove mirrors that nobody uses: with one of them a `get` failed."""
         for path in paths:
             with self._locks.try_hold(f"{path.name}.use") as alone:
                 if alone:
@@ -215,7 +215,7 @@ class Mirrors:
         return path
 
     def distrust(self) -> None:
-        """Give all of them back and have them fetched anew: `init` failed with them."""
+        """Give all of them back and have them fetched anew: `get` failed with them."""
         self._held.close()
         with contextlib.suppress(OSError):
             self._repositories.drop(self._paths)

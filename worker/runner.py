@@ -185,7 +185,9 @@ def _become(run: dict, parent: int, stdout: int, stderr: int) -> None:  # type: 
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     resource.setrlimit(resource.RLIMIT_FSIZE, (run["file_bytes"], run["file_bytes"]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.umask(0o077)
+    # As where people apply: `archive_file` packs the modes of files. Nobody else gets this far in:
+    # the workspace's own folder is closed to them.
+    os.umask(0o022)
     os.chdir(run["folder"])
     os.execve(run["arguments"][0], run["arguments"], run["environment"])  # noqa: S606
 

@@ -4,7 +4,7 @@ The rules stand here once, for a folder on this machine and for a commit on GitH
 give the same plan. Nothing is read but names, kinds and sizes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol
 
 from driftfleet.closure import Closure
@@ -18,13 +18,17 @@ ENTRY_BYTES = 512
 # Linked folders multiply: a few links in a hostile repository make more paths than a disk holds.
 _MOST_ENTRIES = 500_000
 _LONGEST_PATH = 3000
+_TESTS = (".tftest.hcl", ".tftest.json", ".tofutest.hcl", ".tofutest.json")
 
 
 class Found(NamedTuple):
-    """What a path leads to: ``path`` is where it really is, with all links followed."""
+    """What a path leads to: ``path`` is where it really is, with all links followed.
+
+    One of the kind ``link`` is to be a link to ``path``, in the workspace as in the repository.
+    """
 
     path: str
-    kind: Literal["file", "executable", "folder"]
+    kind: Literal["file", "executable", "folder", "link"]
     size: int = 0
 
 
@@ -38,7 +42,10 @@ class Contents(Protocol):
         """
 
     def names(self, folder: str) -> Iterable[str]:
-        """The names in a folder, which is one that `find` gave."""
+        """The names in a folder, which is one that `find` gave.
+
+        Raises `SourceRefused` after the last where it is not known whether there are more.
+        """
 
 
 class QuotaExceeded(Exception):
@@ -52,11 +59,11 @@ def named_files(closure: Closure, variant: Variant) -> tuple[str, ...]:
 
 
 def select(
-    folders: Iterable[str], named: Iterable[str], contents: Contents, limit_bytes: int
+    closure: Closure, named: Iterable[str], contents: Contents, limit_bytes: int
 ) -> dict[str, Found]:
-    """The workspace's files and folders by their path in it, and what each is.
+    """The workspace's files, folders and links by their path in it, and what each is.
 
-    Of a module's folder (``folders``) it is the files and the folders below that hold no Terraform:
+    Of a module's folder it is the files and the folders below that hold no Terraform:
     those are modules of their own, here if they are in the closure. What is ``named`` is whole,
     even where Terraform lies in it: a ``fileset`` over it must find what it finds in the
     repository; what is named and isn't there is left to terraform.
@@ -69,11 +76,38 @@ def select(
         Something can't be taken; the message names it.
     """
     selection = _Selection(contents, limit_bytes)
-    for path in folders:
+    for path in closure.folders:
         selection.add(path, whole=False)
     for path in named:
         selection.add(path, whole=True)
-    return selection.chosen
+    return _with_links(selection.chosen, dict(closure.links))
+
+
+def _with_links(chosen: dict[str, Found], links: Mapping[str, str]) -> dict[str, Found]:
+    """Let modules that are reached by a link be reached so: their sources count from behind it."""
+    if not links:
+        return chosen
+    found = {path: Found(real, "link") for path, real in links.items()}
+    for path, one in chosen.items():
+        if path not in links:
+            found.setdefault(path, one)
+    return {_behind(path, links): one for path, one in found.items()}
+
+
+def _behind(path: str, links: Mapping[str, str]) -> str:
+    """Where a path is when all links above it are links."""
+    for _ in range(len(links) + 1):
+        above = next((p for p in _folders_above(path) if p in links), None)
+        if above is None:
+            return path
+        path = _join(links[above], path.removeprefix(above + "/"))
+    raise SourceRefused(f"{path[:200]}: the symbolic link leads in a circle")
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 class _Visit(NamedTuple):
@@ -112,7 +146,8 @@ class _Selection:
 
     def _is_wanted(self, child: Found, visit: _Visit) -> bool:
         if child.kind != "folder":
-            return True
+            # `init` would want the modules that tests call, and a plan never runs one.
+            return visit.whole or not child.path.endswith(_TESTS)
         return child.path not in visit.above and (visit.whole or not self._is_module(child.path))
 
     def _take(self, visit: _Visit) -> list[_Visit]:

@@ -1,6 +1,8 @@
 """Where a root module's files come from, by the kind of its job's source."""
 
 import errno
+import os
+import posixpath
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,6 +60,9 @@ class Sources:
         return [secret for source in self._sources.values() for secret in source.secrets()]
 
 
+# As where people apply: `archive_file` packs modes. The workspace itself is closed to others.
+_FILE_MODE, _FOLDER_MODE = 0o644, 0o755
+
 _LACKING = {
     "github": "this worker is told of no GitHub: set github.url (DRIFTFLEET_GITHUB__URL) and "
     "github.token for it, as they are set for whoever sends its jobs",
@@ -101,8 +106,9 @@ def enforce_deadline(job: Job, deadline: float) -> None:
         raise CheckFailed(
             "source",
             ErrorKind.TIMEOUT,
-            f"the check took longer than its {job.limits.timeout_seconds} s while its files were "
-            "fetched; raise limits.timeout_seconds, or find out why the source answers slowly",
+            "the check's time was over while its files were fetched and read (it has "
+            f"{job.limits.timeout_seconds:,} s for everything); raise limits.timeout_seconds, or "
+            "find out why the source answers slowly, or which large files the root reaches",
         )
 
 
@@ -124,11 +130,17 @@ def lay_out(
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
+            if found.kind == "link":
+                target.symlink_to(os.path.relpath(found.path, posixpath.dirname(path) or "."))
+                continue
             put(found, target)
         except OSError as error:
             if error.errno not in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
                 raise
             raise SourceRefused(f"{path[:200]}: is too long, or no name for a file here") from error
+        target.chmod(_FOLDER_MODE if found.kind == "executable" else _FILE_MODE)
+    for folder, _, _ in os.walk(workspace.source):
+        os.chmod(folder, _FOLDER_MODE)
 
 
 def _is_plain(path: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from driftfleet.errors import GitHubUnavailable, SourceRefused
-from driftfleet.github.paths import LONGEST_PATH, check_path, shown
+from driftfleet.github.paths import LONGEST_PATH, check_path, shown, why_none
 
 _BLOCK = 512
 _PIECE = 256 << 10
@@ -18,6 +18,10 @@ _PIECE = 256 << 10
 _HEADER_BYTES = 2 * LONGEST_PATH + 1024
 _KINDS = {b"0": "regular", b"\0": "regular", b"7": "regular", b"2": "link", b"5": "folder"}
 _REFUSED = {b"1": "hard link", b"3": "device", b"4": "device", b"6": "pipe"}
+
+
+class ArchiveRefused(SourceRefused):
+    """The archive as a whole can't be taken. What is wanted may still be had in another way."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class Member(NamedTuple):
 
 
 class _Header(NamedTuple):
-    path: str
+    """``path`` is None where it is too long to be read."""
+
+    path: str | None
     kind: bytes
     size: int
     target: bytes
@@ -52,28 +58,35 @@ def read_archive(
 ) -> Iterator[Member]:
     """The members that ``wanted(path, size)`` asks for, as they come.
 
-    ``wanted`` is asked about every file and link. Memory is that of one wanted member.
+    ``wanted`` is asked about every file and link whose path can be known. Memory is that of one
+    wanted member.
 
     Raises
     ------
-    SourceRefused
+    ArchiveRefused
         A member that ``git archive`` doesn't write, or more than the limits allow.
+    SourceRefused
+        A wanted member is too large, or its name is odd.
     GitHubUnavailable
         The archive is damaged, or ends in the middle.
     """
     stream = _Stream(chunks, limits.total_bytes)
     for number, header in enumerate(_headers(stream)):
         if number >= limits.members:
-            raise SourceRefused(f"the archive has more than {limits.members} members")
+            raise ArchiveRefused(f"the archive has more than {limits.members} members")
         kind = _kind(header)
+        if header.path is None:
+            stream.skip(_padded(header.size))
+            continue
         path = _below_top(header.path, folder=kind == "folder")
-        if kind == "folder":
+        size = len(header.target) if kind == "link" else header.size
+        if kind == "folder" or not wanted(path, size):
             stream.skip(_padded(header.size))
-        elif kind == "link":
-            if wanted(path, len(header.target)):
-                yield Member(path, "link", header.target)
-            stream.skip(_padded(header.size))
-        elif not wanted(path, header.size):
+            continue
+        # Git may hold odd names. They are refused where they count.
+        check_path(path)
+        if kind == "link":
+            yield Member(path, "link", header.target)
             stream.skip(_padded(header.size))
         elif header.size > limits.member_bytes:
             raise SourceRefused(
@@ -88,17 +101,25 @@ def read_archive(
 
 def _headers(stream: "_Stream") -> Iterator[_Header]:
     """One header for each member, what extends it applied."""
-    extended: dict[str, bytes] = {}
+    extended: dict[str, bytes] | None = {}
     while (block := stream.read(_BLOCK)).strip(b"\0"):
         _check_sum(block)
         size, kind = _number(block[124:136]), block[156:157]
         if kind in (b"x", b"g"):
             if size > _HEADER_BYTES:
-                raise SourceRefused(f"the archive has an extended header of {size:,} bytes")
+                # Folders nested a thousand deep make such paths.
+                stream.skip(_padded(size))
+                extended = None if kind == b"x" else extended
+                continue
             records = _records(stream.read(size))
             stream.skip(_padded(size) - size)
             # What is said of all members, git says only the commit.
-            extended |= records if kind == b"x" else {}
+            if kind == b"x" and extended is not None:
+                extended |= records
+            continue
+        if extended is None:
+            extended = {}
+            yield _Header(None, kind, size, b"")
             continue
         name, prefix = _text(block[:100]), _text(block[345:500])
         path = extended.get("path", prefix + b"/" + name if prefix else name)
@@ -113,20 +134,19 @@ def _kind(header: _Header) -> str:
     kind = _KINDS.get(header.kind)
     if kind is None:
         what = _REFUSED.get(header.kind, f"member of the type {header.kind!r}")
-        raise SourceRefused(f"{shown(header.path)}: the archive's entry is a {what}")
+        raise ArchiveRefused(f"{shown(header.path or '')}: the archive's entry is a {what}")
     return kind
 
 
 def _below_top(path: str, *, folder: bool) -> str:
-    """The path without the archive's top folder, checked."""
+    """The path without the archive's top folder: relative and normalised."""
     bare = path.removesuffix("/") if folder else path
-    check_path(bare)
-    # A backslash is a character like any other here (systemd's units have it), but not a trick.
-    if "\\" in bare and ".." in bare.replace("\\", "/").split("/"):
-        raise SourceRefused(f"{shown(bare)}: the path leads upwards, as Windows reads it")
+    for name in bare.split("/"):
+        if reason := why_none(name):
+            raise ArchiveRefused(f"{shown(bare)}: the name '{shown(name)}' {reason}")
     _, slash, below = bare.partition("/")
     if not slash and not folder:
-        raise SourceRefused(f"{shown(bare)}: the archive's entry lies outside its top folder")
+        raise ArchiveRefused(f"{shown(bare)}: the archive's entry lies outside its top folder")
     return below
 
 
@@ -233,7 +253,7 @@ class _Stream:
             self._packed = self._unpacker.unconsumed_tail
         self._left -= len(self._piece)
         if self._left < 0:
-            raise SourceRefused(
+            raise ArchiveRefused(
                 f"the archive unpacks to more than {self._total_bytes:,} bytes, more than its "
                 "files have or cache.archive_bytes allows"
             )

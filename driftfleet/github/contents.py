@@ -8,7 +8,7 @@ from urllib.parse import quote
 from driftfleet.blobs import blob_hash
 from driftfleet.cache import Cache
 from driftfleet.errors import GitHubUnavailable, SourceRefused
-from driftfleet.github.archive import Limits, read_archive
+from driftfleet.github.archive import ArchiveRefused, Limits, read_archive
 from driftfleet.github.client import GitHub
 from driftfleet.github.listing import Entry, Listing
 from driftfleet.github.paths import shown
@@ -23,6 +23,10 @@ _MEMORY_BYTES = 64 << 20
 _TAKEN_ALONG_BYTES = 256 << 10
 # The archive of so many bytes of files takes about as long as ``cache.blobs_at_most`` blobs.
 _BYTES_FOR_THESE = 32 << 20
+# Where the archive can't be taken so many blobs are fetched in its stead: ten minutes, at worst.
+_MOST_INSTEAD = 5_000
+# Of a listing with gaps nobody knows how many members its archive has.
+_MOST_MEMBERS = 1_000_000
 
 
 class Contents:
@@ -44,6 +48,8 @@ class Contents:
         self._settings = settings
         self._memory: dict[str, bytes] = {}
         self._memory_left = _MEMORY_BYTES
+        # Why the archive of this commit can't be taken: it would be the same another time.
+        self._refusal: str | None = None
 
     def peek(self, entry: Entry) -> bytes | None:
         """A content that this host has."""
@@ -67,7 +73,8 @@ class Contents:
         Raises
         ------
         SourceRefused
-            A file is larger than ``cache.member_bytes``, or the archive holds what it should not.
+            A file is larger than ``cache.member_bytes``; or the archive holds what it should not,
+            and the files are too many to be fetched one by one.
         GitHubRefused, GitHubUnavailable
             GitHub doesn't give it, or not now.
         """
@@ -94,6 +101,7 @@ class Contents:
         total, settings = self._listing.total_bytes, self._settings
         if prefers_archive(count, size, total, settings, earlier=count_before):
             self._from_archive(missing)
+            self._enforce_count(missing)
             count, size = 0, 0
         self._cache.note_singly(self._name, count, size)
         self._singly(missing)
@@ -119,25 +127,42 @@ class Contents:
     def _from_archive(self, missing: dict[str, Entry]) -> None:
         """Take what the archive has of ``missing``, which is removed there.
 
-        What ``.gitattributes`` leaves out or changes stays in it.
+        What ``.gitattributes`` leaves out or changes stays in it; so does all that follows where
+        the archive is refused, for what nobody wants or for how large it is.
         """
+        if self._refusal is not None:
+            return
         try:
-            self._read_archive(missing)
-        except GitHubUnavailable as error:
-            # It broke in the middle: what came was kept. Not where GitHub wants us to wait.
-            if error.retry_after_seconds is not None or not missing:
-                raise
-            self._read_archive(missing)
+            try:
+                self._read_archive(missing)
+            except GitHubUnavailable as error:
+                # It broke in the middle: what came was kept. Not where GitHub wants us to wait.
+                if error.retry_after_seconds is not None or not missing:
+                    raise
+                self._read_archive(missing)
+        except ArchiveRefused as error:
+            self._refusal = error.message
+
+    def _enforce_count(self, missing: dict[str, Entry]) -> None:
+        """Single blobs are a way round a refused archive, but not for any number of them."""
+        if self._refusal is not None and len(missing) > _MOST_INSTEAD:
+            raise SourceRefused(
+                f"{self._refusal}; and the {len(missing):,} files that are wanted are more than "
+                f"{_MOST_INSTEAD:,}, which is as many as are fetched one by one"
+            )
+
+    def _limits(self) -> Limits:
+        listing, settings = self._listing, self._settings
+        if listing.gaps:
+            return Limits(_MOST_MEMBERS, settings.member_bytes, settings.archive_bytes)
+        members = len(listing.entries) + len(listing.folders) + 16
+        # Twice what the files have, for line endings; and headers, which are up to 4 KB with names.
+        most = 2 * listing.total_bytes + 8192 * members
+        return Limits(members, settings.member_bytes, min(most, settings.archive_bytes))
 
     def _read_archive(self, missing: dict[str, Entry]) -> None:
         fits = self._fits(missing)
         along = self._taken_along() if fits else {}
-        members = len(self._listing.entries) + len(self._listing.folders) + 16
-        # Twice what the files have, for line endings; and headers, which are up to 4 KB with names.
-        most = 2 * self._listing.total_bytes + 8192 * members
-        limits = Limits(
-            members, self._settings.member_bytes, min(most, self._settings.archive_bytes)
-        )
 
         def wanted(path: str, size: int) -> bool:
             entry = self._entry(path)
@@ -148,7 +173,7 @@ class Contents:
             )
 
         with self._github.archive(self._repo, self._sha) as chunks:
-            for member in read_archive(chunks, limits, wanted):
+            for member in read_archive(chunks, self._limits(), wanted):
                 sha = self._listing.entries[member.path].sha
                 if blob_hash(member.content, len(sha)) == sha:
                     self._keep(sha, member.content, in_memory=not fits)
@@ -158,7 +183,8 @@ class Contents:
     def _entry(self, path: str) -> Entry | None:
         """The listing's entry of a member. An archive never has more than its commit."""
         entry = self._listing.entries.get(path)
-        if entry is None and path.isprintable() and "\ufffd" not in path:
+        known = path.isprintable() and "\ufffd" not in path
+        if entry is None and known and not self._listing.may_hold(path):
             raise GitHubUnavailable(
                 f"{self._repo}: {shown(path)} is in the archive of {self._sha}, but not in its "
                 "listing, which therefore is not whole"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from driftfleet.errors import SourceRefused
-from driftfleet.github.paths import check_name, check_path, join, shown
+from driftfleet.github.paths import join, shown
 
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MODE = re.compile(r"0?40000|100[0-7]{3}|120000|160000")
@@ -47,7 +47,10 @@ class Answer:
 def read_answer(payload: Any, folder: str) -> Answer:
     """Read the JSON about the tree at ``folder``.
 
-    Raises ``ValueError`` where it isn't of that form, `SourceRefused` for a name that is refused.
+    Names are as git has them, odd ones included: they are part of what it hashed. Of two folders
+    of one name the rows can't be told apart here, so that both are left out.
+
+    Raises ``ValueError`` where it isn't of that form, `SourceRefused` for what is no entry at all.
     """
     if not isinstance(payload, Mapping):
         raise ValueError("is no object")
@@ -55,9 +58,17 @@ def read_answer(payload: Any, folder: str) -> Answer:
     if not isinstance(sha, str) or not _SHA.fullmatch(sha) or not isinstance(items, list):
         raise ValueError("has no tree")
     answer = Answer(sha=sha, truncated=bool(truncated))
+    twins: set[str] = set()
     for item in items:
         path, row = _row(item, folder)
         above, _, _ = path.rpartition("/")
+        # The answer's own path is "", too. What lies in a folder without a name nobody needs.
+        if not path:
+            answer.folders[""].append(row)
+        if not path or path.startswith("/"):
+            continue
+        if row.mode == TREE and path in answer.shas:
+            twins.add(path)
         answer.folders.setdefault(above, []).append(row)
         if row.mode == TREE:
             answer.folders.setdefault(path, [])
@@ -65,7 +76,10 @@ def read_answer(payload: Any, folder: str) -> Answer:
     for path, rows in answer.folders.items():
         if path and path not in answer.shas and not answer.truncated:
             raise ValueError(f"has something in {shown(path)}, but not that folder")
-        _refuse_twins(rows, join(folder, path))
+        _drop_lossy_twins(rows)
+    if twins:
+        for path in [path for path in answer.shas if _is_beneath_any(path, twins)]:
+            del answer.folders[path], answer.shas[path]
     return answer
 
 
@@ -114,9 +128,9 @@ def _row(item: Any, folder: str) -> tuple[str, Row]:
             "folder, link or submodule"
         )
     name = path.rpartition("/")[2]
-    check_name(name, folder)
-    if path.startswith("/") or "//" in path:
-        check_path(path)
+    if "\0" in path:
+        # JSON can hold it, a tree object can't.
+        raise ValueError("has a name with NUL")
     try:
         path.encode()
     except UnicodeEncodeError as error:
@@ -125,16 +139,16 @@ def _row(item: Any, folder: str) -> tuple[str, Row]:
     return path, Row(mode.lstrip("0"), name, sha, size if known else 0)  # type: ignore[arg-type]
 
 
-def _refuse_twins(rows: list[Row], folder: str) -> None:
-    """Two entries of one name: git has it in broken trees only, and which one counts is anyone's.
-
-    Names that aren't UTF-8 may look the same without being so: the first one stays.
-    """
-    if len({row.name for row in rows}) == len(rows):
+def _drop_lossy_twins(rows: list[Row]) -> None:
+    """Names that aren't UTF-8 may look the same without being so: the first one stays."""
+    names = {row.name for row in rows}
+    if len(names) == len(rows):
         return
-    seen: dict[str, Row] = {}
-    for row in rows:
-        if row.name in seen and _REPLACEMENT not in row.name:
-            raise SourceRefused(f"{shown(join(folder, row.name))}: is there twice")
-        seen.setdefault(row.name, row)
-    rows[:] = seen.values()
+    first = {row.name: row for row in reversed(rows) if _REPLACEMENT in row.name}
+    rows[:] = [row for row in rows if first.get(row.name, row) is row]
+
+
+def _is_beneath_any(path: str, folders: set[str]) -> bool:
+    while path and path not in folders:
+        path = path.rpartition("/")[0]
+    return bool(path)

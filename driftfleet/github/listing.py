@@ -2,12 +2,14 @@
 
 import hashlib
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from driftfleet.github.paths import join
+from driftfleet.errors import SourceRefused
+from driftfleet.github.paths import join, shown
 
 Kind = Literal["file", "executable", "link", "submodule"]
 _MODES: dict[Kind, str] = {
@@ -18,9 +20,13 @@ _MODES: dict[Kind, str] = {
 }
 _KINDS = {mode.encode(): kind for kind, mode in _MODES.items()}
 _EMPTY_FOLDER = b"040000 tree"
-_MAGIC = b"driftfleet-listing 1"
+_GAP = b"gap"
+_MAGIC = b"driftfleet-listing 2"
 
-_ENCODED_BYTES = 1 << 30
+# So much more than `tree_walk` lets a listing have is no listing.
+_UNPACKED_BYTES = 1 << 30
+# Zeros unpack to a thousand times their size.
+_PIECE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +43,24 @@ class Entry:
 
 
 class Listing:
-    """The entries of a commit by path, and the folders, of which ``.`` is the top. Immutable."""
+    """The entries of a commit by path, and the folders, of which ``.`` is the top. Immutable.
+
+    ``gaps`` are the folders of which something is left out, each with the reason for a person:
+    what else lies in them is here.
+    """
 
     def __init__(
-        self, tree_sha: str, entries: Iterable[Entry], empty_folders: Iterable[str] = ()
+        self,
+        tree_sha: str,
+        entries: Iterable[Entry],
+        empty_folders: Iterable[str] = (),
+        gaps: Mapping[str, str] | None = None,
     ) -> None:
         self.tree_sha = tree_sha
         self.entries: Mapping[str, Entry] = {entry.path: entry for entry in entries}
         self._empty = tuple(empty_folders)
-        self.folders: frozenset[str] = _folders(self._empty, self.entries)
+        self.gaps: Mapping[str, str] = dict(gaps or {})
+        self.folders: frozenset[str] = _folders((*self._empty, *self.gaps), self.entries)
 
     @cached_property
     def total_bytes(self) -> int:
@@ -82,16 +97,35 @@ class Listing:
                 else:
                     yield entry
 
+    def refuse_gap(self, folder: str) -> None:
+        """Raise `SourceRefused` where ``folder`` may hold more than the listing says."""
+        if reason := self.gaps.get(folder):
+            raise SourceRefused(f"{shown(folder)}: {reason}")
+
+    def may_hold(self, path: str) -> bool:
+        """Whether a path that is not here may be in the commit all the same: it lies in a gap."""
+        if not self.gaps:
+            return False
+        # The deepest folder above it that is here; above that one all are.
+        ends = [at for at, character in enumerate(path) if character == "/"]
+        here = bisect_left(ends, True, key=lambda end: path[:end] not in self.folders)
+        return (path[: ends[here - 1]] if here else ".") in self.gaps
+
     def encode(self) -> bytes:
         """The listing as bytes that `decode` reads: the lines of ``git ls-tree -rz -l``, packed."""
-        lines = [
-            f"{_MODES[entry.kind]} {entry.sha} {entry.size}\t{entry.path}"
-            for entry in self.entries.values()
-        ]
-        lines += [f"{_EMPTY_FOLDER.decode()} - 0\t{folder}" for folder in self._empty]
-        body = zlib.compress("\0".join(lines).encode(), 1)
+        # Line by line: all of them together may be as large as the listing itself.
+        packer = zlib.compressobj(1)
+        body = b"".join([*(packer.compress(line) for line in self._lines()), packer.flush()])
         head = b"%s %s" % (_MAGIC, self.tree_sha.encode())
         return b"%s %s\n%s" % (head, _digest(head, body), body)
+
+    def _lines(self) -> Iterator[bytes]:
+        for entry in self.entries.values():
+            yield f"{_MODES[entry.kind]} {entry.sha} {entry.size}\t{entry.path}\0".encode()
+        for folder in self._empty:
+            yield f"{_EMPTY_FOLDER.decode()} - 0\t{folder}\0".encode()
+        for folder, reason in self.gaps.items():
+            yield f"{_GAP.decode()}\t{folder}\t{reason}\0".encode()
 
 
 def decode(encoded: bytes) -> Listing:
@@ -101,17 +135,31 @@ def decode(encoded: bytes) -> Listing:
     magic, _, tree_sha = head.rpartition(b" ")
     if magic != _MAGIC or digest != _digest(head, body):
         raise ValueError("is no listing, or was changed")
-    unpacked = zlib.decompressobj().decompress(body, _ENCODED_BYTES)
-    entries, empty = [], []
-    for line in unpacked.split(b"\0") if unpacked else ():
+    entries, empty, gaps = [], [], {}
+    for line in _unpacked(body):
         about, _, path = line.partition(b"\t")
         mode, _, numbers = about.rpartition(b" ")[0].rpartition(b" ")
-        if mode == _EMPTY_FOLDER:
+        if about == _GAP:
+            folder, _, reason = path.rpartition(b"\t")
+            gaps[folder.decode()] = reason.decode()
+        elif mode == _EMPTY_FOLDER:
             empty.append(path.decode())
         else:
             size = int(about.rpartition(b" ")[2])
             entries.append(Entry(path.decode(), _KINDS[mode], numbers.decode(), size))
-    return Listing(tree_sha.decode(), entries, empty)
+    return Listing(tree_sha.decode(), entries, empty, gaps)
+
+
+def _unpacked(body: bytes) -> Iterator[bytes]:
+    """The lines, without ever holding all of them."""
+    unpacker, rest, left = zlib.decompressobj(), b"", _UNPACKED_BYTES
+    for at in range(0, len(body), _PIECE):
+        piece = unpacker.decompress(body[at : at + _PIECE])
+        left -= len(piece)
+        if left < 0:
+            raise ValueError("is too large for a listing")
+        *lines, rest = (rest + piece).split(b"\0")
+        yield from lines
 
 
 def _digest(head: bytes, body: bytes) -> bytes:

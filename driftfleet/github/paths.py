@@ -10,31 +10,33 @@ from driftfleet.errors import SourceRefused
 LONGEST_PATH = 4096
 
 
-def check_name(name: str, where: str) -> None:
-    """Refuse a name that is none or means something else than a file or a folder.
-
-    ``where`` is the folder that it stands in, for the message. Raises `SourceRefused`.
-    """
+def why_none(name: str) -> str | None:
+    """Why a name is none: nothing that git itself writes has such a one. None where it is one."""
     if name in ("", ".", ".."):
-        reason = "is no name"
-    elif "/" in name or "\0" in name:
-        reason = "holds a slash or NUL"
+        return "is no name"
+    return "holds a slash or NUL" if "/" in name or "\0" in name else None
+
+
+def why_odd(name: str) -> str | None:
+    """Why a name is none, or means more than a file or a folder; None for one that is taken."""
+    if reason := why_none(name):
+        return reason
     # As git's own fsck: Windows and macOS take all of them for the same folder.
-    elif name[0] in ".gG" and name.rstrip(". ").lower() in (".git", "git~1"):
-        reason = "is git's own folder"
-    else:
-        return
-    raise SourceRefused(f"{shown(join(where, name))}: the name {shown(name)!r} {reason}")
+    if name[0] in ".gG" and name.rstrip(". ").lower() in (".git", "git~1"):
+        return "is git's own folder"
+    # A backslash is a character like any other here (systemd's units have it), but not a trick.
+    if "\\" in name and ".." in name.split("\\"):
+        return "leads upwards, as Windows reads it"
+    return None
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that isn't relative and normalised. Raises `SourceRefused`."""
+    """Refuse a path that is too long or has a name in it that is odd. Raises `SourceRefused`."""
     if len(path) > LONGEST_PATH:
-        raise SourceRefused(f"{shown(path)}: the path is longer than {LONGEST_PATH} characters")
-    folder, _, name = path.rpartition("/")
-    check_name(name, folder)
-    for part in folder.split("/") if folder or path.startswith("/") else ():
-        check_name(part, path)
+        raise SourceRefused(f"{shown(path)}: the path is longer than {LONGEST_PATH:,} characters")
+    for name in path.split("/"):
+        if reason := why_odd(name):
+            raise SourceRefused(f"{shown(path)}: the name '{shown(name)}' {reason}")
 
 
 def join(folder: str, name: str) -> str:

@@ -10,7 +10,7 @@ from driftfleet.errors import SourceRefused
 from driftfleet.github.attributes import Attributes
 from driftfleet.github.client import GitHub
 from driftfleet.github.contents import Contents
-from driftfleet.github.links import resolve
+from driftfleet.github.links import Links, LinksExhausted
 from driftfleet.github.listing import Entry, Listing
 from driftfleet.github.paths import LONGEST_PATH, shown
 from driftfleet.github.tree_walk import read_listing
@@ -30,7 +30,7 @@ class Snapshot:
 
     All methods raise `GitHubUnavailable` and `GitHubRefused` where GitHub has to be asked. For one
     thread. Links inside the repository work; one that leads out of it, is absolute or never ends
-    is a `SourceRefused` that names it.
+    is a `SourceRefused` that names it. So is what may lie where the listing has a gap.
     """
 
     def __init__(
@@ -56,20 +56,20 @@ class Snapshot:
                     self._cache.keep_listing(self.sha, found)
         return found
 
-    def fetch(self, paths: Iterable[str]) -> None:
+    def fetch(self, paths: Iterable[str], *, refuse_large: bool = True) -> None:
         """Bring these files in, so that reading them asks nothing of GitHub.
 
         What is no file, or is not there, is passed over: reading it tells. So is a link that is
-        refused.
+        refused, and without ``refuse_large`` a file that exceeds ``cache.member_bytes``.
 
         Raises
         ------
         SourceRefused
-            A file exceeds ``cache.member_bytes``: it is not fetched.
+            A file exceeds ``cache.member_bytes``: nothing is fetched.
         """
         found = self._resolve(paths).values()
         entries = (self.listing.entries.get(path) for path in found if isinstance(path, str))
-        self._contents.fetch(e for e in entries if e is not None and e.kind != "submodule")
+        self._fetch((e for e in entries if e is not None), refuse_large=refuse_large)
 
     def read(self, path: str) -> bytes:
         """A file's bytes, through links.
@@ -115,10 +115,24 @@ class Snapshot:
             raise SourceRefused(found.message)
         return found
 
-    def names(self, folder: str) -> list[str]:
-        """The names in a folder, which a link may lead to; none where there is no such folder."""
+    def names(self, folder: str) -> Iterator[str]:
+        """The names in a folder, which a link may lead to; none where there is no such folder.
+
+        Where the listing has a gap, `SourceRefused` comes after those that are known: who finds
+        among them what it looks for needs no more.
+        """
         found = self.resolve(folder)
-        return [] if found is None else list(self.listing.children(found))
+        if found is not None:
+            yield from self.listing.children(found)
+            self.listing.refuse_gap(found)
+
+    def renew(self) -> None:
+        """Let links be followed as if none had been: for the next root of this commit."""
+        self._links.renew()
+
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self.listing, self._target)
 
     def attributes(self) -> Attributes:
         """What a checkout makes of the files; `read` gives them as the commit has them."""
@@ -156,28 +170,40 @@ class Snapshot:
         entries = self.listing.entries
         wanted = [entries[p] for p in paths if is_terraform_file(p.rpartition("/")[2])]
         wanted += [entries[p] for p in links]
+        self._fetch(wanted, refuse_large=False)
+
+    def _fetch(self, entries: Iterable[Entry], *, refuse_large: bool) -> None:
         most = self._settings.member_bytes
-        self._contents.fetch(e for e in wanted if e.kind != "submodule" and e.size <= most)
+        self._contents.fetch(
+            e for e in entries if e.kind != "submodule" and (refuse_large or e.size <= most)
+        )
 
     def _resolve(self, paths: Iterable[str]) -> dict[str, str | SourceRefused | None]:
         """Where paths lead. What links must be read for it is fetched together, level by level."""
-        waiting = paths = list(paths)
+        found: dict[str, str | SourceRefused | None] = {}
+        waiting = list(paths)
         while waiting:
             lacking: dict[str, Entry] = {}
             unresolved = []
             for path in waiting:
-                if path in self._resolved:
-                    continue
                 try:
-                    self._resolved[path] = resolve(path, self.listing, self._target)
+                    found[path] = self._follow(path)
                 except _TargetMissing as missing:
                     lacking[missing.link.sha] = missing.link
                     unresolved.append(path)
-                except SourceRefused as error:
-                    self._resolved[path] = error
             self._learn(lacking.values())
             waiting = unresolved
-        return {path: self._resolved[path] for path in paths}
+        return found
+
+    def _follow(self, path: str) -> str | SourceRefused | None:
+        if path not in self._resolved:
+            try:
+                self._resolved[path] = self._links.resolve(path)
+            except LinksExhausted as error:
+                return error
+            except SourceRefused as error:
+                self._resolved[path] = SourceRefused(error.message)
+        return self._resolved[path]
 
     def _learn(self, links: Iterable[Entry]) -> None:
         links = list(links)
@@ -191,6 +217,10 @@ class Snapshot:
         if target is None:
             if link.size > LONGEST_PATH:
                 raise SourceRefused(f"{shown(link.path)}: the symbolic link is longer than a path")
+            if link.size > self._settings.member_bytes:
+                raise SourceRefused(
+                    f"{shown(link.path)}: the symbolic link is longer than cache.member_bytes"
+                )
             raise _TargetMissing(link)
         return target
 

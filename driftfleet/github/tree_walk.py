@@ -1,6 +1,8 @@
 """Reads a commit's listing from GitHub, in few requests, and verifies it."""
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from urllib.parse import quote
@@ -19,12 +21,15 @@ from driftfleet.github.git_trees import (
     tree_hash,
 )
 from driftfleet.github.listing import Entry, Kind, Listing
-from driftfleet.github.paths import LONGEST_PATH, join, shown
+from driftfleet.github.paths import LONGEST_PATH, join, shown, why_odd
 from driftfleet.github.urls import repository_path
 
 # The largest repositories known have about as many. Beyond it somebody builds trees out of spite:
 # one that holds the same folder ten times, ten levels deep, costs a hostile person nothing.
 MOST_ENTRIES = 500_000
+# What their paths have together: ten times what a large repository has. Long names for folders of
+# folders make gigabytes of paths out of a few kilobytes.
+MOST_CHARACTERS = 64 << 20
 MOST_REQUESTS = 1_000
 # GitHub itself cuts an answer at 7 MB or 100,000 entries.
 _ANSWER_BYTES = 64 << 20
@@ -44,7 +49,8 @@ def read_listing(
     GitHubUnavailable
         The listing lacks something, or isn't that of the commit.
     SourceRefused
-        A path is refused, or the repository is too large to be listed.
+        The repository is too large to be listed. A name that is refused, and what is nested too
+        deeply, is a gap of its folder.
     """
     return _Walk(github, repo, commit_sha).run(tree_sha)
 
@@ -71,7 +77,7 @@ class _Walk:
             with closing(self._github.many(calls)) as answers:
                 for (sha, folder), answer in zip(missing.items(), answers, strict=True):
                     self._take(sha, folder, answer)
-        return Listing(top, *_expand(top, self._trees, self._repo))
+        return _expand(top, self._trees, self._repo)
 
     def _top(self, tree_sha: str | None) -> str:
         answer, recursive = self._ask(self._commit, ".", recursive=True), True
@@ -120,19 +126,22 @@ class _Walk:
     def _missing(self, top: str) -> dict[str, str]:
         """The trees that are still to be asked for, with a folder where each lies."""
         missing: dict[str, str] = {}
-        seen = {top}
-        waiting = [(top, "")]
+        seen: set[str] = set()
+        # The shortest path first: what is nested too deeply in one place may not be in another.
+        waiting = [(0, "", top)]
         while waiting:
-            sha, folder = waiting.pop()
+            _, folder, sha = heapq.heappop(waiting)
+            if sha in seen:
+                continue
+            seen.add(sha)
             for row in self._trees[sha]:
-                if row.mode != TREE or row.sha in seen:
+                if row.mode != TREE or row.sha in seen or _why_left_out(row, folder):
                     continue
-                seen.add(row.sha)
                 path = join(folder, row.name)
                 if row.sha in self._trees:
-                    waiting.append((row.sha, path))
+                    heapq.heappush(waiting, (len(path), path, row.sha))
                 else:
-                    missing[row.sha] = path
+                    missing.setdefault(row.sha, path)
         return missing
 
     def _ask_tree(self, sha: str, folder: str) -> Answer | None:
@@ -170,30 +179,60 @@ class _Walk:
         )
 
 
-def _expand(
-    top: str, trees: Mapping[str, Sequence[Row]], repo: str
-) -> tuple[list[Entry], list[str]]:
-    """The entries by path, and the folders that hold nothing."""
+def _expand(top: str, trees: Mapping[str, Sequence[Row]], repo: str) -> Listing:
+    """All there is by path, folder by folder."""
     entries: list[Entry] = []
     empty: list[str] = []
-    folders = 0
+    gaps: dict[str, str] = {}
+    rows_left, characters_left = MOST_ENTRIES, MOST_CHARACTERS
     waiting = [(top, "")]
     while waiting:
         sha, folder = waiting.pop()
-        folders += 1
         if folder and not trees[sha]:
             empty.append(folder)
-        for row in trees[sha]:
-            path = f"{folder}/{row.name}" if folder else row.name
+        rows_left -= len(trees[sha])
+        if rows_left < 0:
+            raise SourceRefused(f"{repo}: has more than {MOST_ENTRIES} files and folders")
+        for path, row in _listed(trees[sha], folder, gaps):
+            characters_left -= len(path)
+            if characters_left < 0:
+                raise SourceRefused(
+                    f"{repo}: the paths of its files and folders have more than "
+                    f"{MOST_CHARACTERS:,} characters together; near {shown(folder)} there are long "
+                    "ones"
+                )
             if row.mode == TREE:
                 waiting.append((row.sha, path))
             else:
                 entries.append(Entry(path, _kind(row.mode), row.sha, row.size))
-        if len(entries) + folders + len(waiting) > MOST_ENTRIES:
-            raise SourceRefused(f"{repo}: has more than {MOST_ENTRIES} files and folders")
-        if len(folder) > LONGEST_PATH:
-            raise SourceRefused(f"{repo}: {shown(folder)}: folders are nested too deeply")
-    return entries, empty
+    return Listing(top, entries, empty, gaps)
+
+
+def _listed(rows: Sequence[Row], folder: str, gaps: dict[str, str]) -> Iterator[tuple[str, Row]]:
+    """A folder's entries with their paths; where some are left out, the folder becomes a gap."""
+    twins: set[str] = set()
+    # Git has them in broken trees only, and which one counts is anyone's.
+    if len({row.name for row in rows}) != len(rows):
+        twins = {name for name, count in Counter(row.name for row in rows).items() if count > 1}
+    for row in rows:
+        reason = _why_left_out(row, folder)
+        if reason is None and row.name in twins:
+            reason = f"the name '{shown(row.name)}' is in it twice"
+        if reason is None:
+            yield join(folder, row.name), row
+        else:
+            gaps.setdefault(folder or ".", reason)
+
+
+def _why_left_out(row: Row, folder: str) -> str | None:
+    if reason := why_odd(row.name):
+        return f"in it the name '{shown(row.name)}' {reason}"
+    if len(folder) + 1 + len(row.name) > LONGEST_PATH:
+        return (
+            f"folders are nested too deeply below it: paths of more than {LONGEST_PATH:,} "
+            "characters are not read"
+        )
+    return None
 
 
 def _kind(mode: str) -> Kind:

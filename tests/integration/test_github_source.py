@@ -50,7 +50,8 @@ def laid_out(
 
 def _entry(path: Path) -> tuple[str, bytes]:
     status = path.lstat()
-    assert not stat.S_ISLNK(status.st_mode)
+    if stat.S_ISLNK(status.st_mode):
+        return "link", os.readlink(path).encode()
     content = path.read_bytes() if stat.S_ISREG(status.st_mode) else b""
     return stat.filemode(status.st_mode), content
 
@@ -278,11 +279,12 @@ class TestLinks:
             },
         )  # fmt: skip
         tree, closure = laid_out(source, job_of(commit, "root"), tmp_path / "w")
-        assert closure.folders == ("root", "root/linked")
+        assert closure.folders == ("modules/m", "root")
+        assert tree["root/linked"] == ("link", b"../modules/m")
         assert {path: content for path, (mode, content) in tree.items() if content} == {
             "root/main.tf": b'module "m" {\n  source = "./linked"\n}\n',
-            "root/common.tf": b"# common\n", "root/linked/main.tf": b"# m\n",
-            "root/linked/run.sh": b"x", "root/data/x": b"data",
+            "root/common.tf": b"# common\n", "root/linked": b"../modules/m",
+            "modules/m/main.tf": b"# m\n", "modules/m/run.sh": b"x", "root/data/x": b"data",
         }  # fmt: skip
 
     @pytest.mark.parametrize(
@@ -467,7 +469,7 @@ class TestAttributes:
         local = LocalSource([checkout(ghe, commit.repo, tmp_path / "checkout")])
         folder = Source(kind="local", repo=str(tmp_path / "checkout"))
         assert ours == laid_out(local, job_of(folder, "root"), tmp_path / "w")[0]
-        assert ours["root/u.ps1"] == ("-rwx------", b"a\r\nb\r\n")
+        assert ours["root/u.ps1"][1] == b"a\r\nb\r\n"
         assert ours["root/linked.sh"][1] == b"v\r\n"
         assert ours["root/u.txt"][1] == b"\xff\xfe\xfc\0\n\0"
 
@@ -521,6 +523,63 @@ class TestAttributes:
         assert (error.kind, "a/.gitattributes" in error.message) == ("source_refused", True)
         assert sum(request.sent for request in ghe.requests) < 100_000
         laid_out(source, job_of(commit, "b"), tmp_path / "w")
+
+
+class TestNeighbours:
+    """One process checks many roots of a commit: what ends one of them is nothing to the next."""
+
+    def test_a_root_that_reaches_too_much_leaves_nothing_behind(
+        self, ghe: StandIn, source: GitHubSource, tmp_path: Path
+    ) -> None:
+        files = {f"huge/{n}.tf": b"#" * 500_000 for n in range(10)}
+        files |= {"evil/main.tf": calls("../huge").encode(), "good/main.tf": b"# good\n"}
+        commit = serve(ghe, files)
+        for _ in range(2):
+            job = job_of(commit, "evil", limit_bytes=3_000_000)
+            assert refused(source, job, tmp_path / "w").kind == "disk_quota"
+            tree, _ = laid_out(source, job_of(commit, "good", limit_bytes=3_000_000), tmp_path)
+            assert set(tree) == {"good", "good/main.tf"}
+
+    def test_a_root_that_is_refused_leaves_nothing_behind(
+        self, ghe: StandIn, tmp_path: Path
+    ) -> None:
+        sources = calls("../a") + 'module "b" {\n  source = "../sub/x"\n}\n'
+        files = {
+            "evil/main.tf": sources, "a/x.tf": Link("../../etc/passwd"), "a/y.tf": "#" * 3_000_000,
+            "sub": Submodule("https://example.com/x.git", "1" * 40), "good/main.tf": "# good\n",
+        }  # fmt: skip
+        commit = serve(ghe, files)
+        with opened(ghe, tmp_path / "cache", CacheSettings(member_bytes=1 << 20)) as source:
+            for _ in range(2):
+                error = refused(source, job_of(commit, "evil"), tmp_path / "w")
+                assert error.kind == "source_refused"
+                tree, _ = laid_out(source, job_of(commit, "good"), tmp_path / "w")
+                assert set(tree) == {"good", "good/main.tf"}
+
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [
+            ("evil/" + "/".join(["a"] * 2100) + "/main.tf", "source_refused"),
+            ("evil/..\\x", "source_refused"),
+        ],
+    )
+    def test_what_cannot_be_listed_ends_what_needs_it_and_nothing_else(
+        self, ghe: StandIn, source: GitHubSource, tmp_path: Path, path: str, kind: str
+    ) -> None:
+        many = {f"good/{n}.tpl": f"{n}" for n in range(200)}
+        commit = serve(ghe, {path: "# x\n", "evil/main.tf": "", "good/main.tf": "", **many})
+        below = path.rpartition("/")[0]
+        for root in {"evil", below}:
+            error = refused(source, job_of(commit, root), tmp_path / "w")
+            assert (error.kind, "evil" in error.message) == (kind, True)
+        caller = serve(
+            ghe, {path: "# x\n", "root/main.tf": calls(f"../{below}"), "evil/x/main.tf": ""}
+        )
+        assert refused(source, job_of(caller, "root"), tmp_path / "w").kind == kind
+        tree, _ = laid_out(source, job_of(commit, "good"), tmp_path / "w")
+        assert len(tree) == 202
+        tree, _ = laid_out(source, job_of(caller, "evil/x"), tmp_path / "w")
+        assert "evil/x/main.tf" in tree
 
 
 class TestTrouble:

@@ -358,6 +358,65 @@ def test_a_file_that_is_too_large_is_an_error_of_its_folder(ghe: StandIn, sweep:
     assert folders["envs/prod"].errors == ()
 
 
+def test_a_link_to_a_file_that_is_too_large_is_an_error_of_its_folder(
+    ghe: StandIn, sweep: Sweeper
+) -> None:
+    sweep.member_bytes = 1000
+    evil = {"evil/big.bin": "#" * 1001, "evil/x.tf": Link("big.bin"), "evil2/main.tf": ROOT}
+    evil |= {"evil2/.terraform-version": Link("../evil/big.bin")}
+    ghe.add_repository("acme/infra", {**FILES, **evil})
+    outlook = sweep("acme/infra")
+    assert outlook.problems == ()
+    folders = {folder.path: folder for folder in outlook.found[0].discovery.folders}
+    assert "cache.member_bytes" in folders["evil"].errors[0].message
+    assert folders["envs/prod"].errors == folders["evil2"].errors == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/".join(["deep", *["a"] * 2100]) + "/main.tf", "nested too deeply"),
+        ("deep/..\\x/main.tf", "the name"),
+    ],
+)
+def test_what_cannot_be_listed_is_told_each_time_and_hides_no_other_root(
+    ghe: StandIn, sweep: Sweeper, path: str, words: str
+) -> None:
+    ghe.add_repository("acme/infra", {**FILES, path: ROOT})
+    for _ in range(2):
+        outlook = sweep("acme/infra")
+        assert roots(outlook) == {"acme/infra": ["envs/prod"]}
+        (problem,) = outlook.problems
+        assert re.match(rf"acme/infra: deep\S*: .*{words}", problem)
+        assert problem in sweep.told
+    assert sweep.asked == ["304 /repos/acme/infra/commits/HEAD"]
+    sweep.discovery = DiscoverySettings(exclude=("deep/**",))
+    assert sweep("acme/infra").problems == ()
+
+
+def test_many_places_that_cannot_be_listed_are_told_in_few_words(
+    ghe: StandIn, sweep: Sweeper
+) -> None:
+    ghe.add_repository("acme/infra", {**FILES, **{f"d{n:02}/..\\x": "" for n in range(30)}})
+    outlook = sweep("acme/infra")
+    assert roots(outlook) == {"acme/infra": ["envs/prod"]}
+    assert len(outlook.problems) == 6
+    assert "acme/infra: 25 more folders" in outlook.problems[-1]
+
+
+def test_an_archive_that_attributes_make_too_large_costs_no_root(
+    ghe: StandIn, sweep: Sweeper
+) -> None:
+    many = {f"many/m{n}/main.tf": f"{ROOT}# {n}\n" for n in range(170)}
+    ghe.add_repository("acme/infra", {**FILES, **many})
+    subst = {"bad/.gitattributes": "* export-subst\n", "bad/f": ("$Format:" + "%B" * 100 + "$\n")}
+    ghe.commit("acme/infra", subst, message="M" * 100_000)
+    outlook = sweep("acme/infra")
+    assert outlook.problems == ()
+    assert len(roots(outlook)["acme/infra"]) == 171
+    assert any("_codeload" in line for line in sweep.asked)
+
+
 def test_a_hostile_link_is_an_error_of_its_folder_and_hides_no_other_root(
     ghe: StandIn, sweep: Sweeper
 ) -> None:

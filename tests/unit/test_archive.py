@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftfleet.errors import GitHubUnavailable, SourceRefused
-from driftfleet.github.archive import Limits, Member, read_archive
+from driftfleet.github.archive import ArchiveRefused, Limits, Member, read_archive
 from tests.github_in_memory import File, Link, archive_of, content_of
 
 LIMITS = Limits(members=1000, member_bytes=1 << 20, total_bytes=1 << 24)
@@ -129,6 +129,25 @@ class TestRefused:
         with pytest.raises(SourceRefused, match=r"^\S+: "):
             members(packed(entry("top", tarfile.DIRTYPE), entry(name)))
 
+    @pytest.mark.parametrize("name", ["top/a\\..\\x", "top/..\\x", "top/.GIT/x", "top/a/git~1"])
+    def test_what_git_may_hold_is_passed_over_where_nobody_wants_it(self, name: str) -> None:
+        content = packed(entry("top", tarfile.DIRTYPE), entry(name), entry("top/x.tf"))
+        (member,) = members(content, wanted=lambda path, size: path == "x.tf")
+        assert member.path == "x.tf"
+        with pytest.raises(SourceRefused) as caught:
+            members(content)
+        assert not isinstance(caught.value, ArchiveRefused)
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [("top/../x", b"0"), ("/top/x", b"0"), ("outside", b"0"), ("top/x", b"1"), ("top/x", b"3")],
+    )
+    def test_what_git_never_archives_refuses_the_archive_whoever_wants_it(
+        self, name: str, kind: bytes
+    ) -> None:
+        with pytest.raises(ArchiveRefused):
+            members(packed(entry(name, kind, "top/y")), wanted=lambda path, size: False)
+
     def test_a_backslash_is_a_character(self) -> None:
         (member,) = members(packed(entry("top/mnt-a\\x2db.mount")))
         assert member.path == "mnt-a\\x2db.mount"
@@ -168,11 +187,11 @@ class TestRefused:
         with pytest.raises(SourceRefused, match="unpacks to more than 16,777,216 bytes"):
             list(read_archive(bomb(), LIMITS, lambda path, size: False))
 
-    def test_a_large_extended_header_is_not_read(self) -> None:
+    def test_a_large_extended_header_is_not_read_and_its_member_is_nobodys(self) -> None:
         info = entry("top/x")
         info.pax_headers = {"path": "top/" + "y" * 20_000}
-        with pytest.raises(SourceRefused, match="extended header"):
-            members(packed(info))
+        found = members(packed((info, b"z" * 700), (entry("top/z"), b"1")))
+        assert [member.path for member in found] == ["z"]
 
 
 class TestDamaged:

@@ -12,8 +12,10 @@ from driftfleet.closure import (
     FolderModules,
     TreeModules,
     closure_of,
+    holds_values,
     is_beneath,
     resolve,
+    with_values,
 )
 from driftfleet.tree import MemoryTree
 
@@ -111,9 +113,25 @@ class TestFiles:
             "modules/vpc/c",
         )
 
-    def test_a_needed_folder_is_not_listed_again(self) -> None:
-        files = {"a/x.tf": 'locals {\n a = fileset(path.module, "*")\n b = "${path.module}/"\n}\n'}
-        assert closure("a", files) == Closure(("a",))
+    @pytest.mark.parametrize("named", ["path.module", '"${path.module}/"', '"../a"'])
+    def test_a_folder_that_is_needed_and_named_is_needed_whole(self, named: str) -> None:
+        files = {"a/x.tf": f'locals {{\n a = fileset({named}, "*")\n}}\n'}
+        assert closure("a", files) == Closure(("a",), ("a",))
+
+    def test_what_values_name_is_named_by_the_root(self) -> None:
+        found = closure("a/r", {"a/r/x.tf": 'locals {\n a = file("f")\n}\n'})
+        values = ['d = "../policies"\n', '{"e": "./../../x.json", "f": "plain"}']
+        assert with_values(found, "a/r", values).files == ("a/policies", "a/r/f", "x.json")
+
+    @pytest.mark.parametrize(
+        ("name", "holds"),
+        [
+            ("terraform.tfvars", True), ("terraform.tfvars.json", True), ("a.auto.tfvars", True),
+            ("a.auto.tfvars.json", True), ("prod.tfvars", False), ("auto.tfvars", False),
+        ],
+    )  # fmt: skip
+    def test_files_whose_values_count_are_known_by_name(self, name: str, holds: bool) -> None:
+        assert holds_values(name) is holds
 
     def test_a_bare_path_in_a_module_counts_from_the_root(self) -> None:
         files = {"r/s/x.tf": calls("../../m"), "m/x.tf": 'locals {\n a = file("../a")\n}\n'}

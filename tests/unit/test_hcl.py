@@ -324,9 +324,11 @@ class TestReferences:
         "text",
         [
             'file("/etc/passwd")',
-            'file("${var.x}/a")',
-            'file("${var.x}")',
+            'file("")',
             'profile("a.txt")',
+            'x = "${var.x}/a"',
+            "each.path.module",
+            "path.modules",
             'x = "a/../b"',
             '# file("../a")',
             '  // "../a"',
@@ -335,6 +337,38 @@ class TestReferences:
     )
     def test_what_is_no_literal_path_is_not(self, text: str) -> None:
         assert list(references_in(text)) == []
+
+    @pytest.mark.parametrize(
+        ("text", "base"),
+        [
+            ('file("${var.x}/a")', "root"),
+            ('fileexists("${var.x}")', "root"),
+            ('fileset(path.module, "*")', "module"),
+            ("d = path.root", "root"),
+            ('join("/", [path.cwd, "a"])', "root"),
+            ('file("${path.module}/${var.x}")', "module"),
+            ('"${path.module}/."', "module"),
+        ],
+    )
+    def test_of_a_path_whose_beginning_is_not_known_the_whole_folder_is(
+        self, text: str, base: str
+    ) -> None:
+        (found,) = references_in(f"x = {text}\n")
+        assert (found.base, found.path, found.certain) == (base, ".", True)
+
+    @pytest.mark.parametrize(
+        ("text", "path"),
+        [
+            ('d = "./../policies"', "../policies"),
+            ('file(/* why */ "../a")', "../a"),
+            ('file( # why\n  "../a")', "../a"),
+            ('x = "--from=${path.module}/../a"', "../a"),
+            ('x = <<-E\n  # ${file("../a")}\nE', "../a"),
+        ],
+    )
+    def test_they_are_found_in_odd_places(self, text: str, path: str) -> None:
+        (found,) = references_in(f"{text}\n")
+        assert found.path == path
 
     def test_they_are_found_in_json_too(self) -> None:
         text = json.dumps({"locals": {"a": '${file("${path.module}/../a")}'}})

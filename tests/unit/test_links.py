@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 
 from driftfleet.errors import SourceRefused
 from driftfleet.github.lfs import is_pointer
-from driftfleet.github.links import resolve
+from driftfleet.github.links import Links, LinksExhausted
 from driftfleet.github.listing import Entry, Listing
+from driftfleet.github.paths import shown
 
 SHA = "1" * 40
+FILE = Entry("z/file", "file", SHA, 1)
 
 
 def resolving(files: set[str], links: dict[str, str]) -> Callable[[str], str | None]:
     entries = [Entry(path, "file", SHA, 1) for path in files]
     entries += [Entry(path, "link", SHA, 1) for path in links]
     listing = Listing(SHA, entries)
-    return lambda path: resolve(path, listing, lambda link: links[link.path])
+    return Links(listing, lambda link: links[link.path]).resolve
 
 
 class TestInside:
@@ -55,8 +57,9 @@ class TestInside:
 
     def test_a_submodule_is_found_and_nothing_in_it_is(self) -> None:
         listing = Listing(SHA, [Entry("m", "submodule", SHA, 0)])
-        assert resolve("m", listing, lambda link: "") == "m"
-        assert resolve("m/x.tf", listing, lambda link: "") is None
+        resolve = Links(listing, lambda link: "").resolve
+        assert resolve("m") == "m"
+        assert resolve("m/x.tf") is None
 
 
 class TestRefused:
@@ -88,6 +91,73 @@ class TestRefused:
         assert resolving({"l40"}, links)("l0") == "l40"
         with pytest.raises(SourceRefused, match="circles"):
             resolving({"l41"}, links | {"l40": "l41"})("l0")
+
+    def test_what_was_followed_before_counts_as_much_as_what_was_not(self) -> None:
+        links = {f"l{n}": f"l{n + 1}" for n in range(41)}
+        resolve = resolving({"l41"}, links)
+        assert [resolve(f"l{n}") for n in range(40, 0, -1)] == ["l41"] * 40
+        with pytest.raises(SourceRefused, match=r"^l0: the symbolic link .*more than 40 links"):
+            resolve("l0")
+        with pytest.raises(SourceRefused, match=r"^l0: "):
+            resolving({"l41"}, links)("l0")
+
+
+class TestCost:
+    DEEP = "/".join(["d"] * 1500)
+
+    def test_a_link_is_read_and_followed_once_whatever_leads_to_it(self) -> None:
+        links = {f"k{n}": "l0" for n in range(50)} | {f"l{n}": f"l{n + 1}" for n in range(30)}
+        listing = Listing(SHA, [Entry(p, "link", SHA, 1) for p in links] + [FILE])
+        read: list[str] = []
+
+        def target_of(link: Entry) -> str:
+            read.append(link.path)
+            return links.get(link.path, "")
+
+        links["l29"] = FILE.path
+        resolve = Links(listing, target_of).resolve
+        assert {resolve(f"k{n}") for n in range(50)} == {FILE.path}
+        assert sorted(read) == sorted({*links})
+
+    def test_a_way_that_winds_without_end_is_refused_by_its_link(self) -> None:
+        winding = {f"{self.DEEP}/l{n}": "../d/" * 800 + f"l{n + 1}" for n in range(39)}
+        with pytest.raises(SourceRefused, match=r"d/l0: the symbolic link .*more than 2,000"):
+            resolving({f"{self.DEEP}/l39"}, winding)(f"{self.DEEP}/l0")
+        assert resolving({f"{self.DEEP}/f"}, {f"{self.DEEP}/l": "f"})(f"{self.DEEP}/l")
+
+    def test_links_that_cost_too_much_together_are_refused_and_nothing_else_is(self) -> None:
+        links = {f"{self.DEEP}/l{n}": "../d/" * 800 + "f" for n in range(2600)}
+        listing = Listing(SHA, [*(Entry(p, "link", SHA, 1) for p in links), FILE])
+        followed = Links(listing, lambda link: links[link.path])
+        refused = []
+        for path in links:
+            try:
+                followed.resolve(path)
+            except LinksExhausted as error:
+                refused.append((path, error.message))
+        assert 0 < len(refused) < 200
+        path, message = refused[-1]
+        assert message.startswith(f"{shown(path)}: the symbolic link")
+        assert followed.resolve(FILE.path) == FILE.path
+        followed.renew()
+        assert followed.resolve(path) is None
+
+
+class TestGaps:
+    LISTING = Listing(SHA, [Entry("a/b/x.tf", "file", SHA, 1)], gaps={"a/b": "is not whole"})
+
+    @pytest.mark.parametrize("path", ["a/b/y", "a/b/c/d/main.tf"])
+    def test_what_may_lie_in_a_gap_is_refused_and_not_absent(self, path: str) -> None:
+        with pytest.raises(SourceRefused, match=r"^a/b: is not whole"):
+            Links(self.LISTING, lambda link: "").resolve(path)
+
+    @pytest.mark.parametrize("path", ["a/b/x.tf", "a/b", "a"])
+    def test_what_is_listed_is_found(self, path: str) -> None:
+        assert Links(self.LISTING, lambda link: "").resolve(path) == path
+
+    @pytest.mark.parametrize("path", ["c", "a/c", "a/b/x.tf/y"])
+    def test_what_lies_beside_it_is_absent(self, path: str) -> None:
+        assert Links(self.LISTING, lambda link: "").resolve(path) is None
 
 
 PARTS = ["a", "b", "l", "m", "..", "."]

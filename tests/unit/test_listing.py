@@ -1,5 +1,7 @@
 """Listings: what GitHub says of a commit's tree is verified, bounded and kept."""
 
+import itertools
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -240,24 +242,57 @@ class TestNames:
             ".GIT/config", "a/.git", "a/.Git/x", "git~1", "GIT~1/x", ".git.", ".git ", "a\0b",
         ],
     )  # fmt: skip
-    def test_what_is_no_path_is_refused_by_name(self, path: str) -> None:
-        folders = {"/".join(path.split("/")[:n]) for n in range(1, path.count("/") + 1)} - {""}
-        items = [{"path": f, "mode": "040000", "type": "tree", "sha": SHA} for f in folders]
-        items.append({"path": path, "mode": "100644", "type": "blob", "sha": SHA, "size": 1})
-        with pytest.raises(SourceRefused):
-            read_answer({"sha": SHA, "tree": items, "truncated": False}, "")
+    def test_what_is_no_path_is_refused_or_left_out(self, path: str) -> None:
         with pytest.raises(SourceRefused):
             check_path(path)
+        repository = Repository({**FILES, path: b"odd"})
+        try:
+            listing = listed(repository)
+        except GitHubUnavailable:
+            assert path == "a\0b"
+            return
+        assert set(listing.entries) == set(FILES)
+        assert len(listing.gaps) == 1
+
+    @pytest.mark.parametrize(
+        ("path", "folder"),
+        [
+            ("odd/.GIT", "odd"), ("odd/.git/config", "odd"), ("odd/deep/..", "odd/deep"),
+            ("odd/..\\x", "odd"), ("odd//x", "odd"), (".GIT/x", "."), ("a/b/c/git~1", "a/b/c"),
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("limit", [100_000, 8])
+    def test_an_odd_name_is_a_gap_of_its_folder_alone(
+        self, path: str, folder: str, limit: int
+    ) -> None:
+        repository = Repository({**FILES, path: b"odd", "odd/fine.tf": b""})
+        repository.tree_limit = limit
+        listing = listed(repository)
+        assert set(listing.entries) == {*FILES, "odd/fine.tf"}
+        assert list(listing.gaps) == [folder]
+        assert "the name" in listing.gaps[folder]
+        assert folder in listing.folders
 
     @pytest.mark.parametrize("path", [".github/x", ".gitignore", "git", "a/..b", "...", "a b/c"])
     def test_what_only_looks_like_it_is_taken(self, path: str) -> None:
         check_path(path)
 
-    @pytest.mark.parametrize("kinds", [("100644", "100644"), ("100644", "040000")])
-    def test_two_entries_of_one_name_are_refused(self, kinds: tuple[str, str]) -> None:
-        items = [{"path": "a", "mode": kind, "sha": SHA, "size": 1} for kind in kinds]
-        with pytest.raises(SourceRefused, match="a: is there twice"):
-            read_answer({"sha": SHA, "tree": items, "truncated": False}, "")
+    @pytest.mark.parametrize(
+        "kinds", [("100644", "100644"), ("100644", "040000"), ("040000", "040000")]
+    )
+    def test_two_entries_of_one_name_are_a_gap(self, kinds: tuple[str, str]) -> None:
+        repository = Repository({"f/x.tf": b"1", "g/main.tf": b""})
+        below, rest = repository._trees[sha_of(repository, "f")], repository._trees
+        twins = [Row(k.lstrip("0"), "a", sha_of(repository, "g"), 1) for k in kinds]
+        broken = tree_hash([*below, *twins])
+        rest[broken] = [*below, *twins]
+        top = [r._replace(sha=broken) if r.name == "f" else r for r in rest[repository.tree_sha]]
+        repository.tree_sha = tree_hash(top)
+        rest[repository.tree_sha] = top
+        listing = listed(repository)
+        assert set(listing.entries) == {"f/x.tf", "g/main.tf"}
+        assert list(listing.gaps) == ["f"]
+        assert "twice" in listing.gaps["f"]
 
     @pytest.mark.parametrize("mode", ["020000", "100644;", "100999", "777", "040755"])
     def test_other_modes_are_refused(self, mode: str) -> None:
@@ -284,6 +319,46 @@ class TestNames:
         parts = path.split("/")
         assert not {"", ".", ".."} & set(parts)
         assert not {".git"} & {part.lower() for part in parts}
+
+
+class TestDepth:
+    DEEP = "/".join(["n" * 250] * 17)
+
+    @pytest.mark.parametrize("limit", [100_000, 8])
+    def test_what_is_nested_too_deeply_is_a_gap_and_hides_nothing_else(self, limit: int) -> None:
+        repository = Repository({**FILES, f"{self.DEEP}/main.tf": b"", "n/x.tf": b""})
+        repository.tree_limit = limit
+        listing = listed(repository)
+        assert set(listing.entries) == {*FILES, "n/x.tf"}
+        (gap,) = listing.gaps
+        assert self.DEEP.startswith(gap)
+        assert 3800 < len(gap) <= 4096
+        assert "4,096 characters" in listing.gaps[gap]
+
+    def test_a_tree_that_is_too_deep_in_one_place_is_listed_in_another(self) -> None:
+        files = {"s/main.tf": b"1", "s/t/x.tf": b"2"}
+        above = "/".join(["n" * 250] * 16)
+        repository = Repository(
+            {**files, **{f"{above}/{'m' * 77}/{path}": content for path, content in files.items()}}
+        )
+        for limit in (100_000, 3):
+            repository.tree_limit = limit
+            listing = listed(repository)
+            assert {p for p in listing.entries if len(p) < 100} == set(files)
+            assert len(listing.gaps) == 1
+
+    def test_paths_that_are_long_together_are_refused_with_repository_and_bound(self) -> None:
+        repository = Repository({f"{n:03}.txt": b"x" for n in range(200)})
+        rows = [Row("40000", f"d{n:03}", repository.tree_sha, 0) for n in range(200)]
+        for name in ("n" * 250,) * 12:
+            sha = tree_hash(rows)
+            repository._trees[sha] = rows
+            rows = [Row("40000", name, sha, 0)]
+        repository.tree_sha = tree_hash(rows)
+        repository._trees[repository.tree_sha] = rows
+        repository.tree_limit = 500
+        with pytest.raises(SourceRefused, match=r"^o/r: .*67,108,864 characters"):
+            listed(repository)
 
 
 class TestHash:
@@ -324,11 +399,24 @@ class TestEncoding:
     def test_what_is_decoded_is_what_was_encoded(
         self, found: list[Entry], empty: list[str]
     ) -> None:
-        listing = Listing(SHA, found, empty)
+        gaps = dict(zip(empty[::2], itertools.repeat("is not whole: 'x' is odd")))
+        listing = Listing(SHA, found, empty, gaps)
         again = decode(listing.encode())
         assert again.tree_sha == SHA
         assert again.entries == listing.entries
         assert again.folders == listing.folders
+        assert again.gaps == listing.gaps == gaps
+
+    def test_encoding_takes_little_more_memory_than_its_result(self) -> None:
+        listing = Listing(SHA, [Entry(f"{'n' * 1000}/{n}", "file", SHA, n) for n in range(20_000)])
+        tracemalloc.start()
+        try:
+            encoded = listing.encode()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 2 * len(encoded) + (2 << 20)
+        assert decode(encoded).entries == listing.entries
 
     @given(st.data())
     def test_a_changed_byte_is_noticed(self, data: st.DataObject) -> None:
@@ -366,6 +454,20 @@ class TestListing:
         assert {entry.path for entry in listing.beneath("a")} == {"a/x.tf", "a/b/c/deep.tf"}
         assert {entry.path for entry in listing.beneath(".")} == set(FILES)
         assert list(listing.beneath("none")) == []
+
+    @pytest.mark.parametrize(
+        ("path", "may"),
+        [
+            ("odd/x", True), ("odd/x/y/z", True), ("a/b/none", True), ("a/b/none/x", True),
+            ("none", False), ("a/none", False), ("none/x/y", False), ("odd/fine/x", False),
+            ("odd/fine/a/b/c", False),
+        ],
+    )  # fmt: skip
+    def test_only_in_a_gap_there_may_be_more(self, path: str, may: bool) -> None:
+        found = [Entry("a/b/x", "file", SHA, 1), Entry("odd/fine/y", "file", SHA, 1)]
+        assert Listing(SHA, found, gaps={"a/b": "", "odd": ""}).may_hold(path) is may
+        assert not Listing(SHA, found).may_hold(path)
+        assert Listing(SHA, found, gaps={".": ""}).may_hold(path) is path.startswith("none")
 
     def test_sizes_add_up(self) -> None:
         assert listed(Repository({"a": b"123", "b/c": b"4567"})).total_bytes == 7

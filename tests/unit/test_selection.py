@@ -56,7 +56,7 @@ def files(
     named: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """The files of a selection, each with where it really is."""
-    chosen = select(folders, named, Memory(entries), PLENTY)
+    chosen = select(Closure(tuple(folders)), named, Memory(entries), PLENTY)
     return {path: found.path for path, found in chosen.items() if found.kind != "folder"}
 
 
@@ -138,28 +138,28 @@ class TestLinks:
             f"f{one}/{other}": f"f{other}" for one in range(12) for other in range(12)
         }
         with pytest.raises(QuotaExceeded):
-            select((), ["f0"], Memory(entries), 1 << 20)
+            select(Closure(()), ["f0"], Memory(entries), 1 << 20)
 
 
 class TestBounds:
     def test_bytes_are_counted_before_anything_is_fetched(self) -> None:
         entries = {"a/main.tf": 10_000}
-        select(["a"], [], Memory(entries), 10_001 + ENTRY_BYTES)
+        select(Closure(("a",)), [], Memory(entries), 10_001 + ENTRY_BYTES)
         with pytest.raises(QuotaExceeded):
-            select(["a"], [], Memory(entries), 10_000 + ENTRY_BYTES)
+            select(Closure(("a",)), [], Memory(entries), 10_000 + ENTRY_BYTES)
 
     def test_empty_files_and_folders_count_as_well(self) -> None:
         entries = {f"a/{number}/x": 0 for number in range(100)}
         with pytest.raises(QuotaExceeded):
-            select(["a"], [], Memory(entries), 200 * ENTRY_BYTES)
+            select(Closure(("a",)), [], Memory(entries), 200 * ENTRY_BYTES)
 
     def test_what_is_chosen_twice_counts_once(self) -> None:
-        select(["a", "a"], ["a", "a/x"], Memory({"a/x": 10_000}), 10_001 + ENTRY_BYTES)
+        select(Closure(("a", "a")), ["a", "a/x"], Memory({"a/x": 10_000}), 10_001 + ENTRY_BYTES)
 
     def test_a_path_too_long_for_a_disk_is_refused(self) -> None:
         path = "/".join(["d" * 100] * 40)
         with pytest.raises(SourceRefused, match="nested too deeply"):
-            select(["d" * 100], [], Memory({path: 1}), PLENTY)
+            select(Closure(("d" * 100,)), [], Memory({path: 1}), PLENTY)
 
 
 _NAMES = st.sampled_from(["a", "b", "c", "main.tf", ".terraform"])
@@ -179,6 +179,41 @@ def test_every_chosen_path_leads_to_what_was_chosen(
         and (isinstance(target, int) or (target in entries and isinstance(entries[target], int)))
     }
     memory = Memory(tidy)
-    for path, found in select([top], ["a", "b"], memory, PLENTY).items():
+    for path, found in select(Closure((top,)), ["a", "b"], memory, PLENTY).items():
         assert memory.find(path) == found
         assert ".terraform" not in path.removeprefix(top).split("/")
+
+
+class TestModulesBehindLinks:
+    def chosen(
+        self, entries: Mapping[str, int | str], closure: Closure, *named: str
+    ) -> dict[str, tuple[str, str]]:
+        found = select(closure, named, Memory(entries), PLENTY)
+        return {p: (f.kind, f.path) for p, f in found.items() if f.kind != "folder"}
+
+    def test_a_module_behind_a_link_is_where_it_is_and_the_link_leads_there(self) -> None:
+        entries = {"r/x.tf": 1, "r/l": "m", "m/x.tf": 1}
+        assert self.chosen(entries, Closure(("m", "r"), links=(("r/l", "m"),))) == {
+            "r/x.tf": ("file", "r/x.tf"),
+            "m/x.tf": ("file", "m/x.tf"),
+            "r/l": ("link", "m"),
+        }
+
+    def test_what_is_named_beneath_a_link_lies_behind_it(self) -> None:
+        entries = {"r/x.tf": 1, "r/l": "m", "m/x.tf": 1, "m/sub/y.tf": 1}
+        found = self.chosen(entries, Closure(("m", "r"), links=(("r/l", "m"),)), "r/l/sub", "r")
+        assert found == {
+            "r/x.tf": ("file", "r/x.tf"),
+            "m/x.tf": ("file", "m/x.tf"),
+            "m/sub/y.tf": ("file", "m/sub/y.tf"),
+            "r/l": ("link", "m"),
+        }
+
+    def test_a_link_behind_a_link_is_one_there(self) -> None:
+        entries = {"r/x.tf": 1, "r/l": "m", "m/x.tf": 1, "m/n": "o", "o/x.tf": 1}
+        closure = Closure(("m", "o", "r"), links=(("r/l", "m"), ("r/l/n", "o")))
+        found = self.chosen(entries, closure)
+        assert {p: f for p, f in found.items() if f[0] == "link"} == {
+            "r/l": ("link", "m"),
+            "m/n": ("link", "o"),
+        }

@@ -146,12 +146,80 @@ class TestFetching:
         snapshot.fetch(repository.files)
         assert {path: snapshot.read(path) for path in repository.files} == repository.files
 
-    def test_a_bomb_is_refused(self, tmp_path: Path) -> None:
+    def test_a_bomb_is_refused_and_what_is_wanted_comes_as_blobs(self, tmp_path: Path) -> None:
+        """An honest commit does it: ``export-subst`` beside a long message."""
         repository = Repository(many(300))
         bomb = archive_of({"d0/f0.tf": bytes(64 << 20)})
         repository.archived = lambda: bomb
-        with pytest.raises(SourceRefused, match="unpacks to more"):
-            repository.snapshot(tmp_path).fetch(repository.files)
+        snapshot = repository.snapshot(tmp_path)
+        snapshot.fetch(repository.files)
+        assert {path: snapshot.read(path) for path in repository.files} == repository.files
+        assert (len(repository.asked("tarball")), len(repository.asked("blobs"))) == (1, 300)
+
+    def test_a_refused_archive_is_not_asked_for_again(self, tmp_path: Path) -> None:
+        repository = Repository(many(600))
+        repository.archived = lambda: archive_of({"../x": b""})
+        snapshot = repository.snapshot(tmp_path)
+        paths = list(repository.files)
+        snapshot.fetch(paths[:300])
+        snapshot.fetch(paths[300:])
+        assert (len(repository.asked("tarball")), len(repository.asked("blobs"))) == (1, 600)
+
+    def test_one_that_breaks_and_then_is_refused_costs_no_file(self, tmp_path: Path) -> None:
+        repository = Repository(many(300))
+        whole = archive_of(repository.files)
+        answers = iter([whole[: len(whole) // 2], archive_of({"d0/f0.tf": bytes(64 << 20)})])
+        repository.archived = lambda: next(answers)
+        snapshot = repository.snapshot(tmp_path)
+        snapshot.fetch(repository.files)
+        assert {path: snapshot.read(path) for path in repository.files} == repository.files
+
+    def test_more_than_can_be_had_as_blobs_stays_refused_and_says_both(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("driftfleet.github.contents._MOST_INSTEAD", 299)
+        repository = Repository(many(300))
+        repository.archived = lambda: archive_of({"d0/f0.tf": bytes(64 << 20)})
+        snapshot = repository.snapshot(tmp_path)
+        for _ in range(2):
+            with pytest.raises(SourceRefused, match=r"unpacks to more.* 300 .*more than 299"):
+                snapshot.fetch(repository.files)
+        assert len(repository.asked("tarball")) == 1
+        assert repository.asked("blobs") == []
+
+    def test_names_that_only_windows_minds_hurt_nobody_else(self, tmp_path: Path) -> None:
+        files: dict[str, File] = {**many(200), "bad/..\\x": b"hello", "bad/main.tf": b"# here"}
+        repository = Repository(files)
+        snapshot = repository.snapshot(tmp_path)
+        snapshot.fetch(many(200))
+        assert len(repository.requests) == 3
+        assert repository.asked("blobs") == []
+        assert snapshot.read("bad/main.tf") == b"# here"
+        with pytest.raises(SourceRefused, match=r"^bad: .*\.\.\\x"):
+            list(snapshot.names("bad"))
+
+    def test_what_is_nested_too_deeply_is_in_the_archive_and_no_hindrance(
+        self, tmp_path: Path
+    ) -> None:
+        for levels in (17, 60):
+            deep = "/".join(["n" * 250] * levels)
+            repository = Repository({**many(200), **{f"{deep}/{n}": b"x" for n in range(300)}})
+            snapshot = repository.snapshot(tmp_path / f"{levels}")
+            snapshot.fetch(many(200))
+            assert len(repository.requests) == 3
+            with pytest.raises(SourceRefused, match=r"4,096 characters"):
+                snapshot.read(f"{deep}/1")
+
+    def test_large_files_can_be_passed_over_whatever_leads_to_them(self, tmp_path: Path) -> None:
+        files: dict[str, File] = {"x.tf": Link("big"), "y.tf": b"1", "big": b"x" * 1001}
+        repository = Repository(files)
+        snapshot = repository.snapshot(tmp_path, member_bytes=1000)
+        snapshot.fetch(["x.tf", "y.tf", "big"], refuse_large=False)
+        asked = len(repository.requests)
+        assert snapshot.read("y.tf") == b"1"
+        assert len(repository.requests) == asked
+        with pytest.raises(SourceRefused, match=r"big: has 1,001 bytes"):
+            snapshot.read("x.tf")
 
     def test_wrong_bytes_are_an_error_and_are_not_kept(self, tmp_path: Path) -> None:
         repository = Repository(SMALL)
@@ -286,7 +354,7 @@ class TestReading:
         assert snapshot.read("envs/dev/up/m/main.tf") == SMALL["modules/m/main.tf"]
         assert snapshot.resolve("envs/dev2/up/m") == "modules/m"
         assert set(snapshot.names("envs/dev2")) == {"main.tf", "prod.tfvars", "up"}
-        assert snapshot.names("none") == []
+        assert list(snapshot.names("none")) == []
 
     def test_links_are_fetched_together_with_what_they_lead_to(self, tmp_path: Path) -> None:
         files: dict[str, File] = {f"t{n}.tf": b"%d" % n for n in range(5)}
@@ -314,6 +382,27 @@ class TestReading:
         for attempt in (snapshot.read, snapshot.identify, snapshot.resolve, snapshot.resolve):
             with pytest.raises(SourceRefused, match=f"^l.tf: the symbolic link .*{words}"):
                 attempt("l.tf")
+
+    def test_a_link_larger_than_a_file_may_be_hurts_itself_alone(self, tmp_path: Path) -> None:
+        files: dict[str, File] = {"l.tf": Link("y" * 200), "m.tf": Link("x.tf"), "x.tf": b"1"}
+        snapshot = Repository(files).snapshot(tmp_path, member_bytes=100)
+        snapshot.fetch(["l.tf", "m.tf"])
+        assert snapshot.read("m.tf") == b"1"
+        with pytest.raises(SourceRefused, match=r"^l\.tf: .*cache\.member_bytes"):
+            snapshot.read("l.tf")
+
+    def test_links_are_refused_for_what_others_cost_until_the_next_root_is_asked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("driftfleet.github.links._MOST_STEPS_IN_ALL", 150)
+        files: dict[str, File] = {f"e{n}.tf": Link("./" * 60 + f"{n}") for n in range(5)}
+        snapshot = Repository({**files, "l.tf": Link("x.tf"), "x.tf": b"1"}).snapshot(tmp_path)
+        snapshot.fetch(files)
+        with pytest.raises(SourceRefused, match=r"^l\.tf: the symbolic link"):
+            snapshot.read("l.tf")
+        assert snapshot.read("x.tf") == b"1"
+        snapshot.renew()
+        assert snapshot.read("l.tf") == b"1"
 
     def test_what_is_not_there_or_no_file_says_so(self, tmp_path: Path) -> None:
         files = SMALL | {"void": Link("none"), "sub": Submodule()}

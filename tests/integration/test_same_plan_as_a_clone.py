@@ -1,0 +1,192 @@
+"""What was applied from a clone is clean: a workspace lacks nothing that the plan reads."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from driftfleet.jobs import Job, Source
+from driftfleet.results import Verdict
+from driftfleet.settings import GitHubSettings, Settings, WorkerSettings
+from tests.conftest import require_program
+from tests.standin import Link, StandIn
+from tests.workers import short_folder
+from worker.app import build_tools
+from worker.check import Tools, check
+from worker.github_connection import connection_of
+
+# The clone's own git and terraform, with nothing of this machine's settings.
+ALONE = {
+    "PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1",
+    "CHECKPOINT_DISABLE": "1",
+}  # fmt: skip
+
+
+def data(expression: str) -> str:
+    return f'resource "terraform_data" "x" {{\n  input = {expression}\n}}\n'
+
+
+def call(source: str, more: str = "") -> str:
+    return f'module "m" {{\n  source = "{source}"\n{more}}}\n'
+
+
+VARIABLE = 'variable "d" {}\n'
+SERVICES = {"root/services/a/service.yaml": "a", "root/services/a/main.tf": "locals {}\n"}
+TEST = 'run "setup" {\n  module {\n    source = "SOURCE"\n  }\n}\n'
+CASES: dict[str, Mapping[str, Any]] = {
+    "fileset over folders that hold Terraform": {
+        "root/main.tf": data('fileset(path.module, "services/*/service.yaml")'), **SERVICES
+    },
+    "the same, quoted": {
+        "root/main.tf": data('fileset("${path.module}", "services/*/service.yaml")'), **SERVICES
+    },
+    "the same with a dot": {
+        "root/main.tf": data('fileset("${path.module}/.", "**/*.yaml")'), **SERVICES
+    },
+    "the same from the current folder": {
+        "root/main.tf": data('fileset(".", "**/*.yaml")'), **SERVICES
+    },
+    "fileset over a module that is called as well": {
+        "root/main.tf": call("../m") + data('fileset("${path.module}/../m", "**")'),
+        "m/main.tf": "", "m/sub/x.tf": "", "m/sub/y.txt": "y",
+    },
+    "a folder handed to a module": {
+        "root/main.tf": call("../m", "  d = path.module\n"),
+        "m/main.tf": VARIABLE + data('fileset(var.d, "services/*/service.yaml")'), **SERVICES,
+    },
+    "a folder that a local names": {
+        "root/main.tf": 'locals {\n  n = "services/a"\n}\n'
+        + data('fileexists("${path.module}/${local.n}/service.yaml")'), **SERVICES,
+    },
+    "the same without a base": {
+        "root/main.tf": 'locals {\n  n = "services/a"\n}\n'
+        + data('fileexists("${local.n}/service.yaml")'), **SERVICES,
+    },
+    "a path in terraform.tfvars": {
+        "root/main.tf": VARIABLE + data('fileset(var.d, "*.json")'),
+        "root/terraform.tfvars": 'd = "../policies"\n', "policies/a.json": "{}",
+    },
+    "a path in values that count by themselves": {
+        "root/main.tf": VARIABLE + data("file(var.d)"),
+        "root/a.auto.tfvars.json": '{"d": "./../policies/a.json"}', "policies/a.json": "{}",
+    },
+    "a path in a default": {
+        "root/main.tf": 'variable "d" {\n  default = "./../policies"\n}\n'
+        + data('fileset(var.d, "*.json")'), "policies/a.json": "{}",
+    },
+    "a comment before the path": {
+        "root/main.tf": data('try(file(/* c */ "./../x.txt"), "none")'), "x.txt": "x",
+    },
+    "a heredoc's line that looks like a comment": {
+        "root/main.tf": data('<<-EOT\n    # ${try(file("${path.module}/../p"), "none")}\n  EOT\n'),
+        "p": "p",
+    },
+    "a local backend elsewhere": {
+        "root/main.tf": 'terraform {\n  backend "local" {\n    path = "./../state/x.tfstate"\n'
+        "  }\n}\n" + data('"x"'),
+    },
+    "tests that call a module": {
+        "root/main.tf": data('"x"'),
+        "root/tests/a.tftest.hcl": TEST.replace("SOURCE", "./tests/setup"),
+        "root/b.tftest.hcl": TEST.replace("SOURCE", "../testing"),
+        "root/tests/setup/main.tf": "", "testing/main.tf": "",
+    },
+    "an override of a source": {
+        "root/main.tf": call("../gone"), "root/override.tf": call("../here"),
+        "here/main.tf": data('"h"'),
+    },
+    "an override of a source that can't be had": {
+        "root/main.tf": call("git::ssh://git@elsewhere.example/x/y.git"),
+        "root/x_override.tf": call("../here"), "here/main.tf": data('"h"'),
+    },
+    "a linked module that calls its neighbour": {
+        "root/main.tf": call("./linked"), "root/linked": Link("../modules/m"),
+        "modules/m/main.tf": call("../x"), "modules/x/main.tf": data('"real"'),
+        "root/x/main.tf": data('"other"'),
+    },
+    "a linked module whose neighbour is there alone": {
+        "root/main.tf": call("./linked"), "root/linked": Link("../modules/m"),
+        "modules/m/main.tf": call("../x"), "modules/x/main.tf": data('"real"'),
+    },
+    "a linked module that reads beside itself": {
+        "root/main.tf": call("./linked"), "root/linked": Link("../modules/m"),
+        "modules/m/main.tf": data('file("${path.module}/../shared.txt")'),
+        "modules/shared.txt": "real", "root/shared.txt": "other",
+    },
+    "a folder of modules that is a link": {
+        "root/main.tf": call("../linked/m"), "linked": Link("deep/modules"),
+        "deep/modules/m/main.tf": call("../../x"), "deep/x/main.tf": data('"real"'),
+        "x/main.tf": data('"other"'),
+    },
+    "a linked file": {
+        "root/main.tf": Link("../common/main.tf"),
+        "common/main.tf": data('file("${path.module}/x.txt")'),
+        "root/x.txt": "root", "common/x.txt": "common",
+    },
+    "linked data": {
+        "root/main.tf": data('fileset("${path.module}/data", "**")'),
+        "root/data/a": "a", "root/data/l": Link("../../other"), "other/b": "b",
+    },
+    "every spelling of a module's folder": {
+        "root/main.tf": "".join(
+            call(source).replace('"m"', f'"m{number}"')
+            for number, source in enumerate(
+                ["./../x//sub", "../x/", "./../x/./sub/", "./b", "../root/b"]
+            )
+        ),
+        "x/main.tf": data('"x"'), "x/sub/main.tf": data('"s"'), "root/b/main.tf": data('"b"'),
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    with StandIn(tmp_path_factory.mktemp("ghe")) as standin:
+        yield standin
+
+
+@pytest.fixture
+def tools(server: StandIn) -> Iterator[Tools]:
+    require_program("terraform", "install Terraform 1.11")
+    with short_folder("s") as place:
+        settings = Settings(
+            github=GitHubSettings(url=server.url, token="env://T"),
+            worker=WorkerSettings(writable_root=place / "w"),
+        )
+        environment = {"PATH": os.environ["PATH"], "T": server.token}
+        connection = connection_of(settings, environment)
+        tools = build_tools(settings, environment, connection)
+        yield tools
+        tools.programs.close()
+        assert connection is not None
+        connection.close()
+
+
+def run(folder: Path, *command: str) -> None:
+    done = subprocess.run(command, cwd=folder, env=ALONE, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_applied_from_a_clone_is_clean(
+    server: StandIn, tools: Tools, tmp_path: Path, case: str
+) -> None:
+    repo = f"payments/case-{list(CASES).index(case)}"
+    server.add_repository(repo, CASES[case])
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "-q", str(server.repository(repo).folder), str(clone))
+    run(clone / "root", "terraform", "init", "-input=false")
+    run(clone / "root", "terraform", "apply", "-auto-approve", "-input=false")
+    run(clone / "root", "terraform", "plan", "-detailed-exitcode", "-input=false")
+    states = {
+        str(path.relative_to(clone)): path.read_bytes()
+        for path in clone.rglob("*.tfstate")
+        if ".terraform" not in path.parts
+    }
+    source = Source(kind="github", repo=repo, sha=server.commit(repo, states))
+    result = check(Job(sweep_id="s", source=source, root="root"), tools, lambda phase: None)
+    told = (result.verdict, result.error, result.changes)
+    assert told == (Verdict.CLEAN, None, ()), told

@@ -16,7 +16,7 @@ from driftfleet.hcl import READ_BYTES, TOO_LARGE, Allowance, ModuleFacts, is_ter
 from driftfleet.jobs import Job
 from driftfleet.results import ErrorKind
 from worker.github_connection import Connection, LazyConnection
-from worker.selection import Found, QuotaExceeded, named_files, select
+from worker.selection import ENTRY_BYTES, Found, QuotaExceeded, named_files, select
 from worker.source import enforce_deadline, explained, in_time, lay_out, refuse_problems
 from worker.workspace import Workspace, quota_exceeded
 
@@ -105,8 +105,9 @@ class Commit:
         return content
 
     def bring(self, chosen: Mapping[str, Found]) -> None:
-        """Fetch what of these files isn't there."""
-        self.snapshot.fetch(f.path for f in chosen.values() if f.kind in ("file", "executable"))
+        """Fetch what of these files isn't there, with the attributes that count for them."""
+        files = [f.path for f in chosen.values() if f.kind in ("file", "executable")]
+        self.snapshot.fetch([*files, *self.snapshot.attributes().above(files)])
 
     def _refuse_inside_submodule(self, path: str) -> None:
         """Where nothing is: a submodule would be silence, not the absence that it seems."""
@@ -214,10 +215,17 @@ def _write(
     if complete != closure:
         chosen = _chosen(job, commit, complete, workspace.limit_bytes)
         commit.bring(chosen)
+    attributes = commit.snapshot.attributes()
+    spare = workspace.limit_bytes - sum(max(f.size, ENTRY_BYTES) for f in chosen.values())
 
     def put(found: Found, target: Path) -> None:
+        nonlocal spare
         enforce_deadline(job, deadline)
-        target.write_bytes(commit.read(found.path))
+        content = attributes.converted(found.path, commit.read(found.path))
+        spare -= len(content) - found.size
+        if spare <= 0:
+            raise quota_exceeded("source", workspace.limit_bytes)
+        target.write_bytes(content)
 
     lay_out(chosen, workspace, put)
     return complete
@@ -236,7 +244,7 @@ def _values(job: Job, commit: Commit, chosen: Mapping[str, Found]) -> Iterator[s
     for path, found in chosen.items():
         beside = path.startswith(prefix) and holds_values(path.removeprefix(prefix))
         wanted = beside or path in job.variant.var_files
-        if wanted and found.kind != "folder" and found.size <= READ_BYTES:
+        if wanted and found.kind in ("file", "executable") and found.size <= READ_BYTES:
             yield commit.snapshot.read(found.path).decode("utf-8", "replace")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from driftfleet.cache import Cache
 from driftfleet.errors import SourceRefused
+from driftfleet.github.attributes import Attributes
 from driftfleet.github.client import GitHub
 from driftfleet.github.contents import Contents
 from driftfleet.github.links import Links, LinksExhausted
@@ -144,6 +145,10 @@ class Snapshot:
         if self._known_links is None:
             self._known_links = Links(self.listing, self._target)
         return self._known_links
+
+    def attributes(self) -> Attributes:
+        """What a checkout makes of the files; `read` gives them as the commit has them."""
+        return Attributes(self.listing, self.read, self._settings.member_bytes)
 
     @property
     def _contents(self) -> Contents:

@@ -77,6 +77,14 @@ class Repositories:
         "stacks/one/two", "data",
     )  # fmt: skip
 
+    ATTRIBUTES = (
+        "* text=auto eol=crlf", "*.tf text eol=crlf", "*.tpl text eol=crlf ident", "*.tpl -text",
+        "* ident", "data/** binary", "*.txt eol=crlf",
+        '"\\303\\274 ml.txt" working-tree-encoding=UTF-16LE-BOM', "*.sh !eol",
+        "[attr]dos text eol=crlf", "run.sh dos",
+        "deep/er/* working-tree-encoding=UTF-16 eol=crlf\r", "/modules/a/** -ident",
+    )  # fmt: skip
+
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self.files: dict[str, Any] = {}
@@ -86,6 +94,9 @@ class Repositories:
             self._fill(folder)
         for _ in range(self._random.randint(0, 6)):
             self._link()
+        for folder in self._some(["", *(f"{folder}/" for folder in self.FOLDERS)], 0, 4):
+            lines = self._some(self.ATTRIBUTES, 1, 5)
+            self.files[f"{folder}.gitattributes"] = "".join(f"{line}\n" for line in lines)
         return self.files
 
     def roots(self) -> list[str]:
@@ -111,6 +122,8 @@ class Repositories:
             ["run.sh", "a.tpl", "deep/er/b.tpl", "\u00fc ml.txt", "x.tf.json", "data/y.bin"], 1, 5
         ):
             content = choose.randbytes(choose.randint(0, 3000))
+            if choose.random() < 0.5:
+                content = "".join(choose.choices("a$ \n\u00fc", k=99)).encode() + b"$Id$\n"
             if name == "x.tf.json":
                 content = b"{}"
             self.files[f"{folder}/{name}"] = (
@@ -242,6 +255,9 @@ class TestLikeACheckout:
                 kinds[type(content).__name__] += 1
             text = "".join(f for p, f in files.items() if p.endswith("main.tf"))
             kinds.update(re.findall(r"fileset|templatefile|source = \"\.\.", text))
+            rules = "".join(f for p, f in files.items() if p.endswith(".gitattributes"))
+            kinds.update(re.findall(r"eol=crlf|ident|UTF-16", rules))
+        assert min(kinds[k] for k in ("eol=crlf", "ident", "UTF-16")) > 5
         assert min(kinds[k] for k in ("Link", "Executable", "fileset", 'source = "..')) > 10
 
 
@@ -440,6 +456,79 @@ class TestRefusals:
         commit = serve(ghe, {"a/main.tf": ""})
         error = refused(source, job_of(commit, "a"), tmp_path / "w", seconds=-1)
         assert error.kind == "timeout"
+
+
+class TestAttributes:
+    """What `.gitattributes` do in a checkout; `test_attributes_git.py` has all of it."""
+
+    def test_files_are_as_a_checkout_has_them_and_links_have_what_they_lead_to(
+        self, ghe: StandIn, source: GitHubSource, tmp_path: Path
+    ) -> None:
+        files = {
+            ".gitattributes": "*.ps1 text eol=crlf\n*.txt working-tree-encoding=UTF-16LE-BOM\n",
+            "root/main.tf": "", "root/u.ps1": Executable("a\nb\n"), "root/u.txt": "\u00fc\n",
+            "root/linked.sh": Link("../other/v.ps1"), "root/plain.ps1": Link("../other/v.sh"),
+            "other/v.ps1": "v\n", "other/v.sh": "v\n", "other/.gitattributes": "*.sh ident\n",
+        }  # fmt: skip
+        commit = serve(ghe, files)
+        ours, _ = laid_out(source, job_of(commit, "root"), tmp_path / "w")
+        local = LocalSource([checkout(ghe, commit.repo, tmp_path / "checkout")])
+        folder = Source(kind="local", repo=str(tmp_path / "checkout"))
+        assert ours == laid_out(local, job_of(folder, "root"), tmp_path / "w")[0]
+        assert ours["root/u.ps1"][1] == b"a\r\nb\r\n"
+        assert ours["root/linked.sh"][1] == b"v\r\n"
+        assert ours["root/u.txt"][1] == b"\xff\xfe\xfc\0\n\0"
+
+    def test_their_files_come_with_the_others_and_only_those_above_what_is_taken(
+        self, ghe: StandIn, source: GitHubSource, tmp_path: Path
+    ) -> None:
+        files = {
+            f"{f}.gitattributes": f"* text\n# {f}\n" for f in ("", "a/", "a/b/", "c/", "a/d/e/")
+        }
+        commit = serve(
+            ghe, files | {"a/b/main.tf": "#\n", "a/b/x": "x", "a/d/e/y": "y", "c/main.tf": ""}
+        )
+        ghe.clear()
+        laid_out(source, job_of(commit, "a/b"), tmp_path / "w")
+        assert Counter(kind_of(r) for r in ghe.requests) == {"tree": 1, "blob": 2 + 3}
+        ghe.clear()
+        laid_out(source, job_of(commit, "a/b"), tmp_path / "w")
+        assert ghe.requests == []
+
+    def test_a_file_in_a_filter_is_refused_where_the_plan_would_read_it(
+        self, ghe: StandIn, source: GitHubSource, tmp_path: Path
+    ) -> None:
+        files = {
+            ".gitattributes": "*.key filter=git-crypt\n",
+            "a/main.tf": "",
+            "a/x.key": "\0GITCRYPT",
+        }
+        commit = serve(ghe, files | {"b/main.tf": ""})
+        error = refused(source, job_of(commit, "a"), tmp_path / "w")
+        assert error.kind == "source_refused"
+        assert "a/x.key" in error.message
+        assert "git-crypt" in error.message
+        laid_out(source, job_of(commit, "b"), tmp_path / "w")
+
+    def test_what_conversions_add_counts_for_the_quota(
+        self, ghe: StandIn, source: GitHubSource, tmp_path: Path
+    ) -> None:
+        files = {".gitattributes": "*.x ident\n", "a/main.tf": ""}
+        commit = serve(ghe, files | {f"a/{n}.x": f"{n}" + "$Id$" * 1000 for n in range(20)})
+        whole = 20 * 47 * 1000
+        laid_out(source, job_of(commit, "a", limit_bytes=whole + 50_000), tmp_path / "w")
+        error = refused(source, job_of(commit, "a", limit_bytes=whole - 50_000), tmp_path / "w")
+        assert error.kind == "disk_quota"
+
+    def test_attributes_too_large_refuse_the_root_unread(
+        self, ghe: StandIn, source: GitHubSource, tmp_path: Path
+    ) -> None:
+        commit = serve(ghe, {"a/.gitattributes": "#" * 1_100_000, "a/main.tf": "", "b/main.tf": ""})
+        ghe.clear()
+        error = refused(source, job_of(commit, "a"), tmp_path / "w")
+        assert (error.kind, "a/.gitattributes" in error.message) == ("source_refused", True)
+        assert sum(request.sent for request in ghe.requests) < 100_000
+        laid_out(source, job_of(commit, "b"), tmp_path / "w")
 
 
 class TestNeighbours:

@@ -130,6 +130,11 @@ CASES: dict[str, Mapping[str, Any]] = {
         "root/main.tf": data('fileset("${path.module}/data", "**")'),
         "root/data/a": "a", "root/data/l": Link("../../other"), "other/b": "b",
     },
+    "line ends of another system": {
+        ".gitattributes": "*.ps1 text eol=crlf\n*.id ident\n",
+        "root/main.tf": data('[file("${path.module}/u.ps1"), file("${path.module}/v.id")]'),
+        "root/u.ps1": "a\nb\n", "root/v.id": "$Id$\n",
+    },
     "every spelling of a module's folder": {
         "root/main.tf": "".join(
             call(source).replace('"m"', f'"m{number}"')

@@ -1,18 +1,18 @@
 """What was fetched and never changes, on this host's disk: safe to delete at any time."""
 
 import contextlib
-import fcntl
 import hashlib
+import math
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 
 from driftfleet.blobs import BlobStore
 from driftfleet.bounded import BoundedFolder
 from driftfleet.errors import ConfigurationError
 from driftfleet.github.listing import Listing, decode
+from driftfleet.locks import turn
 
 _FOLDERS = ("blobs", "trees", "fetches", "locks", "repositories", "modules")
 # A listing of 200,000 entries has 10 MB; a pool child makes many checks of one commit.
@@ -68,23 +68,15 @@ class Cache:
         """Set what `fetched_singly` answers. To be called under the lock of that name."""
         self._fetches.put(_key(name), b"%d %d" % (count, size))
 
-    @contextlib.contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(
+        self, name: str, deadline: float = math.inf
+    ) -> contextlib.AbstractContextManager[None]:
         """Wait for, then hold, what one process (or thread) of this host may hold at a time.
 
-        The kernel drops it when its holder dies. Where the disk has no place for a lock there is
-        none: it only spares work.
+        Until ``deadline``, of ``time.monotonic``. Raises as `driftfleet.locks.turn`: a failure of
+        GitHub's that ends the block ends the waiting of others as well.
         """
-        path = f"{self.folder}/locks/{_key(name)}"
-        descriptor = _locked(path)
-        try:
-            yield
-        finally:
-            if descriptor is not None:
-                # While it is still ours: whoever waits for it sees that it is gone, and makes one.
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
-                os.close(descriptor)
+        return turn(f"{self.folder}/locks/{_key(name)}", deadline)
 
     def _remember(self, commit_sha: str, listing: Listing) -> None:
         with self._guard:
@@ -117,27 +109,6 @@ def open_cache(folder: Path, limit_bytes: int) -> Cache:
             "cache.folder (DRIFTFLEET_CACHE__FOLDER)"
         ) from error
     return Cache(folder, limit_bytes)
-
-
-def _locked(path: str) -> int | None:
-    """A lock on the file at ``path``, which is made; None where that is not possible."""
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
-                return descriptor
-        except OSError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        # Its holder removed it while we waited.
-        os.close(descriptor)
 
 
 def _key(name: str) -> str:

@@ -18,6 +18,7 @@ from producer.memory import Memory, now
 
 _WORDS = {
     "github_rate_limit": "{host} wants us to wait for {wait_seconds:.0f} seconds (its rate limit)",
+    "github_busy": "{where}: wants us to wait for {wait_seconds:.0f} seconds",
 }
 Tell = Callable[[str], None]
 

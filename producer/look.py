@@ -5,8 +5,8 @@ for the first time: its record, the commit, the tree, and the files that matter 
 """
 
 import errno
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,6 @@ from driftfleet.cache import Cache
 from driftfleet.errors import (
     GitHubNotFound,
     GitHubRefused,
-    GitHubUnavailable,
     RepositoryEmpty,
     SourceRefused,
 )
@@ -27,15 +26,10 @@ from driftfleet.jobs import Source
 from driftfleet.settings import CacheSettings, DiscoverySettings
 from driftfleet.tree import IGNORED_FOLDERS, VERSION_FILE, Tree
 from producer.discovery import Discovery, discover, folder_matches
-from producer.found import Found, Outlook, Trouble, merged
+from producer.found import Found, Outlook, Trouble
 from producer.memory import Memory, Remembered, discovery_key
-from producer.parallel import Begun, Done, each
 from producer.repositories import Wanted
 
-# They wait for the network most of the time; each fetches with several connections.
-_THREADS = 4
-# A server that left so many unanswered, one after the other, is not asked for the rest.
-_MOST_UNANSWERED = 8
 _NOT_FOUND = 404
 _UNPROCESSABLE = 422
 # A hostile repository has thousands, and an honest one none.
@@ -51,68 +45,6 @@ class Access:
     memory: Memory
     settings: CacheSettings
     now: Callable[[], datetime]
-
-
-Progress = Callable[[int, Sequence[str]], None]
-
-
-def look_at_all(
-    wanted: Sequence[Wanted], access: Access, settings: DiscoverySettings, progress: Progress
-) -> Outlook:
-    """Look at several repositories at a time; what is in trouble ends no other.
-
-    ``progress`` gets how many are done, and the names of those that are being looked at.
-
-    Raises
-    ------
-    ConfigurationError
-        Credentials were refused (`CredentialsRefused`), or a secret is not there.
-    SecretUnavailable
-        The place that keeps the token did not answer.
-    """
-    outlooks: dict[str, Outlook] = {}
-    running: list[str] = []
-    unanswered = 0
-    with closing(_events(wanted, access, settings)) as events:
-        for event in events:
-            if isinstance(event, Begun):
-                running.append(event.item.name)
-            else:
-                running.remove(event.item.name)
-                outlooks[event.item.name] = event.result.outlook
-                unanswered = unanswered + 1 if event.result.unanswered else 0
-            progress(len(outlooks), running)
-            if unanswered >= _MOST_UNANSWERED:
-                break
-    host = access.github.host.name
-    return merged(outlooks.get(one.name) or _not_asked(one, host) for one in wanted)
-
-
-@dataclass(frozen=True)
-class _Looked:
-    outlook: Outlook
-    unanswered: bool = False
-
-
-def _events(
-    wanted: Sequence[Wanted], access: Access, settings: DiscoverySettings
-) -> Generator[Begun[Wanted] | Done[Wanted, _Looked], None, None]:
-    return each(wanted, lambda one: _try(one, access, settings), _THREADS)
-
-
-def _try(wanted: Wanted, access: Access, settings: DiscoverySettings) -> _Looked:
-    name, unanswered = wanted.name, False
-    try:
-        return _Looked(look_at(wanted, access, settings))
-    except RepositoryEmpty:
-        return _Looked(Outlook(messages=(f"{name}: is empty: it has no commit yet",)))
-    except GitHubUnavailable as error:
-        reason, unanswered = f"{name}: can't be looked at now: {error.message}", True
-    except GitHubNotFound as error:
-        reason = f"{name}: {error.message}"
-    except (GitHubRefused, SourceRefused) as error:
-        reason = f"{name}: can't be looked at: {error.message}"
-    return _Looked(Outlook(troubles=(Trouble(name, reason),)), unanswered)
 
 
 def look_at(wanted: Wanted, access: Access, settings: DiscoverySettings) -> Outlook:
@@ -271,8 +203,3 @@ def _renamed(name: str, full_name: str) -> tuple[str, ...]:
     if name.lower() == full_name.lower():
         return ()
     return (f"{name}: is now {full_name}, and is looked at under that name: name it so",)
-
-
-def _not_asked(wanted: Wanted, host: str) -> Outlook:
-    reason = f"{wanted.name}: was not asked for: {host} left {_MOST_UNANSWERED} others unanswered"
-    return Outlook(troubles=(Trouble(wanted.name, reason),))

@@ -1,7 +1,9 @@
 """What earlier sweeps saw of a repository, so that one that hasn't changed costs one request."""
 
 import contextlib
+import functools
 import hashlib
+import importlib.util
 import json
 import os
 import secrets
@@ -12,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field
 
 from driftfleet.model import Record
 from producer.discovery import Discovery
@@ -20,6 +22,14 @@ from producer.discovery import Discovery
 # Its name, and whether it is archived, are asked again after this.
 _FACTS_SECONDS = 86_400
 _FORGET_SECONDS = 90 * 86_400
+# What decides which files discovery is given, and what it makes of them.
+READERS = (
+    "driftfleet.blocks", "driftfleet.closure", "driftfleet.hcl", "driftfleet.model",
+    "driftfleet.references", "driftfleet.tree", "driftfleet.github.contents",
+    "driftfleet.github.git_trees", "driftfleet.github.links", "driftfleet.github.listing",
+    "driftfleet.github.paths", "driftfleet.github.snapshot", "driftfleet.github.tree_walk",
+    "producer.discovery", "producer.look",
+)  # fmt: skip
 
 
 class Remembered(Record):
@@ -33,7 +43,7 @@ class Remembered(Record):
     schema_version: Literal[1] = 1
     full_name: str
     asked_at: datetime
-    sha: str
+    sha: str = Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")
     discovery_key: str
     discovery: Discovery
     gaps: tuple[str, ...] = ()
@@ -46,7 +56,8 @@ class Remembered(Record):
 class Memory:
     """One file a repository and ref in ``folder``; ``host`` keeps those of two servers apart.
 
-    It only spares requests: what can't be read is forgotten, what can't be written is not kept.
+    It only spares requests: what can't be read, or is not what was written, is forgotten; what
+    can't be written is not kept.
     """
 
     def __init__(self, folder: Path, host: str) -> None:
@@ -57,9 +68,9 @@ class Memory:
         """What is known of the repository of this name (any case) at ``ref``."""
         path = self._path(name, ref)
         try:
-            remembered = Remembered.model_validate_json(path.read_bytes())
+            remembered = Remembered.model_validate_json(_unsealed(path.name, path.read_bytes()))
             os.utime(path)
-        except (OSError, ValidationError):
+        except (OSError, ValueError):
             return None
         return remembered
 
@@ -70,7 +81,7 @@ class Memory:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Renamed into place: another command may read it now.
-            staged.write_text(seen.model_dump_json(), encoding="utf-8")
+            staged.write_bytes(_sealed(path.name, seen.model_dump_json().encode()))
             os.replace(staged, path)
         except OSError:
             with contextlib.suppress(OSError):
@@ -92,9 +103,33 @@ class Memory:
 
 def discovery_key(sha: str, include: Iterable[str], exclude: Iterable[str]) -> str:
     """What a discovery depends on: the commit, the globs, and who read the files."""
-    readers = [version("driftfleet"), version("python-hcl2")]
-    text = json.dumps([sha, list(include), list(exclude), readers])
+    text = json.dumps([sha, list(include), list(exclude), _readers()])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.cache
+def _readers() -> list[str]:
+    """The code itself: a version alone would let a discovery outlive the mistake in it."""
+    digest = hashlib.sha256()
+    for name in READERS:
+        spec = importlib.util.find_spec(name)
+        with contextlib.suppress(OSError):
+            digest.update(Path(spec.origin if spec and spec.origin else "").read_bytes())
+    return [version("driftfleet"), version("python-hcl2"), digest.hexdigest()]
+
+
+def _sealed(name: str, record: bytes) -> bytes:
+    """A record, a JSON object, that holds its own digest, and that of its file's name, first."""
+    digest = hashlib.sha256(name.encode() + record).hexdigest()
+    return b'{"digest":"%s",%s' % (digest.encode(), record[1:])
+
+
+def _unsealed(name: str, content: bytes) -> bytes:
+    """The record that was sealed. Raises `ValueError` where a byte of it is another."""
+    record = b"{" + content.partition(b",")[2]
+    if _sealed(name, record) != content:
+        raise ValueError("this is not what was written")
+    return record
 
 
 def now() -> datetime:

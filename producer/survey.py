@@ -51,7 +51,7 @@ def survey(
 
 
 def _look(targets: Targets, settings: Settings, access: "Access", progress: Progress) -> Outlook:
-    from producer.look import look_at_all  # noqa: PLC0415
+    from producer.look_around import look_at_all  # noqa: PLC0415
     from producer.repositories import choose  # noqa: PLC0415
 
     progress.doing(f"asking {access.github.host.name} for repositories")

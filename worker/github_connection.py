@@ -1,6 +1,7 @@
 """The worker's one connection to GitHub: made when it is needed, in the process that needs it."""
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,10 @@ class LazyConnection:
             )
         return self._connection
 
+    def until(self, deadline: float) -> contextlib.AbstractContextManager[None]:
+        """Let nothing be asked of GitHub beyond a check's ``deadline``. Raises as `get`."""
+        return self.get().github.until(deadline)
+
     def trim(self) -> None:
         """Clear what writers that were killed left in the cache, and what is over its bound."""
         if self._folder.exists():
@@ -153,8 +158,9 @@ class LazyConnection:
         )
 
     def _exchange(self, path: str, claim: SecretStr) -> Any:
-        """Have an App's claim exchanged for a token."""
-        with self._client(Claim(claim), None) as github:
+        """Have an App's claim exchanged for a token, within the time of who asks for that."""
+        deadline = self._connection.github.deadline if self._connection else math.inf
+        with self._client(Claim(claim), None) as github, github.until(deadline):
             return github.post(path).json()
 
 

@@ -16,7 +16,7 @@ from driftfleet.jobs import Job
 from driftfleet.results import ErrorKind
 from worker.github_connection import Connection, LazyConnection
 from worker.selection import ENTRY_BYTES, Found, QuotaExceeded, named_files, select
-from worker.source import enforce_deadline, explained, lay_out, refuse_problems
+from worker.source import enforce_deadline, explained, in_time, lay_out, refuse_problems
 from worker.workspace import Workspace, quota_exceeded
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/[\w.-]+", re.ASCII)
@@ -33,7 +33,7 @@ class GitHubSource:
 
     def fetch(self, job: Job, workspace: Workspace, deadline: float) -> Closure:
         _refuse_odd_names(job)
-        with explained(job):
+        with explained(job), in_time(job, deadline), self._connection.until(deadline):
             commit = self._commit(job)
             commit.snapshot.renew()
             if commit.find(job.root) is None:

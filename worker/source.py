@@ -16,6 +16,7 @@ from driftfleet.errors import (
     DriftfleetError,
     GitHubNotFound,
     GitHubRefused,
+    GitHubUnavailable,
     SourceRefused,
 )
 from driftfleet.jobs import Job
@@ -110,6 +111,16 @@ def enforce_deadline(job: Job, deadline: float) -> None:
             f"{job.limits.timeout_seconds:,} s for everything); raise limits.timeout_seconds, or "
             "find out why the source answers slowly, or which large files the root reaches",
         )
+
+
+@contextmanager
+def in_time(job: Job, deadline: float) -> Iterator[None]:
+    """Answer with ``timeout`` what GitHub did not give before the check's time was over."""
+    try:
+        yield
+    except GitHubUnavailable:
+        enforce_deadline(job, deadline)
+        raise
 
 
 def lay_out(

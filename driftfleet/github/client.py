@@ -25,7 +25,7 @@ from driftfleet.github.connections import Connections
 from driftfleet.github.download import REDIRECTS, Download, allowed
 from driftfleet.github.exchange import JSON, JSON_BYTES, Ask, Exchange
 from driftfleet.github.host import Host
-from driftfleet.github.limits import PASSING, limit_seconds
+from driftfleet.github.limits import PASSING, asked_seconds, limit_seconds
 from driftfleet.github.lockout import Lockout
 from driftfleet.github.pace import Pace, Persistence
 from driftfleet.github.refusals import refuse
@@ -39,7 +39,6 @@ T = TypeVar("T")
 _MOST_PAGES = 1000
 _MOST_REDIRECTS = 5
 _MOST_REFUSALS = 3
-_SLOWEST_ARCHIVE = 60  # times the time-out
 _FOLLOWED = frozenset({301, 302, 307, 308})
 _PATH = re.compile(r"(?:/(?!(?:\.|%2[eE]){1,2}(?:/|$))[A-Za-z0-9\-._~!$&'()*+,;=:@%]+)+")
 
@@ -75,14 +74,14 @@ class GitHub:
         )
         self.admission = Admission(credentials, lockout, host.name, clock)
         self._exchange = Exchange(
-            host, self.admission, self._connections, settings.timeout_seconds, clock
+            host, self.admission, self._connections, settings.timeout_seconds, self._pace.deadline
         )
         self._download = Download(
             host,
             self._connections,
             timeout_seconds=settings.timeout_seconds,
             counted=self._exchange.count,
-            expiry=lambda: self._exchange.expiry(_SLOWEST_ARCHIVE),
+            deadline=self._pace.deadline,
             now=now,
         )
 
@@ -106,6 +105,19 @@ class GitHub:
     def requests(self) -> int:
         """How many requests were sent so far, those of retries and redirects too."""
         return self._exchange.requests
+
+    @property
+    def deadline(self) -> float:
+        """When this thread's time to ask is over; infinite outside `until`."""
+        return self._pace.deadline.at
+
+    def until(self, deadline: float) -> contextlib.AbstractContextManager[None]:
+        """Let this thread, and the threads of its `many`, ask no longer than until ``deadline``.
+
+        It is a time of the client's clock, ``time.monotonic``. Past it everything raises
+        `GitHubUnavailable`; what is under way then ends, at the latest after one more time-out.
+        """
+        return self._pace.deadline.until(deadline)
 
     def get(
         self,
@@ -163,9 +175,9 @@ class GitHub:
 
         The first error ends it: what has not begun is dropped, what waits is woken.
         """
-        batch = self._pace.open_batch()
+        shared = self._pace.open_batch()
         pool = ThreadPoolExecutor(
-            self._width, "github", initializer=self._pace.join_batch, initargs=(batch,)
+            self._width, "github", initializer=self._pace.join_batch, initargs=shared
         )
         pending: deque[Future[T]] = deque()
         try:
@@ -177,7 +189,7 @@ class GitHub:
             while pending:
                 yield pending.popleft().result()
         finally:
-            self._pace.close_batch(batch)
+            self._pace.close_batch(shared[0])
             pool.shutdown(wait=True, cancel_futures=True)
 
     @contextlib.contextmanager
@@ -267,6 +279,8 @@ class GitHub:
             tries.limited(wait)
         elif status in PASSING:
             said = f": {message}" if message else ""
-            self._endure(ask, Failure(f"it answered {status}{said}"), tries)
+            asked = asked_seconds(answer.headers, now=self._now())
+            failure = Failure(f"it answered {status}{said}", retry_after_seconds=asked)
+            self._endure(ask, failure, tries)
         else:
             refuse(ask.where, answer, message)

@@ -82,7 +82,7 @@ class Contents:
         for entry in wanted.values():
             self._refuse_large(entry)
         if self._missing(wanted):
-            with self._cache.lock(self._name):
+            with self._cache.lock(self._name, self._github.deadline):
                 if missing := self._missing(wanted):
                     self._bring(missing)
 

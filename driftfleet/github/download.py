@@ -7,8 +7,9 @@ import httpx
 
 from driftfleet.errors import GitHubRefused, GitHubUnavailable
 from driftfleet.github.connections import Connections
+from driftfleet.github.deadline import Deadline
 from driftfleet.github.host import Host
-from driftfleet.github.limits import PASSING, limit_seconds
+from driftfleet.github.limits import PASSING, asked_seconds, limit_seconds
 from driftfleet.github.pace import Persistence
 from driftfleet.github.transfer import (
     LIBRARY_ERRORS,
@@ -25,6 +26,7 @@ from driftfleet.github.urls import archive_url, named_host
 
 _GZIP = b"\x1f\x8b"
 _MOST_HOPS = 3
+_SLOWEST = 60  # times the time-out: a whole archive
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Its URL has a token of its own that lasts minutes (docs.github.com/rest, "Download a repository
 # archive"): what such a status refuses is that, and another URL may do.
@@ -35,7 +37,7 @@ class Download:
     """Opens archives. Their URLs are secrets: they are in no error and in no log.
 
     ``locate`` asks the API for an archive's URL; each try asks again. ``counted`` is called before
-    each request, ``expiry`` gives a check of the time that a whole archive may take.
+    each request.
     """
 
     def __init__(
@@ -45,14 +47,14 @@ class Download:
         *,
         timeout_seconds: float,
         counted: Callable[[], None],
-        expiry: Callable[[], Callable[[], bool]],
+        deadline: Deadline,
         now: Callable[[], float],
     ) -> None:
         self._host = host
         self._connections = connections
         self._timeout_seconds = timeout_seconds
         self._counted = counted
-        self._expiry = expiry
+        self._deadline = deadline
         self._now = now
 
     @contextlib.contextmanager
@@ -97,7 +99,7 @@ class Download:
 
     def _send(self, stack: contextlib.ExitStack, url: str) -> httpx.Response | Failure:
         headers = {"User-Agent": "driftfleet", "Accept": "*/*", "Accept-Encoding": "identity"}
-        request = build("GET", url, headers, self._timeout_seconds)
+        request = build("GET", url, headers, self._deadline.bounded(self._timeout_seconds))
         origin = f"{request.url.scheme}://{request.url.netloc.decode('ascii')}"
         transport = stack.enter_context(self._connections.archive(origin))
         self._counted()
@@ -114,10 +116,11 @@ class Download:
         if wait is not None:
             return wait
         if status in _EXPIRED or status in PASSING:
-            return Failure(f"its archive was not given ({status})")
+            asked = asked_seconds(headers, now=self._now())
+            return Failure(f"its archive was not given ({status})", retry_after_seconds=asked)
         if status != 200:
             raise GitHubRefused(f"{where}: its archive was not given ({status})", status)
-        chunks = raw(response, self._expiry())
+        chunks = raw(response, self._deadline.expiry(_SLOWEST * self._timeout_seconds))
         start = b""
         try:
             while len(start) < len(_GZIP):

@@ -1,7 +1,6 @@
 """Sends one request with the token that may be sent, and tells what its answer says of that."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import httpx
@@ -10,6 +9,7 @@ from pydantic import SecretStr
 from driftfleet.errors import GitHubRefused
 from driftfleet.github.admission import Admission
 from driftfleet.github.connections import Connections
+from driftfleet.github.deadline import Deadline
 from driftfleet.github.host import Host
 from driftfleet.github.limits import is_limit, is_lockout
 from driftfleet.github.refusals import no_access
@@ -53,14 +53,14 @@ class Exchange:
         admission: Admission,
         connections: Connections,
         timeout_seconds: float,
-        clock: Callable[[], float],
+        deadline: Deadline,
     ) -> None:
         self.requests = 0
         self._origin = host.api_origin
         self._admission = admission
         self._connections = connections
         self._timeout_seconds = timeout_seconds
-        self._clock = clock
+        self._deadline = deadline
         self._counting = threading.Lock()
         self._archive_scheme = "Bearer"
         self._gate = threading.Lock()
@@ -71,11 +71,6 @@ class Exchange:
         """One request more is sent."""
         with self._counting:
             self.requests += 1
-
-    def expiry(self, times: int) -> Callable[[], bool]:
-        """A check whether ``times`` the time-out have passed since now."""
-        end = self._clock() + times * self._timeout_seconds
-        return lambda: self._clock() > end
 
     def send(self, ask: Ask) -> Answer | Failure:
         """Send once. Until a token was accepted requests go one by one, so that one is refused.
@@ -131,7 +126,7 @@ class Exchange:
 
     def _attempt(self, ask: Ask, token: SecretStr | None, scheme: str) -> Answer | Failure:
         request = self._build(ask, token, scheme)
-        expired = self.expiry(_SLOWEST)
+        expired = self._deadline.expiry(_SLOWEST * self._timeout_seconds)
 
         def ask_once() -> Answer:
             return receive(
@@ -158,7 +153,8 @@ class Exchange:
         if ask.etag is not None:
             headers["If-None-Match"] = ask.etag if '"' in ask.etag else f'"{ask.etag}"'
         url = f"{self._origin}{ask.target}"
-        return build(ask.method, url, headers, self._timeout_seconds, ask.content)
+        timeout_seconds = self._deadline.bounded(self._timeout_seconds)
+        return build(ask.method, url, headers, timeout_seconds, ask.content)
 
 
 def _is_refusal(outcome: Answer | Failure) -> bool:

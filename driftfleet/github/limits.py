@@ -13,6 +13,8 @@ _LONGEST_PAUSE_SECONDS = 8.0
 # "If neither is there, wait at least a minute, then exponentially longer" (docs.github.com/rest,
 # "Rate limits for the REST API").
 _UNSAID_SECONDS = 60.0
+# Limits are by the hour. A proxy, or a clock that is wrong, mustn't stop us for days.
+_LONGEST_SECONDS = 3600.0
 _LIMIT_WORDS = re.compile(r"rate limit|abuse detection", re.IGNORECASE)
 _LOCKED_WORDS = re.compile(r"login attempts", re.IGNORECASE)
 _WHOLE = re.compile(r"[0-9]{1,12}")
@@ -31,32 +33,38 @@ def pause_seconds(tries: int, chance: float) -> float:
 def limit_seconds(
     status: int, headers: Mapping[str, str], message: str, *, limits: int, now: float
 ) -> float | None:
-    """How long a rate limit asks us to wait; None where the answer tells of no limit.
+    """How long a rate limit asks us to wait, an hour at most; None where it is no limit.
 
     ``limits`` counts those that this request met before. ``now`` is the time as seconds since
     1970; the server's own clock is preferred where it is sent.
     """
     if not is_limit(status, headers, message):
         return None
-    now = _timestamp(headers.get("date", "")) or now
-    after = headers.get("retry-after", "").strip()
-    if _WHOLE.fullmatch(after):
-        # Nought would let a loop spin.
-        return max(1.0, float(after))
-    if (moment := _timestamp(after)) is not None:
-        return max(1.0, moment - now)
+    asked = asked_seconds(headers, now=now)
+    if asked is not None:
+        return asked
     reset = headers.get("x-ratelimit-reset", "").strip()
     if headers.get("x-ratelimit-remaining", "").strip() == "0" and _WHOLE.fullmatch(reset):
-        return max(1.0, float(reset) - now + 1)
-    return _UNSAID_SECONDS * 2.0**limits
+        return _bounded(float(reset) - _server_time(headers, now) + 1)
+    return _bounded(_UNSAID_SECONDS * 2.0**limits)
+
+
+def asked_seconds(headers: Mapping[str, str], *, now: float) -> float | None:
+    """How long ``Retry-After`` asks us to wait, from a second to an hour; None where it doesn't."""
+    after = headers.get("retry-after", "").strip()
+    if _WHOLE.fullmatch(after):
+        return _bounded(float(after))
+    moment = _timestamp(after)
+    return None if moment is None else _bounded(moment - _server_time(headers, now))
 
 
 def is_limit(status: int, headers: Mapping[str, str], message: str) -> bool:
-    """Whether an answer is a rate limit: GitHub says 403 or 429, with headers or without."""
+    """Whether an answer is a rate limit: GitHub says 403 or 429, with headers or without.
+
+    A 503 with ``Retry-After`` is none: a proxy may say so of one path, and means that one.
+    """
     if status == 429:
         return True
-    if status == 503:
-        return "retry-after" in headers
     if status != 403 or is_lockout(status, message):
         return False
     return (
@@ -69,6 +77,15 @@ def is_limit(status: int, headers: Mapping[str, str], message: str) -> bool:
 def is_lockout(status: int, message: str) -> bool:
     """Whether the account is locked for too many bad credentials: even good ones are refused."""
     return status == 403 and bool(_LOCKED_WORDS.search(message))
+
+
+def _bounded(seconds: float) -> float:
+    # Nought would let a loop spin.
+    return min(max(1.0, seconds), _LONGEST_SECONDS)
+
+
+def _server_time(headers: Mapping[str, str], now: float) -> float:
+    return _timestamp(headers.get("date", "")) or now
 
 
 def _timestamp(text: str) -> float | None:

@@ -7,16 +7,21 @@ from collections.abc import Callable
 import structlog
 
 from driftfleet.errors import GitHubUnavailable
+from driftfleet.github.deadline import Deadline
 from driftfleet.github.limits import MOST_LIMITS, MOST_TRIES, pause_seconds
 from driftfleet.github.transfer import Failure
 
 _log = structlog.get_logger()
+_LIMIT = "its rate limit"
+# Our own pauses are shorter: who watches wonders about this one.
+_TOLD_SECONDS = 10.0
 
 
 class Pace:
     """What the threads of one client share: until when nothing is sent, and how they wait.
 
-    ``sleep`` stands in for the real waiting, in tests; ``chance`` gives numbers from 0 to 1.
+    ``deadline`` is each thread's own. ``sleep`` stands in for the real waiting, in tests;
+    ``chance`` gives numbers from 0 to 1.
     """
 
     def __init__(
@@ -29,6 +34,7 @@ class Pace:
     ) -> None:
         self.patience_seconds = patience_seconds
         self.chance = chance
+        self.deadline = Deadline(clock)
         self._host = host
         self._clock = clock
         self._sleep = sleep
@@ -73,16 +79,17 @@ class Pace:
         for batch in batches:
             batch.set()
 
-    def open_batch(self) -> threading.Event:
-        """An event that ends the waiting of the threads that `join_batch` it."""
+    def open_batch(self) -> tuple[threading.Event, float]:
+        """What the threads that `join_batch` it share: what ends their waiting, our deadline."""
         batch = threading.Event()
         with self._lock:
             self._batches.add(batch)
-        return batch
+        return batch, self.deadline.at
 
-    def join_batch(self, batch: threading.Event) -> None:
-        """Let this thread's waiting end with ``batch``."""
+    def join_batch(self, batch: threading.Event, deadline: float) -> None:
+        """Let this thread's waiting end with ``batch``, and its time at ``deadline``."""
         self._of_thread.batch = batch
+        self.deadline.adopt(deadline)
 
     def close_batch(self, batch: threading.Event) -> None:
         """End the waiting of a batch's threads."""
@@ -107,11 +114,13 @@ class Persistence:
         Raises
         ------
         GitHubUnavailable
-            That is later than we wait; told at once.
+            That is later than we wait; told at once. Or there is no time left.
         """
+        if self._pace.deadline.left_seconds <= 0:
+            raise GitHubUnavailable(f"{self._where}: was not asked for: there is no time left")
         while (held := self._pace.held_seconds()) > 0:
             # A little later than allowed, and each thread at another moment.
-            self._wait(held, held + min(1.0, held / 10) * self._pace.chance(), "its rate limit")
+            self._wait(held, held + min(1.0, held / 10) * self._pace.chance(), _LIMIT)
 
     def limited(self, seconds: float) -> None:
         """A rate limit was met: everybody holds."""
@@ -133,23 +142,39 @@ class Persistence:
         """
         self._tries += 1
         end = f"; {failure.mend}" if failure.mend else ""
+        asked = failure.retry_after_seconds
         if not failure.passing:
-            raise GitHubUnavailable(f"{self._where}: {failure.reason}{end}")
+            raise GitHubUnavailable(
+                f"{self._where}: {failure.reason}{end}", retry_after_seconds=asked
+            )
         if self._tries >= MOST_TRIES:
             raise GitHubUnavailable(
-                f"{self._where}: {failure.reason}, {self._tries} times in a row{end}"
+                f"{self._where}: {failure.reason}, {self._tries} times in a row{end}",
+                retry_after_seconds=asked,
             )
         pause = pause_seconds(self._tries, self._pace.chance())
         _log.debug("github_retry", where=self._where, reason=failure.reason, tries=self._tries)
-        self._wait(pause, pause, failure.reason)
+        if asked is None or asked < pause:
+            self._wait(pause, pause, failure.reason)
+        else:
+            # Whoever else was told so must not come back at the same moment.
+            self._wait(asked, asked + pause, failure.reason)
 
     def _wait(self, needed: float, planned: float, reason: str) -> None:
         left = self._pace.patience_seconds - self._waited_seconds
-        if needed > left:
+        time_left = self._pace.deadline.left_seconds
+        if needed > left or needed >= time_left:
+            kept = (
+                "what we wait for it (github.patience_seconds)"
+                if needed > left
+                else "the time in which it is of use"
+            )
             raise GitHubUnavailable(
                 f"{self._where}: {reason}: it may be asked again in {math.ceil(needed)} s, and "
-                f"{math.floor(left)} s are left of what we wait for it (github.patience_seconds)",
+                f"{max(0, math.floor(min(left, time_left)))} s are left of {kept}",
                 retry_after_seconds=needed,
             )
-        self._pace.wait(planned)
+        if needed >= _TOLD_SECONDS and reason != _LIMIT:
+            _log.warning("github_busy", where=self._where, wait_seconds=round(needed, 1))
+        self._pace.wait(min(planned, time_left))
         self._waited_seconds += planned

@@ -3,7 +3,6 @@
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 
 from driftfleet.cache import Cache
 from driftfleet.errors import SourceRefused
@@ -41,15 +40,26 @@ class Snapshot:
         self._github = github
         self._cache = cache
         self._settings = settings
+        self._listing: Listing | None = None
+        self._known_contents: Contents | None = None
+        self._known_links: Links | None = None
         self._targets: dict[str, str] = {}
         self._resolved: dict[str, str | SourceRefused | None] = {}
 
-    @cached_property
+    @property
     def listing(self) -> Listing:
         """Everything there is, from the cache or from GitHub."""
+        # No `cached_property`: before Python 3.12 all snapshots of a process share its lock, and
+        # one that GitHub is slow to answer for would hold the others.
+        if self._listing is None:
+            self._listing = self._read_listing()
+        return self._listing
+
+    def _read_listing(self) -> Listing:
         found = self._cache.listing(self.sha)
         if found is None:
-            with self._cache.lock(f"{self._github.host.name}/{self.repo}@{self.sha} listing"):
+            name = f"{self._github.host.name}/{self.repo}@{self.sha} listing"
+            with self._cache.lock(name, self._github.deadline):
                 found = self._cache.listing(self.sha)
                 if found is None:
                     found = read_listing(self._github, self.repo, self.sha)
@@ -130,18 +140,24 @@ class Snapshot:
         """Let links be followed as if none had been: for the next root of this commit."""
         self._links.renew()
 
-    @cached_property
+    @property
     def _links(self) -> Links:
-        return Links(self.listing, self._target)
+        if self._known_links is None:
+            self._known_links = Links(self.listing, self._target)
+        return self._known_links
 
     def attributes(self) -> Attributes:
         """What a checkout makes of the files; `read` gives them as the commit has them."""
         return Attributes(self.listing, self.read, self._settings.member_bytes)
 
-    @cached_property
+    @property
     def _contents(self) -> Contents:
-        commit = (self.repo, self.sha)
-        return Contents(self._github, commit, self.listing, self._cache, self._settings)
+        if self._known_contents is None:
+            commit = (self.repo, self.sha)
+            self._known_contents = Contents(
+                self._github, commit, self.listing, self._cache, self._settings
+            )
+        return self._known_contents
 
     def _file(self, path: str) -> Entry:
         found = self.resolve(path)

@@ -46,13 +46,15 @@ class Answer:
 class Failure:
     """A request that got no answer, and what can be done about it.
 
-    ``sent`` tells that the server may have seen it; ``passing`` that another try may go better.
+    ``sent`` tells that the server may have seen it; ``passing`` that another try may go better,
+    after ``retry_after_seconds`` where the server said so.
     """
 
     reason: str
     sent: bool = True
     passing: bool = True
     mend: str = ""
+    retry_after_seconds: float | None = None
 
 
 class TooLarge(Exception):

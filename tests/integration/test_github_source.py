@@ -7,6 +7,7 @@ import random
 import re
 import stat
 import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ from worker.source import RootSource
 from worker.workspace import Workspaces
 
 Tree = dict[str, tuple[str, bytes]]
+SLACK = 3.0  # of a slow machine
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 
 
@@ -184,9 +186,13 @@ def opened(
     cache: CacheSettings | None = None,
     token: str | None = None,
     patience_seconds: float = 0,
+    timeout_seconds: float = 30,
 ) -> Iterator[GitHubSource]:
     settings = GitHubSettings(
-        url=ghe.url, token="env://TOKEN", worker_patience_seconds=patience_seconds
+        url=ghe.url,
+        token="env://TOKEN",
+        worker_patience_seconds=patience_seconds,
+        timeout_seconds=timeout_seconds,
     )
     connection = LazyConnection(
         settings, cache or CacheSettings(), folder, {"TOKEN": token or ghe.token}
@@ -630,6 +636,46 @@ class TestTrouble:
         with opened(ghe, tmp_path / "cache") as later:
             tree, _ = laid_out(later, job_of(commit, "a"), tmp_path / "w")
         assert tree["a/main.tf"][1] == b"# x\n"
+
+    def test_a_file_that_dribbles_takes_no_longer_than_the_check_may(
+        self, ghe: StandIn, tmp_path: Path
+    ) -> None:
+        commit = serve(ghe, {"a/main.tf": "", "a/big.bin": random.Random(1).randbytes(200_000)})
+        ghe.fault("/git/blobs/", Fault.slow_body(0.2, 100), times=None)
+        with opened(ghe, tmp_path / "cache", timeout_seconds=1) as source:
+            started = time.monotonic()
+            error = refused(source, job_of(commit, "a"), tmp_path / "w", seconds=2)
+            assert time.monotonic() - started < 2 + 1 + SLACK
+        assert error.kind == "timeout"
+
+    def test_a_server_that_hangs_holds_all_who_want_the_same_only_once(
+        self, ghe: StandIn, tmp_path: Path
+    ) -> None:
+        commit = serve(ghe, {"a/main.tf": ""})
+        ghe.fault("/git/trees/", Fault.delay(20), times=None)
+        ended: list[tuple[type[Exception], float]] = []
+
+        def check(number: int) -> None:
+            place = tmp_path / "cache"
+            with opened(ghe, place, timeout_seconds=1, patience_seconds=1) as source:
+                try:
+                    laid_out(source, job_of(commit, "a"), tmp_path / f"w{number}", seconds=30)
+                except (CheckFailed, GitHubUnavailable) as error:
+                    ended.append((type(error), time.monotonic() - started))
+
+        started = time.monotonic()
+        threads = [threading.Thread(target=check, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ghe.heal()
+        assert {kind for kind, _ in ended} == {GitHubUnavailable}
+        seconds = [second for _, second in ended]
+        # Who failed first failed for all: one after the other they would take as long each.
+        assert len(seconds) == 4
+        assert max(seconds) - min(seconds) < SLACK
+        assert len([r for r in ghe.requests if "/git/trees/" in r.path]) <= 5
 
     def test_a_login_page_is_said_to_be_one(
         self, ghe: StandIn, source: GitHubSource, tmp_path: Path

@@ -327,12 +327,47 @@ def test_an_absent_secret_is_told_before_anything_is_asked(ghe: StandIn, sweep: 
 def test_a_server_that_does_not_answer_is_not_asked_for_every_repository(
     ghe: StandIn, sweep: Sweeper
 ) -> None:
-    ghe.fault("/repos/", Fault.server_error(503), times=None)
+    ghe.fault("/", Fault.server_error(503), times=None)
     outlook = sweep(*(f"acme/r{number}" for number in range(40)))
     assert len(outlook.troubles) == 40
-    asked = {request.path for request in ghe.requests}
-    assert len(asked) <= 8 + 4
+    asked = {request.path for request in ghe.requests if "/repos/" in request.path}
+    # Some more are asked for while it is asked whether it is there at all.
+    assert len(asked) <= 8 + 4 + 8
     assert any("was not asked for" in problem for problem in outlook.problems)
+
+
+def test_repositories_in_trouble_hide_none_of_the_others(ghe: StandIn, sweep: Sweeper) -> None:
+    for number in range(30):
+        ghe.add_repository(f"acme/r{number:02}", {"a/main.tf": ROOT + f"# {number}\n"})
+    ghe.fault(r"/acme/r(0\d|1[0-4])/git/trees", Fault.cut(30), times=None)
+    ghe.fault(r"/acme/r1[5-9]/", Fault.server_error(502), times=None)
+    outlook = sweep(*(f"acme/r{number:02}" for number in range(30)))
+    assert [found.source.repo for found in outlook.found] == [f"acme/r{n}" for n in range(20, 30)]
+    assert [trouble.name for trouble in outlook.troubles] == [f"acme/r{n:02}" for n in range(20)]
+
+
+def test_a_server_that_says_it_is_there_and_answers_nothing_else_is_left_at_last(
+    ghe: StandIn, sweep: Sweeper
+) -> None:
+    ghe.fault("/repos/", Fault.server_error(503), times=None)
+    outlook = sweep(*(f"acme/r{number}" for number in range(90)))
+    assert len(outlook.troubles) == 90
+    asked = {request.path for request in ghe.requests if "/repos/" in request.path}
+    assert 64 <= len(asked) <= 64 + 4
+
+
+def test_each_sweep_has_an_order_of_its_own(ghe: StandIn, sweep: Sweeper) -> None:
+    names = [f"acme/r{number:02}" for number in range(20)]
+    for name in names:
+        ghe.add_repository(name, {"a/main.tf": ROOT})
+    orders = []
+    for _ in range(2):
+        outlook = sweep(*names)
+        assert [found.source.repo for found in outlook.found] == names
+        orders.append([request.path for request in ghe.requests])
+        for path in (sweep.folder / "repositories").iterdir():
+            path.unlink()
+    assert orders[0] != orders[1]
 
 
 def test_a_rate_limit_that_outlasts_our_patience_is_told_at_once_and_once(

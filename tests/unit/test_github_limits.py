@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftfleet.github.limits import is_limit, is_lockout, limit_seconds, pause_seconds
+from driftfleet.github.limits import (
+    asked_seconds,
+    is_limit,
+    is_lockout,
+    limit_seconds,
+    pause_seconds,
+)
 
 NOW = 1_700_000_000.0
 DATE = "Tue, 14 Nov 2023 22:13:20 GMT"  # NOW
@@ -20,7 +26,9 @@ def wait(status: int, message: str = "", limits: int = 0, **headers: str) -> flo
     [
         (30, 429, {"retry_after": "30"}),
         (30, 403, {"retry_after": " 30 "}),
-        (30, 503, {"retry_after": "30"}),
+        (3600, 429, {"retry_after": "10000000"}),
+        (3600, 403, {"retry_after": "Tue, 21 Nov 2023 22:14:50 GMT"}),
+        (3600, 403, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "9" * 12}),
         (1, 429, {"retry_after": "0"}),
         (90, 429, {"retry_after": "Tue, 14 Nov 2023 22:14:50 GMT"}),
         (1, 429, {"retry_after": "Tue, 14 Nov 2023 22:00:00 GMT"}),
@@ -52,6 +60,7 @@ def test_the_servers_own_clock_is_the_one_that_counts() -> None:
 
 def test_without_a_word_the_wait_doubles() -> None:
     assert [wait(429, limits=n) for n in range(4)] == [60, 120, 240, 480]
+    assert wait(429, limits=10) == 3600
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,16 @@ def test_what_is_no_limit(status: int, message: str) -> None:
     assert wait(status, message) is None
 
 
+def test_a_503_says_when_to_come_back_and_is_no_limit() -> None:
+    assert wait(503, retry_after="30") is None
+    assert asked_seconds({"retry-after": "30"}, now=NOW) == 30
+    assert asked_seconds({"retry-after": "10000000"}, now=NOW) == 3600
+    date = {"date": DATE, "retry-after": "Tue, 14 Nov 2023 22:14:50 GMT"}
+    assert asked_seconds(date, now=NOW + 5000) == pytest.approx(90)
+    assert asked_seconds({"retry-after": "soon"}, now=NOW) is None
+    assert asked_seconds({}, now=NOW) is None
+
+
 def test_a_locked_account_is_no_limit_even_with_retry_after() -> None:
     message = "Maximum number of login attempts exceeded"
     assert is_lockout(403, message)
@@ -96,11 +115,13 @@ def test_a_locked_account_is_no_limit_even_with_retry_after() -> None:
     ),
     st.integers(0, 10),
 )
-def test_no_header_can_make_it_fail_or_wait_for_less_than_a_second(
+def test_no_header_can_make_it_fail_or_wait_for_less_than_a_second_or_more_than_an_hour(
     status: int, headers: dict[str, str], limits: int
 ) -> None:
     seconds = limit_seconds(status, headers, "", limits=limits, now=NOW)
-    assert seconds is None or seconds >= 1
+    assert seconds is None or 1 <= seconds <= 3600
+    asked = asked_seconds(headers, now=NOW)
+    assert asked is None or 1 <= asked <= 3600
 
 
 @given(st.integers(1, 50), st.floats(0, 1))

@@ -89,3 +89,49 @@ def test_one_limit_holds_all_threads() -> None:
     assert len(answers) == 12
     # The four that were under way met it; none of the others was sent before its end.
     assert sorted(times)[4] >= 1060
+
+
+def test_a_server_that_is_busy_for_one_path_holds_that_call_only() -> None:
+    clock = Clock()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return said(503, retry_after="600") if "/slow" in request.url.path else OK
+
+    with client(answer, clock, patience_seconds=15) as github:
+        with pytest.raises(GitHubUnavailable) as caught:
+            github.get("/slow")
+        assert caught.value.retry_after_seconds == 600
+        assert github.get("/meta").status == 200
+    assert clock.slept == []
+
+
+def test_a_busy_server_is_asked_again_when_it_said_and_not_for_ever() -> None:
+    clock = Clock()
+    with client(Script(said(503, retry_after="30"), OK), clock) as github:
+        assert github.get("/meta").status == 200
+    assert 30 <= sum(clock.slept) <= 31
+
+    script = Script(said(503, retry_after="2"))
+    with client(script, Clock()) as github, pytest.raises(GitHubUnavailable) as caught:
+        github.get("/meta")
+    assert len(script.requests) == 5
+    assert caught.value.retry_after_seconds == 2
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_nobody_is_held_for_longer_than_an_hour(status: int) -> None:
+    clock = Clock()
+    script = Script(said(status, "rate limit", retry_after="10000000"), OK)
+    with client(script, clock, patience_seconds=4000) as github:
+        assert github.get("/meta").status == 200
+    assert 3600 <= sum(clock.slept) <= 3602
+
+
+def test_a_busy_server_of_archives_is_waited_for() -> None:
+    clock = Clock()
+    archive = httpx.Response(200, content=b"\x1f\x8b rest")
+    found = httpx.Response(302, headers={"location": "https://ghe.example.com/_codeload/x"})
+    script = Script(found, said(503, retry_after="30"), found, archive)
+    with client(script, clock) as github, github.archive("o/r", "abc") as chunks:
+        assert b"".join(chunks) == b"\x1f\x8b rest"
+    assert 30 <= sum(clock.slept) <= 31

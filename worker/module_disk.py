@@ -1,19 +1,16 @@
 """What lies beside the mirrors: who uses one, what is known of it, and how much they take."""
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from driftfleet.ephemeral import remove_tree
+from driftfleet.locks import acquire, try_acquire
 from worker.module_git import out_of_time
-
-_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,8 @@ class Locks:
         """Wait for a lock. Raises `CheckFailed` at ``deadline``, of ``time.monotonic``."""
         descriptor = self._open(name)
         try:
-            while not _lock(descriptor, shared=shared):
-                if time.monotonic() >= deadline:
-                    raise out_of_time()
-                time.sleep(_POLL_SECONDS)
+            if not acquire(descriptor, deadline, shared=shared):
+                raise out_of_time()
             yield
         finally:
             os.close(descriptor)
@@ -59,7 +54,7 @@ class Locks:
         """Take a lock if nobody else has it, and say whether that is so."""
         descriptor = self._open(name)
         try:
-            yield _lock(descriptor, shared=False)
+            yield try_acquire(descriptor)
         finally:
             os.close(descriptor)
 
@@ -127,11 +122,3 @@ def size_of(folder: Path) -> int:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
     return total
-
-
-def _lock(descriptor: int, *, shared: bool) -> bool:
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -18,7 +18,7 @@ class Output(io.TextIOWrapper):
     """stdout. A pipe that nobody reads stays a `BrokenPipeError`; all else is `OutputFailed`."""
 
     def write(self, text: str, /) -> int:
-        # How click finds out what a stream is. Unbuffered, even nothing is too much for a full disk.
+        # So click finds out what a stream is; unbuffered, even that fails where a disk is full.
         if text == "":
             return 0
         with self._told():

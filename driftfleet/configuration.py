@@ -3,19 +3,20 @@
 This is the one module that reads the environment, and only when it is called.
 """
 
-import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from driftfleet.errors import ConfigurationError
 from driftfleet.settings import Settings
+from driftfleet.settings_errors import Location, explain, filled, model_in
 
 PREFIX = "DRIFTFLEET_"
 CONFIG_VARIABLE = "DRIFTFLEET_CONFIG"
@@ -36,22 +37,38 @@ def load_settings(
     ------
     ConfigurationError
         The file can't be read or parsed, a key is unknown (it and the nearest valid one are
-        named), or a value doesn't fit.
+        named), or a value doesn't fit; or the current folder is gone.
     """
     environment = os.environ if environment is None else environment
-    path, origin = _config_path(config, environment)
-    tree = _read_file(path) if path else {}
-    _anchor(tree, path.parent if path else Path.cwd())
+    here = current_folder()
+    path, name_of_file = _config_path(config, environment)
+    tree = filled(_read_file(path)) if path else {}
+    _anchor(tree, path.parent if path else here)
+    origins: dict[Location, str] = {}
     for name, keys, value in _environment_values(environment):
         _put(tree, keys, value, name)
+        origins[tuple(keys)] = name
     for dotted, value in (overrides or {}).items():
         _put(tree, dotted.split("."), value, dotted)
-    _anchor(tree, Path.cwd())
+        origins[tuple(dotted.split("."))] = "the command line"
+    tree = filled(tree)
+    _anchor(tree, here)
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        where = origin if path else "the settings"
-        raise ConfigurationError(_explain(error, where)) from error
+        origin = partial(_origin, origins, name_of_file if path else "the settings")
+        raise ConfigurationError(explain(error, origin)) from error
+
+
+def current_folder() -> Path:
+    """The current folder. Raises `ConfigurationError` where it was deleted meanwhile."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigurationError(
+            f"the current folder can't be found ({error.strerror}): it may have been deleted; "
+            "change to one that is there"
+        ) from error
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -109,7 +126,7 @@ def _is_text(keys: list[str]) -> bool:
     """Whether a setting takes the text as it is: paths and URLs may look like YAML."""
     model: Any = Settings
     for key in keys[:-1]:
-        model = _model_in(model.model_fields[key].annotation)
+        model = model_in(model.model_fields[key].annotation)
     field = model.model_fields.get(keys[-1])
     annotation = field.annotation if field else None
     kinds = set(getattr(annotation, "__args__", (annotation,))) - {NoneType}
@@ -157,47 +174,22 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
 
 
 def _absolute(base: Path, path: str | Path) -> Path:
+    try:
+        own = Path(str(path)).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(f"{path}: nobody knows the home folder that it names") from error
     # Not resolved: a path in an error should be the one that was written.
-    return Path(os.path.normpath(base / Path(str(path)).expanduser()))
+    return Path(os.path.normpath(base / own))
 
 
-def _explain(error: ValidationError, where: str) -> str:
-    lines = [_explain_one(dict(e)) for e in error.errors(include_input=False)]
-    return "\n".join(f"{where}: {line}" for line in lines)
-
-
-def _explain_one(detail: dict[str, Any]) -> str:
-    location = [str(part) for part in detail["loc"]]
-    dotted = ".".join(location)
-    if detail["type"] != "extra_forbidden":
-        return f"'{dotted}': {detail['msg']}"
-    valid = _keys_at(location[:-1])
-    near = difflib.get_close_matches(location[-1], valid, n=1, cutoff=0.4)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"unknown key '{dotted}'{hint} (valid here: {', '.join(sorted(valid))})"
-
-
-def _keys_at(location: list[str]) -> list[str]:
-    """The keys that are valid where ``location`` points, through nested models and lists."""
-    model: type[BaseModel] = Settings
-    for part in location:
-        if part.isdigit():
-            continue
-        field = model.model_fields.get(part)
-        found = _model_in(field.annotation) if field else None
-        if found is None:
-            return []
-        model = found
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if found := _model_in(inner):
-            return found
-    return None
+def _origin(origins: Mapping[Location, str], file: str, location: Location) -> str:
+    """Where a setting was written: its variable, else the file."""
+    for length in (2, 1):
+        if (name := origins.get(location[:length])) is not None:
+            return name
+    # What is wrong with a whole section may be in any of them.
+    names = [name for keys, name in origins.items() if keys[: len(location)] == location]
+    return ", ".join([file, *dict.fromkeys(names)])
 
 
 def process_environment() -> dict[str, str]:

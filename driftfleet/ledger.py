@@ -6,6 +6,7 @@ Keys, each with an expiry of a day: ``driftfleet:sweep:ID:{pending,running,answe
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
@@ -17,6 +18,7 @@ from driftfleet.model import Record
 from driftfleet.results import Verdict
 
 EXPIRY_SECONDS = 86_400
+_HOW_TO_WRITE = "it is written redis://:PASSWORD@HOST:6379/0"
 T = TypeVar("T")
 
 
@@ -172,15 +174,27 @@ def connect(url: str) -> redis.Redis:
     ConfigurationError
         It is no URL of Redis.
     """
+    _refuse_odd_database(url)
     url = url.replace("redis+socket://", "unix://", 1)
     try:
         return redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=5)
     except ValueError as error:
         # Its message may quote a part of the password.
         raise ConfigurationError(
-            "broker.url is no URL of Redis: it is written redis://:PASSWORD@HOST:6379/0, with "
-            "special characters of the password percent-encoded"
+            f"broker.url is no URL of Redis: {_HOW_TO_WRITE}, with special characters of the "
+            "password percent-encoded"
         ) from error
+
+
+def _refuse_odd_database(url: str) -> None:
+    """redis-py takes database 0 then, while Celery ends in a traceback."""
+    scheme, _, rest = url.partition("://")
+    path = rest.partition("?")[0].rpartition("@")[2].partition("/")[2]
+    if scheme in ("redis", "rediss") and not re.fullmatch(r"[0-9]*", path):
+        raise ConfigurationError(
+            "broker.url (DRIFTFLEET_BROKER__URL): what follows the port must be the number of a "
+            f"database of Redis: {_HOW_TO_WRITE}"
+        )
 
 
 def _key(sweep_id: str, name: str) -> str:

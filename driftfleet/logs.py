@@ -26,7 +26,7 @@ _SHAPES = re.compile(
     r"|(?P<github>\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,})"
     r"|(?<=://)(?P<user>[^/\s@:]*:[^/\s@]+)(?=@)"
     r"|(?P<name>(?i:secret|token|password|passwd|api_?key)[\w-]{0,20}\"?\s*[=:]\s*\"?)"
-    r"(?P<value>[^\s\",;]{6,})",
+    r"(?P<value>(?!(?<=secretsmanager:)//)[^\s\",;]{6,})",
     re.DOTALL,
 )
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|_KEY$|SAS|APIKEY", re.I)
@@ -62,8 +62,9 @@ def secrets_in(environment: Mapping[str, str]) -> list[str]:
 
 
 def _is_harmless(value: str) -> bool:
-    """Paths of files and switches: masking them would make errors unreadable."""
-    return value.lower() in ("true", "false") or os.path.exists(value)
+    """Paths of files, places of secrets and switches: masked, they make errors unreadable."""
+    place = value.startswith(("env://", "file://", "secretsmanager://"))
+    return place or value.lower() in ("true", "false") or os.path.exists(value)
 
 
 def configure_logs(settings: LogSettings, redact: Redactor | None = None) -> None:

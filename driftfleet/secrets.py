@@ -35,8 +35,8 @@ class Secret(Protocol):
         """The secret, read again: it may have been rotated. Raises as `read`."""
 
 
-def open_secret(url: str, environment: Mapping[str, str]) -> Secret:
-    """The secret at ``url``; nothing is read yet.
+def open_secret(url: str, environment: Mapping[str, str], setting: str = "a secret") -> Secret:
+    """The secret at ``url``, which ``setting`` names; nothing is read yet.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def open_secret(url: str, environment: Mapping[str, str]) -> Secret:
     """
     scheme, separator, place = url.partition("://")
     if scheme == "env" and _VARIABLE.fullmatch(place):
-        return _Remembered(url, lambda: _from_environment(place, environment))
+        return _Remembered(url, lambda: _from_environment(place, environment, setting))
     if scheme == "file" and place.startswith("/"):
         return _Remembered(url, lambda: _from_file(Path(place)))
     if scheme == "secretsmanager" and place.partition("#")[0]:
@@ -56,7 +56,7 @@ def open_secret(url: str, environment: Mapping[str, str]) -> Secret:
         return _Remembered(url, lambda: fetch(name, key, environment))
     # Not quoted beyond its scheme: it may be the secret itself.
     kind = f"'{scheme}://...'" if separator and scheme.isalpha() else "it"
-    raise ConfigurationError(f"a secret's place must be {_FORMS}, and {kind} is none of these")
+    raise ConfigurationError(f"{setting}: its place must be {_FORMS}, and {kind} is none of these")
 
 
 def variable_of(url: str) -> str | None:
@@ -105,12 +105,12 @@ class _Remembered:
         return self._value
 
 
-def _from_environment(name: str, environment: Mapping[str, str]) -> str:
+def _from_environment(name: str, environment: Mapping[str, str], setting: str) -> str:
     try:
         return environment[name]
     except KeyError:
         raise ConfigurationError(
-            f"the variable {name} is not set, and env://{name} is to hold a secret"
+            f"{setting} is kept in env://{name}, and the variable {name} is not set"
         ) from None
 
 
@@ -122,7 +122,8 @@ def _from_file(path: Path) -> str:
             content = file.read(_FILE_BYTES + 1)
         if len(content) > _FILE_BYTES:
             raise ConfigurationError(f"the secret {path} is larger than {_FILE_BYTES} bytes")
-        return content.decode()
+        # Editors on Windows begin a file with a byte order mark.
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         # Without the cause, which holds the bytes.
         failure = ConfigurationError(f"the secret {path} is no UTF-8 text")

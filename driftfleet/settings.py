@@ -1,17 +1,17 @@
 """Everything that a fleet can be told, with its defaults; `driftfleet.configuration` loads it."""
 
 import os
-import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, field_serializer, model_validator
+from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
+from driftfleet.names import is_organisation, is_ref, is_repository
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9_][\w.-]*/(?!\.{1,2}\Z)[\w.-]+", re.ASCII)
 # What providers need to find their credentials, their proxy and their certificates.
 PLAN_ENVIRONMENT = (
     "AWS_*", "GOOGLE_*", "ARM_*", "TF_VAR_*",
@@ -82,16 +82,21 @@ class GitHubSettings(Record):
         """Whether there is a server to ask."""
         return self.url is not None or self.api_url is not None
 
+    @field_validator("token")
+    @classmethod
+    def _is_a_place(cls, token: str | None) -> str | None:
+        if token is not None and "://" not in token:
+            # Not quoted: somebody has most likely written the token itself.
+            raise ValueError(
+                "must be where the token is kept: env://NAME, file://PATH or "
+                "secretsmanager://NAME#KEY; never the token itself"
+            )
+        return token
+
     @model_validator(mode="after")
     def _authenticates_once(self) -> Self:
         if self.token is not None and self.app is not None:
             raise ValueError("has both 'token' and 'app': name the one to authenticate with")
-        if self.token is not None and "://" not in self.token:
-            # Not quoted: somebody has most likely written the token itself.
-            raise ValueError(
-                "'token' must be where the token is kept: env://NAME, file://PATH or "
-                "secretsmanager://NAME#KEY; never the token itself"
-            )
         return self
 
 
@@ -116,18 +121,46 @@ class RepositoryRule(Record):
     @classmethod
     def _from_name(cls, value: Any) -> Any:
         """A plain ``owner/name`` or ``owner/name@ref`` is a rule, too."""
-        if not isinstance(value, str):
+        if isinstance(value, Mapping | RepositoryRule):
             return value
-        repo, _, ref = value.partition("@")
+        if not isinstance(value, str):
+            raise ValueError(
+                "must be owner/name, owner/name@ref, or a mapping with 'repo' or 'org'"
+            )
+        if value.lower().startswith("org:"):
+            name = value[4:].strip() or "NAME"
+            raise ValueError(f"'{value}' is text: with a blank it is an organisation: org: {name}")
+        repo, at, ref = value.partition("@")
+        if at and not ref:
+            raise ValueError(
+                f"'{value}' names no ref after the '@': write {repo}@BRANCH, or {repo} for the "
+                "default branch"
+            )
         return {"repo": repo, "ref": ref}
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
         if (self.repo is None) == (self.org is None):
             raise ValueError("must name either 'repo' (owner/name) or 'org'")
-        if self.repo is not None and not _REPOSITORY.fullmatch(self.repo):
+        if self.repo is not None and not is_repository(self.repo):
             raise ValueError(f"'{self.repo}' is no repository's name: it is owner/name")
+        if self.org is not None and not is_organisation(self.org):
+            raise ValueError(f"'{self.org}' is no organisation's name; a repository is 'repo'")
+        if self.ref and not is_ref(self.ref):
+            raise ValueError(f"{self.repo}: {self.ref!a} is no branch, tag or commit")
+        # Ignored, each would watch something else than its writer means.
+        if strange := self._strangers():
+            named = f"repo {self.repo}" if self.repo is not None else f"org {self.org}"
+            other = "an 'org'" if self.repo is not None else "a 'repo'"
+            raise ValueError(f"{named}: {', '.join(strange)}: belongs to {other} only")
         return self
+
+    def _strangers(self) -> list[str]:
+        """The keys that say nothing of a rule of this kind."""
+        selecting = ("topics", "languages", "include", "exclude", "forks")
+        return [
+            key for key in (selecting if self.repo is not None else ("ref",)) if getattr(self, key)
+        ]
 
 
 class CacheSettings(Record):

@@ -20,10 +20,9 @@ def kept_or_temporary_cache(
     if (folder := cache_folder(settings, environment)) is not None:
         yield folder
         return
-    wished = settings.cache.folder or "the home folder"
     progress.message(
-        f"{wished} can't be written to, so what is fetched is kept for this command only; name "
-        "another folder in cache.folder (DRIFTFLEET_CACHE__FOLDER)"
+        f"{why_not_kept(settings, environment)}, so what is fetched is kept for this command only; "
+        "name another folder in cache.folder (DRIFTFLEET_CACHE__FOLDER)"
     )
     parent = Path(tempfile.gettempdir())
     temporary = EphemeralFolders(parent, prefix=f"driftfleet-{os.getuid()}-").create()
@@ -39,16 +38,29 @@ def cache_folder(settings: Settings, environment: Mapping[str, str]) -> Path | N
     `cache.folder`, else ``driftfleet`` in ``$XDG_CACHE_HOME``, else in ``~/.cache`` (XDG base
     directory specification: a relative ``XDG_CACHE_HOME`` is ignored).
     """
-    folder = settings.cache.folder
+    folder = _wished(settings, environment)
     if folder is None:
-        base = environment.get("XDG_CACHE_HOME", "")
-        home = environment.get("HOME", "")
-        if not base.startswith("/") and not home.startswith("/"):
-            return None
-        folder = Path(base if base.startswith("/") else f"{home}/.cache") / "driftfleet"
-    folder = folder.expanduser().absolute()
+        return None
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             return folder
     return None
+
+
+def why_not_kept(settings: Settings, environment: Mapping[str, str]) -> str:
+    """Why `cache_folder` knows none, for a person."""
+    folder = _wished(settings, environment)
+    if folder is not None:
+        return f"{folder} can't be written to"
+    return "HOME is not set to a folder, so none is known to keep what is fetched"
+
+
+def _wished(settings: Settings, environment: Mapping[str, str]) -> Path | None:
+    if settings.cache.folder is not None:
+        return settings.cache.folder.expanduser().absolute()
+    base = environment.get("XDG_CACHE_HOME", "")
+    home = environment.get("HOME", "")
+    if not base.startswith("/") and not home.startswith("/"):
+        return None
+    return Path(base if base.startswith("/") else f"{home}/.cache") / "driftfleet"

@@ -117,7 +117,7 @@ def doctor_command(config: Path | None, targets: tuple[str, ...], *, as_json: bo
     Exit codes:
       0    no failure (there may be warnings)
       1    some failure
-      2    usage or configuration that can't be read
+      2    usage
       130  stopped by Ctrl-C
 
     \b
@@ -150,10 +150,12 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
       DRIFTFLEET_BROKER__URL=redis://:PASSWORD@redis:6379/0 driftfleet worker --concurrency 4
     """
     settings = settings_from(config, {"worker.concurrency": concurrency, "logs.level": log_level})
+    from driftfleet.ledger import connect  # noqa: PLC0415
     from driftfleet.worker_command import worker_arguments  # noqa: PLC0415
     from producer.crew import worker_environment  # noqa: PLC0415
     from producer.enqueue import require_broker  # noqa: PLC0415
 
-    require_broker(settings, "a worker")
+    # What can't be a URL of Redis is told here: Celery would end in a traceback.
+    connect(require_broker(settings, "a worker")).close()
     arguments = worker_arguments(settings)
     os.execve(arguments[0], arguments, worker_environment(settings))  # noqa: S606

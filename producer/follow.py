@@ -82,24 +82,32 @@ class Follower:
     def _result(self, job: Job, answer: Answer) -> Result:
         try:
             result = self._store.get(answer.key)
-            reason = "it is not there"
-        except (StoreUnavailable, ContractError) as error:
-            result, reason = None, error.message
-        if result is not None:
-            return result
+        except StoreUnavailable as error:
+            return self._unread(job, answer, error.message)
+        except ContractError as error:
+            place = self._store.describe(answer.key)
+            message = (
+                f"a worker answered '{answer.verdict}', and {place} is no result of this version"
+            )
+            return _error(job, ErrorKind.WORKER_CONFIG, f"{message}: {error.message}")
+        return self._unread(job, answer, "it is not there") if result is None else result
+
+    def _unread(self, job: Job, answer: Answer, reason: str) -> Result:
         return _error(
             job,
-            ErrorKind.INTERNAL,
-            f"a worker answered '{answer.verdict}', but its result can't be read from "
-            f"{self._store.describe(answer.key)}: {reason}",
+            ErrorKind.WORKER_CONFIG,
+            f"a worker answered '{answer.verdict}', but not where this command reads results "
+            f"({self._store.describe(answer.key)}: {reason}). Give the workers and this command "
+            "the same results.store (DRIFTFLEET_RESULTS__STORE), a place that all of them reach; "
+            f"here it is {self._store.describe('')}",
         )
 
 
 def lost(job: Job, reason: str) -> Result:
     """The answer to a job that no worker answered."""
-    return _error(job, ErrorKind.WORKER_LOST, reason)
+    return _error(job, ErrorKind.WORKER_LOST, reason, transient=True)
 
 
-def _error(job: Job, kind: ErrorKind, message: str) -> Result:
-    error = CheckError(phase="store", kind=kind, message=message, transient=True)
+def _error(job: Job, kind: ErrorKind, message: str, *, transient: bool = False) -> Result:
+    error = CheckError(phase="store", kind=kind, message=message, transient=transient)
     return error_result(job, error, worker="scan")

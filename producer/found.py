@@ -11,7 +11,11 @@ from driftfleet.tree import LocalTree
 from producer.discovery import Discovery, Folder, discover, folder_matches
 
 _MOST_REASONS = 10
+_MOST_NAMED = 3
 _SHOWN_SHA = 10
+_HOW_TO_INCLUDE = (
+    "Name the folders that you plan in with --include GLOB, or discovery.include in fleet.yaml."
+)
 
 
 @dataclass(frozen=True)
@@ -122,19 +126,20 @@ def require_roots(outlook: Outlook) -> None:
         if one.source.kind == "local" and not one.discovery.roots:
             raise ConfigurationError(without_roots(one))
     if not outlook.troubles and not any(one.discovery.roots for one in outlook.found):
-        raise ConfigurationError(
-            "\n".join(without_roots(one) for one in outlook.found if one.discovery.folders)
-        )
+        raise ConfigurationError(_without_any_root(outlook.found))
 
 
-def rootless_messages(found: Sequence[Found]) -> list[str]:
-    """What a person should know of repositories in which nothing is planned."""
+def rootless_messages(found: Sequence[Found], *, shown: bool = False) -> list[str]:
+    """What a person should know of repositories in which nothing is planned.
+
+    ``shown`` says that each of their folders is shown with its reason anyway.
+    """
     without = [one for one in found if one.source.kind == "github" and not one.discovery.roots]
     if len(without) > _MOST_REASONS:
         names = ", ".join(one.source.repo for one in without[:_MOST_REASONS])
         more = len(without) - _MOST_REASONS
         return [f"no root module in {len(without)} repositories: {names} and {more} more"]
-    return [f"{one.name}: no root module in it ({_why(one)})" for one in without]
+    return [f"{one.name}: no root module in it ({_why(one, shown=shown)})" for one in without]
 
 
 def without_roots(found: Found) -> str:
@@ -147,18 +152,37 @@ def without_roots(found: Found) -> str:
         [
             f"{found.name}: there is Terraform in it, but no root module:",
             *lines,
-            "Name the folders that you plan in with --include GLOB, or discovery.include in "
-            "fleet.yaml.",
+            _HOW_TO_INCLUDE,
         ]
     )
 
 
-def _why(found: Found) -> str:
+def _without_any_root(found: Sequence[Found]) -> str:
+    with_terraform = [one for one in found if one.discovery.folders]
+    if len(with_terraform) == 1:
+        return without_roots(with_terraform[0])
+    names = [_target(one) for one in with_terraform[:_MOST_NAMED]]
+    more = " ..." if len(with_terraform) > _MOST_NAMED else ""
+    return (
+        f"there is Terraform in {len(with_terraform)} repositories, and a root module in none of "
+        f"them: `driftfleet discover --all {' '.join(names)}{more}` shows each folder and why. "
+        f"{_HOW_TO_INCLUDE}"
+    )
+
+
+def _why(found: Found, *, shown: bool) -> str:
     count = len(found.discovery.folders)
     if not count:
         return "no file *.tf or *.tf.json"
     folders = "1 folder" if count == 1 else f"{count} folders"
-    return f"{folders} with Terraform: `driftfleet discover --all` says why"
+    how = "" if shown else f": `driftfleet discover --all {_target(found)}` says why"
+    return f"{folders} with Terraform{how}"
+
+
+def _target(found: Found) -> str:
+    """How a person names it again."""
+    source = found.source
+    return f"{source.repo}@{source.ref}" if source.ref else source.repo
 
 
 def _nothing_anywhere(outlook: Outlook) -> str:

@@ -44,7 +44,14 @@ def discover_targets(order: Inventory) -> int:
             folder = stack.enter_context(
                 kept_or_temporary_cache(order.settings, order.environment, order.progress)
             )
-        outlook = survey(order.targets, order.settings, order.environment, folder, order.progress)
+        outlook = survey(
+            order.targets,
+            order.settings,
+            order.environment,
+            folder,
+            order.progress,
+            shown=order.everything,
+        )
     require_terraform(outlook)
     shown = [one for one in outlook.found if one.discovery.folders]
     show(shown, as_json=order.as_json, everything=order.everything, stdout=order.stdout)

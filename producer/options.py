@@ -13,6 +13,7 @@ import click
 from driftfleet.configuration import load_settings
 from driftfleet.errors import ConfigurationError, DriftfleetError
 from driftfleet.settings import Settings
+from producer.output import discard
 from producer.stopping import Stopped, stopping
 from producer.table import harmless_lines
 
@@ -47,7 +48,7 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
             raise kind(error) from error
         except BrokenPipeError:
             # Whoever read our output has gone, as `head` does; nothing is left to say to anyone.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard(sys.stdout)
             raise SystemExit(_BROKEN_PIPE) from None
 
     return call

@@ -20,10 +20,13 @@ def survey(
     environment: Mapping[str, str],
     folder: Path | None,
     progress: Progress,
+    *,
+    shown: bool = False,
 ) -> Outlook:
     """Look at every target, and tell what a person should know of it.
 
-    ``folder`` is the cache's; it may be None where no repository is named.
+    ``folder`` is the cache's; it may be None where no repository is named. ``shown`` says that
+    every folder will be shown, roots or not.
 
     Raises
     ------
@@ -41,7 +44,7 @@ def survey(
             from producer.access import open_access  # noqa: PLC0415
 
             with open_access(settings, environment, folder, progress.message) as access:
-                outlooks.append(_look(targets, settings, access, progress))
+                outlooks.append(_look(targets, settings, access, progress, shown=shown))
     finally:
         progress.end()
     outlook = merged(outlooks)
@@ -50,16 +53,18 @@ def survey(
     return outlook
 
 
-def _look(targets: Targets, settings: Settings, access: "Access", progress: Progress) -> Outlook:
+def _look(
+    targets: Targets, settings: Settings, access: "Access", progress: Progress, *, shown: bool
+) -> Outlook:
     from producer.look_around import look_at_all  # noqa: PLC0415
     from producer.repositories import choose  # noqa: PLC0415
 
     progress.doing(f"asking {access.github.host.name} for repositories")
     choice = choose(access.github, targets.rules)
-    show = partial(_show, progress, len(choice.wanted))
-    outlook = look_at_all(choice.wanted, access, settings.discovery, show)
+    tell = partial(_show, progress, len(choice.wanted))
+    outlook = look_at_all(choice.wanted, access, settings.discovery, tell)
     listed = Outlook(troubles=tuple(choice.troubles), messages=tuple(choice.messages))
-    told = Outlook(messages=tuple(rootless_messages(outlook.found)))
+    told = Outlook(messages=tuple(rootless_messages(outlook.found, shown=shown)))
     return merged([listed, outlook, told])
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
+from driftfleet.names import is_organisation, is_ref, is_repository
 from driftfleet.settings import GitHubSettings, RepositoryRule, Settings
 
-_REPOSITORY = re.compile(r"(?P<owner>[A-Za-z0-9_][\w.-]*)/(?P<name>[\w.-]+)", re.ASCII)
-_ORGANISATION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 HOW_TO_NAME_GITHUB = """\
 Say where GitHub is and where the token is kept, in fleet.yaml:
   github:
@@ -71,21 +70,19 @@ def title_of(rule: RepositoryRule) -> str:
 
 
 def _read(target: str, github: GitHubSettings, *, folders: bool) -> Path | RepositoryRule:
+    if not target.strip():
+        # A variable in a script that is empty: the current folder is hardly what was meant.
+        raise ConfigurationError(f"an empty target ('{target}'): {_how_to_name(folders=folders)}")
     if target.startswith("org:"):
         return _organisation(target)
-    path = Path(target).expanduser()
+    path = _expanded(target)
     if folders and path.is_dir():
         return path.resolve()
     if folders and path.exists():
         raise ConfigurationError(f"{target}: is a file; name the folder that holds your Terraform")
     name, at, ref = target.partition("@")
-    if _is_repository(name):
-        if at and not ref:
-            raise ConfigurationError(
-                f"{target}: names no ref after the '@': write {name}@BRANCH, or {name} for the "
-                "default branch"
-            )
-        return RepositoryRule(repo=name, ref=ref)
+    if is_repository(name):
+        return _repository(target, name, ref if at else None)
     if "://" in target or target.startswith("git@"):
         raise ConfigurationError(f"{target}: {_from_url(target, github)}")
     if not folders and path.exists():
@@ -93,29 +90,64 @@ def _read(target: str, github: GitHubSettings, *, folders: bool) -> Path | Repos
             f"{target}: is a folder of this machine, which workers elsewhere don't have; check it "
             f"here with `driftfleet scan {target}`, or name a repository as owner/repo"
         )
-    if folders:
-        raise ConfigurationError(f"{target}: no such folder")
-    raise ConfigurationError(
-        f"{target}: is no repository: it is written owner/repo, owner/repo@ref or org:NAME"
-    )
+    what = "no such folder" if folders else "is no repository"
+    raise ConfigurationError(f"{target}: {what}; {_near(target)}")
+
+
+def _expanded(target: str) -> Path:
+    try:
+        return Path(target).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(f"{target}: nobody knows the home folder it names") from error
+
+
+def _repository(target: str, name: str, ref: str | None) -> RepositoryRule:
+    if ref is None:
+        return RepositoryRule(repo=name)
+    if not ref:
+        raise ConfigurationError(
+            f"{target}: names no ref after the '@': write {name}@BRANCH, or {name} for the "
+            "default branch"
+        )
+    if not is_ref(ref):
+        raise ConfigurationError(f"{target}: {ref!a} is no branch, tag or commit")
+    return RepositoryRule(repo=name, ref=ref)
 
 
 def _organisation(target: str) -> RepositoryRule:
     name = target.removeprefix("org:")
-    if not _ORGANISATION.fullmatch(name):
+    if not is_organisation(name):
         raise ConfigurationError(f"{target}: names no organisation: it is written org:NAME")
     return RepositoryRule(org=name)
 
 
-def _is_repository(name: str) -> bool:
-    match = _REPOSITORY.fullmatch(name)
-    return match is not None and match["name"] not in (".", "..")
+def _near(target: str) -> str:
+    """What was probably meant, else how anything is named."""
+    for pattern, words in _NEAR:
+        match = pattern.fullmatch(target)
+        if match is not None and is_repository(match[1] if "/" in match[1] else f"{match[1]}/x"):
+            return match.expand(words)
+    return "a repository is written owner/repo or owner/repo@ref, an organisation org:NAME"
+
+
+_OWNER_AND_NAME = r"([\w.-]+/[\w.-]+)"
+_NEAR = tuple(
+    (re.compile(pattern, re.ASCII), words)
+    for pattern, words in (
+        (rf"{_OWNER_AND_NAME}/", r"did you mean the repository \1?"),
+        (rf"{_OWNER_AND_NAME}[#:]([^#:]+)", r"did you mean \1@\2?"),
+        (r"(?i:org):\s*([\w.-]+)", r"did you mean org:\1?"),
+        (r"([\w.-]+)/\*{0,2}", r"all of an organisation's repositories are org:\1"),
+        (rf"{_OWNER_AND_NAME}/.+", r"a repository is written owner/repo and taken whole: \1"),
+        (r"([\w-]+)", r"a repository is written owner/repo, an organisation org:NAME (org:\1)"),
+    )
+)
 
 
 def _from_url(target: str, github: GitHubSettings) -> str:
     """What to write in place of a URL that somebody pasted."""
     path = re.sub(r"^\w+://[^/]*/|^git@[^:]*:", "", target).removesuffix("/").removesuffix(".git")
-    if _is_repository(path):
+    if is_repository(path):
         where = f" on {github.url}" if github.url else ""
         return f"name a repository{where} as owner/repo: {path}"
     return "name a repository as owner/repo"
@@ -147,12 +179,13 @@ def _refuse_two_refs(rules: Iterable[RepositoryRule]) -> None:
                 )
 
 
+def _how_to_name(*, folders: bool) -> str:
+    return f"name {'a folder, ' if folders else ''}owner/repo, owner/repo@ref or org:NAME"
+
+
 def _nothing_named(*, folders: bool) -> str:
-    if folders:
-        what = "nothing to look at: name a folder, owner/repo, owner/repo@ref or org:NAME"
-    else:
-        what = "no repository named: name owner/repo, owner/repo@ref or org:NAME"
-    return f"""{what}, or list repositories in fleet.yaml:
+    what = "nothing to look at" if folders else "no repository named"
+    return f"""{what}: {_how_to_name(folders=folders)}, or list repositories in fleet.yaml:
   repositories:
     - owner/repo
     - org: NAME"""

@@ -16,10 +16,12 @@ from producer.sweep import close_record
 _POLL_SECONDS = 0.5
 # Redis may be restarted meanwhile: what it has is persistent, or the jobs are lost for everyone.
 _PATIENCE_SECONDS = 300.0
+# A worker that is free takes a job within a second.
+_NOBODY_AT_FIRST_SECONDS = 8.0
 _NOBODY_SECONDS = 60.0
 _NOBODY = (
-    f"no worker has begun anything for {_NOBODY_SECONDS:.0f} seconds: does `driftfleet worker` run "
-    "anywhere with this broker.url, or are all busy with other sweeps?"
+    "no worker has {done} for {seconds:.0f} seconds: does `driftfleet worker` run anywhere with "
+    "this broker.url, or are all busy with other sweeps? (Ctrl-C stops the waiting alone)"
 )
 
 
@@ -53,7 +55,7 @@ class Watch:
             A sweep's record could not be closed.
         """
         left = list(self.sweeps)
-        told_of_redis = told_of_nobody = False
+        told_of_redis = told_of_nobody = begun = False
         moved = heard = self.clock()
         while left:
             try:
@@ -70,9 +72,12 @@ class Watch:
                 closed = [sweep for sweep in left if not sweep.follower.pending]
                 left = [sweep for sweep in left if sweep.follower.pending]
                 self._close(closed)
-                moved = self.clock() if running or closed else moved
-            if not told_of_nobody and self.clock() - moved > _NOBODY_SECONDS:
-                self.display.message(_NOBODY)
+                if running or closed:
+                    moved, begun = self.clock(), True
+            patience = _NOBODY_SECONDS if begun else _NOBODY_AT_FIRST_SECONDS
+            if not told_of_nobody and self.clock() - moved > patience:
+                done = "begun anything" if begun else "taken a job yet,"
+                self.display.message(_NOBODY.format(done=done, seconds=patience))
                 told_of_nobody = True
             if left:
                 self.sleep(_POLL_SECONDS)

@@ -122,7 +122,9 @@ class Admission:
         identity = self._credentials.identity()
         if identity is not None:
             self._mark(identity)
-        self._shut = reason if reason.endswith(_CLOSED) else f"{reason}{_CLOSED}"
+        # Without credentials there is no account that could be locked.
+        told = identity is None and self._current is None and self._refused is None
+        self._shut = reason if told or reason.endswith(_CLOSED) else f"{reason}{_CLOSED}"
         raise CredentialsRefused(self._shut)
 
     def _mark(self, token: SecretStr) -> None:

@@ -86,14 +86,14 @@ class TokenCredentials:
         self._secret = secret
 
     def token(self) -> SecretStr | None:
-        return _checked(self._secret.read(), "the GitHub token")
+        return checked_token(self._secret.read(), "the GitHub token")
 
     def renew(self) -> bool:
         return self.reread()
 
     def reread(self) -> bool:
         before = self._secret.read()
-        return _checked(self._secret.renew(), "the GitHub token") != before
+        return checked_token(self._secret.renew(), "the GitHub token") != before
 
     def identity(self) -> SecretStr | None:
         return self._secret.read()
@@ -196,14 +196,15 @@ def credentials_of(
     is none.
     """
     if settings.app is not None:
-        key = open_secret(settings.app.private_key, environment)
+        key = open_secret(settings.app.private_key, environment, "github.app.private_key")
         return AppCredentials(settings.app, key, exchange)
     if settings.token is not None:
-        return TokenCredentials(open_secret(settings.token, environment))
+        return TokenCredentials(open_secret(settings.token, environment, "github.token"))
     return Anonymous()
 
 
-def _checked(token: SecretStr, what: str) -> SecretStr:
+def checked_token(token: SecretStr, what: str) -> SecretStr:
+    """``token``, which ``what`` names. Raises `ConfigurationError` where it can be none."""
     if not _TOKEN.fullmatch(token.get_secret_value()):
         raise ConfigurationError(
             f"{what} can't be one: it has blanks, line breaks or letters that no token has; does "
@@ -215,7 +216,7 @@ def _checked(token: SecretStr, what: str) -> SecretStr:
 def _read(answer: Any, now: float) -> tuple[SecretStr, float]:
     if not isinstance(answer, dict) or not isinstance(answer.get("token"), str):
         raise ConfigurationError("github.app: GitHub answered no token to the App's claim")
-    token = _checked(SecretStr(answer["token"]), "the App's token")
+    token = checked_token(SecretStr(answer["token"]), "the App's token")
     try:
         expires = datetime.fromisoformat(str(answer.get("expires_at"))).timestamp()
     except (ValueError, OverflowError):

@@ -68,11 +68,11 @@ class GitHub:
         self.host = host
         self._now = now
         self._width = settings.connections
-        self._pace = Pace(patience_seconds, host.name, clock, sleep, chance)
+        self._pace = Pace(patience_seconds, host.asked, clock, sleep, chance)
         self._connections = Connections(
             settings.connections, host.api_origin, settings.timeout_seconds, transport
         )
-        self.admission = Admission(credentials, lockout, host.name, clock)
+        self.admission = Admission(credentials, lockout, host.asked, clock)
         self._exchange = Exchange(
             host, self.admission, self._connections, settings.timeout_seconds, self._pace.deadline
         )
@@ -229,7 +229,7 @@ class GitHub:
         return f"{self.host.api_path}{path}{query}"
 
     def _where(self, method: str, path: str) -> str:
-        return f"{method} {path} at {self.host.name}"
+        return f"{method} {path} at {self.host.asked}"
 
     def _call(self, ask: Ask) -> Answer:
         """Ask until there is an answer, within the limits of tries, redirects and patience."""

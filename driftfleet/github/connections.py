@@ -16,6 +16,7 @@ import certifi
 import httpx
 
 from driftfleet.errors import ConfigurationError, GitHubUnavailable
+from driftfleet.github.transfer import printable
 from driftfleet.secrets import keep_out_of_logs
 
 _ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
@@ -60,6 +61,17 @@ class Connections:
         """A connection for an archive, closed afterwards: what is left unread is no use to it."""
         with self._leased(self._archives, origin, keep=False) as transport:
             yield transport
+
+    def way(self) -> str:
+        """The proxy through which the API is asked, for people; empty for none."""
+        if self._given is not None:
+            return ""
+        url, variable = _proxy(self._origin)
+        if url is None:
+            return ""
+        # Its user and password are nobody's business.
+        place = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        return f"the proxy {printable(place, 100)} ({variable})"
 
     def close(self) -> None:
         """Close what is idle now, and the rest when it is given back; nothing is lent any more."""
@@ -110,7 +122,7 @@ class Connections:
                 limits=_ONE,
                 # By the proxies below: this reads the environment once more, and certifi's store.
                 trust_env=False,
-                proxy=_proxy(origin),
+                proxy=_proxy(origin)[0],
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             pass
@@ -126,20 +138,41 @@ def trusted() -> ssl.SSLContext:
 
     An Enterprise Server's own authority is in the system's store and in no other. A machine that
     has no store gets certifi's.
+
+    Raises
+    ------
+    ConfigurationError
+        A variable names what isn't there: OpenSSL would go on, and believe nobody.
     """
-    context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
+    file = os.environ.get(paths.openssl_cafile_env, "")
+    folders = os.environ.get(paths.openssl_capath_env, "")
+    if folders and not any(os.path.isdir(folder) for folder in folders.split(os.pathsep)):
+        raise ConfigurationError(f"{paths.openssl_capath_env} names {folders}: no such folder")
+    context = ssl.create_default_context()
+    if file:
+        try:
+            context.load_verify_locations(file)
+        except ssl.SSLError as error:
+            raise ConfigurationError(
+                f"{paths.openssl_cafile_env} names {file}: it holds no certificates (PEM)"
+            ) from error
+        except OSError as error:
+            raise ConfigurationError(
+                f"{paths.openssl_cafile_env} names {file}: it can't be read: {error.strerror}"
+            ) from error
     if not paths.cafile and not (paths.capath and os.listdir(paths.capath)):
         context.load_verify_locations(certifi.where())
     return context
 
 
-def _proxy(origin: str) -> str | None:
+def _proxy(origin: str) -> tuple[str | None, str]:
+    """The URL of the proxy to ``origin``, and the variable that names it."""
     scheme, _, netloc = origin.partition("://")
     if urllib.request.proxy_bypass(netloc):
-        return None
+        return None, ""
     named = urllib.request.getproxies()
-    found = named.get(scheme) or named.get("all")
-    if not found:
-        return None
-    return found if "://" in found else f"http://{found}"
+    for name in (scheme, "all"):
+        if found := named.get(name):
+            return found if "://" in found else f"http://{found}", f"{name.upper()}_PROXY"
+    return None, ""

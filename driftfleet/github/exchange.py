@@ -136,10 +136,16 @@ class Exchange:
         with self._connections.api() as transport:
             self.count()
             try:
-                return _without(attempt(ask_once), token)
+                return self._told(_without(attempt(ask_once), token))
             except TooLarge:
                 pass
         raise GitHubRefused(f"{ask.where}: the answer exceeds {ask.limit_bytes} bytes", 200)
+
+    def _told(self, outcome: Answer | Failure) -> Answer | Failure:
+        """A failure with the proxy that was in between: it may well be the proxy's."""
+        if isinstance(outcome, Answer) or not (way := self._connections.way()):
+            return outcome
+        return replace(outcome, reason=f"{outcome.reason}, through {way}")
 
     def _build(self, ask: Ask, token: SecretStr | None, scheme: str) -> httpx.Request:
         headers = {

@@ -38,6 +38,13 @@ class Host:
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
+    def asked(self) -> str:
+        """Whom requests go to, for people: ``name``, or the host of an API that is elsewhere."""
+        own = {self.name, f"api.{self.name}"}
+        netloc = urlsplit(self.api_url).netloc
+        return self.name if netloc in own else netloc
+
+    @property
     def api_path(self) -> str:
         """Where the API begins on its host: ``/api/v3``, or nothing."""
         return urlsplit(self.api_url).path

@@ -26,7 +26,10 @@ def no_access(where: str, answer: Answer, with_token: bool) -> str:
     message = message_of(answer)
     said = f"401: {message}" if message else "401, without GitHub's usual words: a proxy's?"
     if not with_token:
-        return f"{where}: credentials are needed ({said}); name them in github.token or github.app"
+        return (
+            f"{where}: it wants a token ({said}), and github.token (DRIFTFLEET_GITHUB__TOKEN) is "
+            "not set: say there where one is kept, such as env://GITHUB_TOKEN"
+        )
     return (
         f"{where}: the token was refused ({said}); is it expired or revoked, or another server's? "
         "Put a new one where github.token (or github.app) says"

@@ -46,7 +46,7 @@ def repository(github: GitHub, name: str) -> Repository:
         There is none, or the token may not see it.
     """
     path = repository_path(name)
-    return _read(github.get(path).json(), f"GET {path} at {github.host.name}")
+    return _read(github.get(path).json(), f"GET {path} at {github.host.asked}")
 
 
 def organisation(github: GitHub, org: str) -> Iterator[Repository]:
@@ -58,7 +58,7 @@ def organisation(github: GitHub, org: str) -> Iterator[Repository]:
         There is no such organisation; a person is none.
     """
     path = f"{organisation_path(org)}/repos"
-    where = f"GET {path} at {github.host.name}"
+    where = f"GET {path} at {github.host.asked}"
     for page in github.pages(path, {"type": "all", "sort": "full_name"}):
         if not isinstance(page, list):
             raise GitHubUnavailable(f"{where}: the answer is no list of repositories")
@@ -79,7 +79,7 @@ def head(github: GitHub, repo: str, ref: str = "", known_sha: str | None = None)
         There is no such repository, or no such ref in it.
     """
     path = f"{repository_path(repo)}/commits/{quote_ref(ref or 'HEAD')}"
-    where = f"GET {path} at {github.host.name}"
+    where = f"GET {path} at {github.host.asked}"
     try:
         answer = github.get(
             path, accept="application/vnd.github.sha", etag=known_sha, limit_bytes=1 << 16

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import ssl
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -149,9 +150,11 @@ def translate(error: Exception) -> Failure:
             passing=False,
             mend="if its authority is your own, name its file in SSL_CERT_FILE",
         )
+    if (failure := _encryption_failure(error)) is not None:
+        return failure
     for kind, reason in _REASONS:
         if isinstance(error, kind):
-            detail = _system_error(error)
+            detail = _proxys_answer(error) or _system_error(error)
             words = f"{reason} ({detail})" if detail else reason
             return Failure(words, sent=not isinstance(error, _UNSENT))
     return Failure(f"the request could not be made ({type(error).__name__})", passing=False)
@@ -162,6 +165,29 @@ def _certificate_error(error: BaseException) -> str | None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return cause.verify_message
     return None
+
+
+def _encryption_failure(error: BaseException) -> Failure | None:
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError) and isinstance(error, httpx.ConnectError):
+            reason = printable(getattr(cause, "reason", None) or "", 80).replace("_", " ").lower()
+            # What OpenSSL makes of an answer in plain text; its name changed with version 3.
+            plain = reason in ("wrong version number", "http request", "record layer failure")
+            if plain:
+                return Failure(
+                    f"no TLS is spoken at its port ({reason})",
+                    sent=False,
+                    passing=False,
+                    mend="is the port that of https, and is it https:// that it wants?",
+                )
+            return Failure(f"TLS could not be agreed on ({reason or 'it broke off'})", sent=False)
+    return None
+
+
+def _proxys_answer(error: BaseException) -> str:
+    """The status with which a proxy refused, without its text."""
+    told = re.match(r"[0-9]{3}\b", str(error)) if isinstance(error, httpx.ProxyError) else None
+    return told[0] if told else ""
 
 
 def _system_error(error: BaseException) -> str:

@@ -5,11 +5,8 @@ from urllib.parse import quote, unquote
 
 from driftfleet.errors import ConfigurationError
 from driftfleet.github.host import Host, is_loopback
+from driftfleet.names import is_organisation, is_ref, is_repository
 
-_OWNER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
-_NAME = r"[A-Za-z0-9_.-]{1,100}"
-_REPOSITORY = re.compile(rf"(?P<owner>{_OWNER})/(?P<name>{_NAME})")
-_ORGANISATION = re.compile(_OWNER)
 # Printable, without what some parser reads as the end of a path or as something else in it.
 _TARGET = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]|]*")
 _URL = re.compile(r"(?P<scheme>https?)://(?P<netloc>[^/?#]+)(?P<target>[^#]*)(?:#.*)?", re.I)
@@ -27,15 +24,14 @@ def repository_path(repo: str) -> str:
     ConfigurationError
         It is no repository's name.
     """
-    match = _REPOSITORY.fullmatch(repo)
-    if match is None or match["name"] in (".", "..") or ".." in match["owner"]:
+    if not is_repository(repo):
         raise ConfigurationError(f"{_shown(repo)} is no repository's name: it is owner/name")
     return f"/repos/{repo}"
 
 
 def organisation_path(org: str) -> str:
     """``/orgs/NAME`` of an organisation. Raises `ConfigurationError` where it is no name."""
-    if not _ORGANISATION.fullmatch(org) or ".." in org:
+    if not is_organisation(org):
         raise ConfigurationError(f"{_shown(org)} is no organisation's name")
     return f"/orgs/{org}"
 
@@ -51,11 +47,9 @@ def quote_ref(ref: str) -> str:
     ConfigurationError
         No ref is called that (git-check-ref-format), or it could lead to another path.
     """
-    segments = ref.split("/")
-    odd = any(not segment or segment.startswith(".") for segment in segments)
-    if odd or ".." in ref or _CONTROL.search(ref) or len(ref) > 1024 or not _is_text(ref):
+    if not is_ref(ref):
         raise ConfigurationError(f"{_shown(ref)} is no branch, tag or commit")
-    return "/".join(quote(segment, safe="") for segment in segments)
+    return "/".join(quote(segment, safe="") for segment in ref.split("/"))
 
 
 def api_target(host: Host, location: str) -> str | None:
@@ -129,14 +123,6 @@ def _split(location: str, origin: str) -> tuple[str, str] | None:
 
 def _bare(netloc: str) -> str:
     return re.sub(r":[0-9]+$", "", netloc)
-
-
-def _is_text(ref: str) -> bool:
-    try:
-        ref.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _shown(name: str) -> str:

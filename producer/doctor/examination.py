@@ -8,11 +8,13 @@ from pathlib import Path
 
 from driftfleet.configuration import CONFIG_VARIABLE, load_settings
 from driftfleet.errors import ConfigurationError
-from driftfleet.settings import Settings
+from driftfleet.settings import RepositoryRule, Settings
 from producer.cache_place import cache_folder
 from producer.doctor import machine
 from producer.doctor.findings import Finding, fail, ok
 from producer.targets import Targets, read_targets
+
+_MEND_OF_TARGET = "name a folder of this machine, owner/repo, owner/repo@ref or org:NAME"
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,15 @@ class Doctor:
 
 
 def examine(order: Doctor) -> Iterator[Finding]:
-    """The findings, each as soon as it is there.
-
-    Raises
-    ------
-    ConfigurationError
-        A target is none.
-    """
+    """The findings, each as soon as it is there; what can't be checked is one, too."""
     try:
         settings = load_settings(order.config, order.environment)
     except ConfigurationError as error:
         yield fail("settings", error.message, "docs/configuration.md has every key")
         return
-    targets = _targets(order, settings)
     yield ok("settings", _origin(order))
+    targets, wrong = _targets(order, settings)
+    yield from wrong
     yield machine.terraform(settings, order.environment)
     yield machine.git(order.environment)
     yield machine.mirror(settings)
@@ -52,10 +49,27 @@ def examine(order: Doctor) -> Iterator[Finding]:
     yield from _github(order, settings, targets)
 
 
-def _targets(order: Doctor, settings: Settings) -> Targets:
-    if not order.targets and not settings.repositories:
-        return Targets()
-    return read_targets(order.targets, settings, needs_github=False)
+def _targets(order: Doctor, settings: Settings) -> tuple[Targets, list[Finding]]:
+    """The targets, and what is said of those that are none."""
+    if not order.targets:
+        return Targets(rules=settings.repositories), []
+    folders: list[Path] = []
+    rules: list[RepositoryRule] = []
+    wrong: list[Finding] = []
+    for target in order.targets:
+        try:
+            one = read_targets([target], settings, needs_github=False)
+        except ConfigurationError as error:
+            wrong.append(fail(target or "target", error.message, _MEND_OF_TARGET))
+        else:
+            folders += one.folders
+            rules += one.rules
+    try:
+        if not wrong:
+            return read_targets(order.targets, settings, needs_github=False), wrong
+    except ConfigurationError as error:
+        wrong.append(fail("targets", error.message, "name one of them"))
+    return Targets(tuple(dict.fromkeys(folders)), tuple(rules)), wrong
 
 
 def _github(order: Doctor, settings: Settings, targets: Targets) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Checks of what `driftfleet doctor` finds on GitHub: host, token, limits, repositories."""
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,12 +8,13 @@ from pathlib import Path
 from driftfleet.errors import (
     ConfigurationError,
     CredentialsRefused,
+    DriftfleetError,
     GitHubNotFound,
     GitHubRefused,
     GitHubUnavailable,
     SecretUnavailable,
 )
-from driftfleet.github.auth import Anonymous
+from driftfleet.github.auth import Anonymous, checked_token, sign
 from driftfleet.github.client import Answer, GitHub
 from driftfleet.github.host import Host, host_of
 from driftfleet.secrets import open_secret
@@ -20,6 +22,7 @@ from driftfleet.settings import GitHubSettings, RepositoryRule, Settings
 from producer.access import open_access
 from producer.doctor.findings import Finding, fail, ok, skip, warn
 from producer.doctor.repositories import organisation_finding, repository_finding
+from producer.doctor.silence import mend_of_silence
 from producer.targets import HOW_TO_NAME_GITHUB, title_of
 
 _VERSION = "x-github-enterprise-version"
@@ -29,6 +32,10 @@ _EXPIRY = "github-authentication-token-expiration"
 _PATIENCE_SECONDS = 15.0
 _SOON_SECONDS = 14 * 86_400
 _FEW_REQUESTS = 500
+_HOW = (
+    "set github.token (DRIFTFLEET_GITHUB__TOKEN) to where one is kept: env://NAME, file://PATH or "
+    "secretsmanager://NAME#KEY"
+)
 
 
 def check_github(
@@ -52,9 +59,9 @@ def check_github(
     except ConfigurationError as error:
         yield fail("github", error.message, "set github.url (DRIFTFLEET_GITHUB__URL)")
         return
-    reached = _host(host, github)
+    reached, wants_token = _reach(host, github)
     yield reached
-    secret = _secret(github, environment)
+    secret = _secret(github, environment, host.asked if wants_token else None)
     yield secret
     if "fail" in (reached.level, secret.level):
         yield skip("token", "not asked for, since the above fails")
@@ -67,33 +74,39 @@ def check_github(
         with open_access(changed, environment, folder, lambda _: None) as access:
             yield from _with_token(access.github, github, rules)
     except CredentialsRefused as error:
-        yield fail("token", error.message, _mend_of_token(github))
+        yield _refused(error, github)
     except SecretUnavailable as error:
-        yield fail("secret", error.message)
+        yield fail("secret", error.message, "is the place that keeps it up, and may we ask it?")
+    except DriftfleetError as error:
+        yield fail("token", error.message, _mend_of_token(github))
 
 
-def _host(host: Host, github: GitHubSettings) -> Finding:
-    """Whether it answers at all, asked without a token: any answer of GitHub's will do."""
+def _reach(host: Host, github: GitHubSettings) -> tuple[Finding, bool]:
+    """Whether it answers at all, asked without a token, and whether it wants one for that."""
+    try:
+        return _ask_as_nobody(host, github), False
+    except CredentialsRefused:
+        return ok("host", f"{host.api_url} answers, and wants a token"), True
+
+
+def _ask_as_nobody(host: Host, github: GitHubSettings) -> Finding:
+    """Any answer of GitHub's will do. Raises `CredentialsRefused`."""
     try:
         with GitHub(host, Anonymous(), github, patience_seconds=_PATIENCE_SECONDS) as anonymous:
             answer = anonymous.get("/meta")
     except CredentialsRefused:
-        return ok("host", f"{host.api_url} answers, and wants a token")
+        raise
     except GitHubNotFound as error:
         return fail("host", error.message, f"is {host.api_url} the API of a GitHub server?")
     except GitHubRefused as error:
         if error.status in (403, 429):
             return ok("host", f"{host.api_url} answers ({error.status})")
         return fail("host", error.message, "set github.url (DRIFTFLEET_GITHUB__URL)")
-    except (GitHubUnavailable, ConfigurationError) as error:
-        return fail("host", error.message, _MEND_OF_HOST)
+    except GitHubUnavailable as error:
+        return fail("host", error.message, mend_of_silence(error.message))
+    except ConfigurationError as error:
+        return fail("host", error.message, "correct that, or unset the variable")
     return ok("host", f"{host.api_url} answers{_version(answer)}")
-
-
-_MEND_OF_HOST = (
-    "see whether this machine resolves the name, reaches the port (HTTPS_PROXY, NO_PROXY) and "
-    "trusts the certificate (SSL_CERT_FILE); github.url names the server"
-)
 
 
 def _version(answer: Answer) -> str:
@@ -101,18 +114,26 @@ def _version(answer: Answer) -> str:
     return f": GitHub Enterprise Server {version}" if version else ""
 
 
-def _secret(github: GitHubSettings, environment: Mapping[str, str]) -> Finding:
+def _secret(
+    github: GitHubSettings, environment: Mapping[str, str], wanted_by: str | None
+) -> Finding:
+    """Whether the secret can be read and can be one; ``wanted_by`` wants it in any case."""
     url = github.app.private_key if github.app else github.token
     setting = "github.app.private_key" if github.app else "github.token"
+    if url is None and wanted_by:
+        return fail("secret", f"{wanted_by} wants a token, and github.token is not set", _HOW)
     if url is None:
         return warn(
             "secret",
-            "no token is configured: public repositories only, and few requests an hour",
-            "set github.token (DRIFTFLEET_GITHUB__TOKEN) to env://NAME, file://PATH or "
-            "secretsmanager://NAME#KEY",
+            "github.token is not set: public repositories only, and few requests an hour",
+            _HOW,
         )
     try:
-        open_secret(url, environment).read()
+        secret = open_secret(url, environment, setting).read()
+        if github.app:
+            sign(github.app, secret, time.time())
+        else:
+            checked_token(secret, "the GitHub token")
     except (ConfigurationError, SecretUnavailable) as error:
         return fail("secret", error.message, f"put it there, or name another place in {setting}")
     return ok("secret", f"{url} can be read ({setting})")
@@ -135,7 +156,6 @@ def _token(client: GitHub, github: GitHubSettings) -> Iterator[Finding]:
         yield _version_finding(client, answer)
         return
     if github.token is None:
-        yield skip("token", "there is none")
         return
     try:
         answer = client.get("/user")
@@ -160,7 +180,7 @@ def _version_finding(client: GitHub, answer: Answer) -> Finding:
         return ok("version", f"GitHub Enterprise Server {version}")
     if client.host.api_url == "https://api.github.com":
         return ok("version", "github.com has none")
-    return warn("version", f"{client.host.name} does not tell it: is a proxy in between?")
+    return warn("version", f"{client.host.asked} does not tell it: is a proxy in between?")
 
 
 def scopes_finding(answer: Answer) -> Finding:
@@ -216,7 +236,7 @@ def _limit(client: GitHub) -> Finding:
     except (GitHubRefused, GitHubUnavailable) as error:
         return warn("rate limit", error.message)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
-        return warn("rate limit", f"{client.host.name} tells none that can be read")
+        return warn("rate limit", f"{client.host.asked} tells none that can be read")
     text = f"{remaining} of {limit} requests are left until {reset:%H:%M} UTC"
     return (
         warn("rate limit", text)
@@ -225,6 +245,16 @@ def _limit(client: GitHub) -> Finding:
     )
 
 
+def _refused(error: CredentialsRefused, github: GitHubSettings) -> Finding:
+    if github.token is None and github.app is None:
+        return fail("token", error.message, _HOW)
+    return fail("token", error.message, _mend_of_token(github))
+
+
 def _mend_of_token(github: GitHubSettings) -> str:
-    place = github.app.private_key if github.app else github.token
-    return f"put a valid one where it is kept: {place}"
+    if github.app is not None:
+        return (
+            "see github.app.id and github.app.installation in the App's settings, and whether its "
+            f"private key is that in {github.app.private_key}"
+        )
+    return f"put a valid one where it is kept: {github.token}"

@@ -15,7 +15,7 @@ from driftfleet.git_version import OLDEST_GIT, is_new_enough
 from driftfleet.ledger import ask_redis, connect
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
-from producer.cache_place import cache_folder
+from producer.cache_place import cache_folder, why_not_kept
 from producer.doctor.findings import Finding, fail, ok, skip, warn
 
 _VERSION_SECONDS = 30
@@ -86,7 +86,13 @@ def mirror(settings: Settings) -> Finding:
     """Whether the provider mirror is there."""
     folder = settings.worker.mirror
     if folder is None:
-        return skip("mirror", "none is named: providers come from their registries")
+        return warn(
+            "mirror",
+            "worker.mirror is not set: only roots with built-in resources can be planned, since "
+            "workers take providers from a mirror alone",
+            "make one (docs/mirror.md), and name it in worker.mirror (DRIFTFLEET_WORKER__MIRROR) "
+            "or with scan --mirror; where only others plan, they need it and this machine doesn't",
+        )
     if not folder.is_dir():
         return fail(
             "mirror",
@@ -94,7 +100,10 @@ def mirror(settings: Settings) -> Finding:
             "make one with `terraform providers mirror DIR`, unpack its zip files, and name it in "
             "worker.mirror",
         )
-    hosts = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    try:
+        hosts = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    except OSError as error:
+        return fail("mirror", f"{folder}: can't be read: {error.strerror}", "make it readable")
     if not hosts:
         return warn("mirror", f"{folder} is empty", "fill it, or providers can't be installed")
     return ok("mirror", f"{folder}: {', '.join(hosts)}")
@@ -165,8 +174,7 @@ def cache(settings: Settings, environment: Mapping[str, str]) -> Finding:
     if folder is None:
         return warn(
             "cache",
-            f"{settings.cache.folder or 'the home folder'} can't be written to: everything is "
-            "fetched anew each time",
+            f"{why_not_kept(settings, environment)}: everything is fetched anew each time",
             "name a writable folder in cache.folder (DRIFTFLEET_CACHE__FOLDER)",
         )
     return ok("cache", str(folder))

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from driftfleet.results import Result, SweepRecord, Verdict, decode_record
 from producer.embedded import embedded_redis
@@ -405,3 +407,90 @@ def test_a_doctor_without_a_github_checks_the_machine(run: Run) -> None:
         "doctor", "--json", expect=0, DRIFTFLEET_GITHUB__URL=None, DRIFTFLEET_GITHUB__TOKEN=None
     )
     assert findings(done)["github"]["level"] == "skip"
+
+
+def test_a_doctor_whose_token_or_target_is_none_still_checks_the_rest(
+    run: Run, ghe: StandIn, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(f"{ghe.token}\n{ghe.token}\n")
+    place = f"file://{tmp_path}/token"
+    done = run("doctor", "nowhere", "--json", expect=1, DRIFTFLEET_GITHUB__TOKEN=place)
+    found = findings(done)
+    assert found["secret"]["level"] == found["nowhere"]["level"] == "fail"
+    assert "the GitHub token can't be one" in found["secret"]["finding"]
+    assert found["host"]["level"] == "ok"
+    (tmp_path / "token").write_bytes(f"\ufeff{ghe.token}\r\n".encode())
+    run("doctor", expect=0, DRIFTFLEET_GITHUB__TOKEN=place)
+
+
+def test_a_doctor_says_that_no_installation_of_an_app_is_there(
+    run: Run, ghe: StandIn, tmp_path: Path
+) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "key.pem").write_bytes(pem)
+    ghe.fault("/access_tokens", Fault.json({"message": "Not Found"}, 404), times=None)
+    app = f"{{id: 1, installation: 2, private_key: 'file://{tmp_path}/key.pem'}}"
+    done = run(
+        "doctor", "acme/infra", "--json", expect=1, DRIFTFLEET_GITHUB__TOKEN=None,
+        DRIFTFLEET_GITHUB__APP=app,
+    )  # fmt: skip
+    found = findings(done)
+    assert found["token"]["level"] == "fail"
+    assert "installation 2 of GitHub App 1" in found["token"]["finding"]
+    assert "github.app.installation" in found["token"]["mend"]
+
+
+def test_a_doctor_without_a_token_where_one_is_wanted_says_that_it_is_not_set(
+    run: Run, ghe: StandIn
+) -> None:
+    done = run("doctor", "acme/infra", expect=1, DRIFTFLEET_GITHUB__TOKEN=None)
+    text = " ".join(done.stdout.split())
+    assert "github.token is not set" in text
+    assert "None" not in text
+    assert "these credentials" not in text
+    assert len([line for line in done.stdout.splitlines() if "token  " in line]) <= 1
+
+
+def test_a_server_in_trouble_gets_no_advice_on_names_and_rights(run: Run, ghe: StandIn) -> None:
+    ghe.fault("/meta", Fault.answer(503), times=None)
+    found = findings(run("doctor", "--json", expect=1))
+    assert "503" in found["host"]["finding"]
+    assert "resolves" not in found["host"]["mend"]
+
+
+def test_a_worker_without_its_token_names_the_setting_and_its_place(
+    run: Run, broker: dict[str, str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    with short_folder("v") as folder:
+        variables = {
+            **{k: v for k, v in environment.items() if k != "DRIFTFLEET_TOKEN"},
+            **broker,
+            "DRIFTFLEET_GITHUB__TOKEN": "env://GITHUB_TOKEN_OF_NOBODY",
+            "TMPDIR": str(folder),
+            "DRIFTFLEET_WORKER__WRITABLE_ROOT": str(folder / "w"),
+        }
+        with (tmp_path / "worker.log").open("wb") as log:
+            command = [COMMAND, "worker", "--concurrency", "1"]
+            process = subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=log, stderr=log)
+        try:
+            done = run("enqueue", "acme/clean", "--wait", "--json", expect=1, **broker)
+        finally:
+            process.terminate()
+            process.wait(60)
+    error = decode_record(Result, done.stdout).error
+    assert error is not None
+    assert "github.token is kept in env://GITHUB_TOKEN_OF_NOBODY" in error.message
+    assert "***" not in error.message
+
+
+def test_results_in_another_place_than_the_workers_are_said_to_be(
+    run: Run, broker: dict[str, str], worker: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    elsewhere = {**broker, "DRIFTFLEET_RESULTS__STORE": f"file://{tmp_path}/another"}
+    done = run("enqueue", "acme/clean", "--wait", expect=1, **elsewhere)
+    assert "same results.store" in " ".join(done.stdout.split())
+    assert f"{tmp_path}/another" in done.stdout
+    assert "internal" not in done.stdout

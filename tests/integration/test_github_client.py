@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from driftfleet.errors import (
+    ConfigurationError,
     CredentialsRefused,
     DriftfleetError,
     GitHubNotFound,
@@ -364,6 +365,71 @@ def test_a_proxys_password_is_in_no_error(
     with plain("https://ghe.example.com") as github, pytest.raises(DriftfleetError) as caught:
         github.get("/meta")
     assert "s3cr3t" not in repr(caught.value)
+
+
+def test_a_proxy_that_refuses_is_named_and_not_its_password(
+    no_proxy_variables: pytest.MonkeyPatch,
+) -> None:
+    with recording() as (proxy, _):
+        no_proxy_variables.setenv("https_proxy", f"http://user:s3cr3t@{proxy}")
+        with plain("https://ghe.example.com") as github, pytest.raises(GitHubUnavailable) as caught:
+            github.get("/meta")
+    assert "the proxy refused (501)" in caught.value.message
+    assert f"through the proxy {proxy} (HTTPS_PROXY)" in caught.value.message
+    assert "s3cr3t" not in caught.value.message
+
+
+def test_a_proxy_that_is_not_there_is_named(no_proxy_variables: pytest.MonkeyPatch) -> None:
+    no_proxy_variables.setenv("all_proxy", "http://127.0.0.1:1")
+    with plain("https://ghe.example.com") as github, pytest.raises(GitHubUnavailable) as caught:
+        github.get("/meta")
+    assert "through the proxy 127.0.0.1:1 (ALL_PROXY)" in caught.value.message
+
+
+def test_https_to_a_port_that_speaks_http_is_said_to_be_that(
+    no_proxy_variables: pytest.MonkeyPatch,
+) -> None:
+    no_proxy_variables.setenv("no_proxy", "*")
+    refused = pytest.raises(GitHubUnavailable, match="no TLS is spoken at its port")
+    with recording() as (host, _), plain(f"https://{host}") as github, refused:
+        github.get("/meta")
+
+
+def test_errors_name_the_host_of_an_api_that_is_elsewhere(
+    no_proxy_variables: pytest.MonkeyPatch,
+) -> None:
+    no_proxy_variables.setenv("no_proxy", "*")
+    api_url = "http://127.0.0.1:1/api/v3"
+    with (
+        plain("https://ghe.example.com", api_url=api_url) as github,
+        pytest.raises(GitHubUnavailable, match=r"GET /meta at 127\.0\.0\.1:1: no connection"),
+    ):
+        github.get("/meta")
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_that_are_not_there_are_refused_by_their_variable(
+    no_proxy_variables: pytest.MonkeyPatch, variable: str
+) -> None:
+    no_proxy_variables.setenv("no_proxy", "*")
+    no_proxy_variables.setenv(variable, "/nowhere/at-all")
+    with (
+        plain("https://127.0.0.1:1") as github,
+        pytest.raises(ConfigurationError, match=f"{variable} names /nowhere/at-all"),
+    ):
+        github.get("/meta")
+
+
+def test_a_file_without_certificates_is_refused(
+    tmp_path: Path, no_proxy_variables: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    no_proxy_variables.setenv("SSL_CERT_FILE", str(tmp_path / "empty.pem"))
+    with (
+        plain("https://127.0.0.1:1") as github,
+        pytest.raises(ConfigurationError, match="holds no certificates"),
+    ):
+        github.get("/meta")
 
 
 def certificate(folder: Path) -> Path:

@@ -5,15 +5,25 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from driftfleet.github.transfer import Answer
-from driftfleet.settings import GitHubApp, GitHubSettings, Settings, WorkerSettings
+from driftfleet.settings import (
+    GitHubApp,
+    GitHubSettings,
+    RepositoryRule,
+    Settings,
+    WorkerSettings,
+)
 from producer.crew import worker_environment
 from producer.doctor import machine
+from producer.doctor.examination import Doctor, examine
 from producer.doctor.findings import Finding, fail, ok, skip, warn
 from producer.doctor.github import expiry_finding, read_moment, scopes_finding
 from producer.doctor.report import lines_of, report
+from producer.doctor.repositories import organisation_finding, repository_finding
+from tests.scripted import Script, client, said
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -121,14 +131,15 @@ def test_git_is_judged_by_what_it_prints(tmp_path: Path, monkeypatch: pytest.Mon
     assert found("").level == "warn"
 
 
-def test_a_mirror_is_skipped_missing_empty_or_there(tmp_path: Path) -> None:
+def test_a_mirror_is_not_named_missing_empty_or_there(tmp_path: Path) -> None:
     def level(mirror: Path | None) -> str:
         return machine.mirror(Settings(worker=WorkerSettings(mirror=mirror))).level
 
     (tmp_path / "full" / "registry.terraform.io").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
     levels = [level(None), *(level(tmp_path / name) for name in ("nowhere", "empty", "full"))]
-    assert levels == ["skip", "fail", "warn", "ok"]
+    assert levels == ["warn", "fail", "warn", "ok"]
+    assert "built-in resources" in machine.mirror(Settings()).finding
 
 
 def test_a_store_that_is_beneath_a_file_fails_and_one_that_is_not_there_yet_does_not(
@@ -170,3 +181,69 @@ def test_a_worker_gets_the_variables_that_hold_its_secrets_whatever_they_are_cal
 def test_the_rules_of_repositories_do_not_travel_to_a_worker() -> None:
     settings = Settings.model_validate({"repositories": ["acme/infra"]})
     assert "acme/infra" not in "".join(worker_environment(settings).values())
+
+
+def test_a_home_that_is_not_set_is_what_is_said_of_the_cache() -> None:
+    found = machine.cache(Settings(), {})
+    assert found.level == "warn"
+    assert "HOME is not set" in found.finding
+
+
+def test_a_target_that_is_none_keeps_nothing_from_being_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    found = list(examine(Doctor(None, ["nowhere", "", "here", "acme/infra"], {"HOME": "/"})))
+    by_name = {finding.what: finding for finding in found}
+    assert by_name["nowhere"].level == by_name["target"].level == "fail"
+    assert "no such folder" in by_name["nowhere"].finding
+    assert by_name["folder"].finding == str(tmp_path / "here")
+    assert {"terraform", "workspaces", "results", "broker", "github"} <= set(by_name)
+
+
+def test_targets_that_contradict_each_other_are_a_failure_and_the_rest_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = list(examine(Doctor(None, ["acme/a@x", "acme/a"], {"HOME": "/"})))
+    by_name = {finding.what: finding for finding in found}
+    assert by_name["targets"].level == "fail"
+    assert "terraform" in by_name
+
+
+RECORD = {"full_name": "acme/a", "default_branch": "trunk"}
+
+
+def of_repository(script: Script, **rule: str) -> Finding:
+    with client(script, patience_seconds=0) as github:
+        return repository_finding(github, RepositoryRule(repo="acme/a", **rule))
+
+
+def test_the_mend_of_a_repository_fits_what_is_wrong_with_it() -> None:
+    record = httpx.Response(200, json=RECORD)
+    missing = of_repository(Script(said(404)))
+    assert "SSO" in missing.mend
+    ref = of_repository(Script(record, said(422)), ref="nope")
+    assert (ref.level, "SSO" in ref.mend, "trunk" in ref.mend) == ("fail", False, True)
+    trouble = of_repository(Script(said(503)))
+    assert (trouble.level, "SSO" in trouble.mend) == ("fail", False)
+    assert "later" in trouble.mend
+    archived = of_repository(Script(httpx.Response(200, json={**RECORD, "archived": True})))
+    assert "in fleet.yaml: {repo: acme/a, archived: true}" in archived.mend
+
+
+def test_an_organisation_whose_server_is_in_trouble_is_not_blamed_on_the_network() -> None:
+    with client(Script(said(503)), patience_seconds=0) as github:
+        found = organisation_finding(github, RepositoryRule(org="acme"))
+    assert found.level == "fail"
+    assert "later" in found.mend
+
+
+@pytest.mark.parametrize("database", ["abc", "-1", "0/1", "0#x"])
+def test_a_database_that_is_no_number_fails_with_its_setting(database: str) -> None:
+    settings = Settings.model_validate({"broker": {"url": f"redis://:s3cr3t@h:6379/{database}"}})
+    found = machine.broker(settings)
+    assert found.level == "fail"
+    assert "number of a database" in found.finding
+    assert "s3cr3t" not in found.finding

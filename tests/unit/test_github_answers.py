@@ -452,3 +452,38 @@ def test_nothing_that_is_shown_or_logged_has_the_token() -> None:
         answer = github.get("/meta")
         shown = [repr(x) for x in (github, answer, github.host, github._exchange._admission)]
     assert not [text for text in [*lines, *shown] if TOKEN in text]
+
+
+def cause_of(cause: Exception) -> httpx.ConnectError:
+    error = httpx.ConnectError("x")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("reason", ["WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"])
+def test_a_port_that_speaks_no_tls_is_said_to_and_asked_once(reason: str) -> None:
+    cause = ssl.SSLError(1, "x")
+    cause.reason = reason
+    script = Script(cause_of(cause))
+    with client(script) as github, pytest.raises(GitHubUnavailable, match="no TLS is spoken"):
+        github.get("/meta")
+    assert len(script.requests) == 1
+
+
+def test_a_handshake_that_breaks_off_is_tried_again_and_told_as_one() -> None:
+    cause = ssl.SSLEOFError(8, "x")
+    script = Script(cause_of(cause))
+    with (
+        client(script) as github,
+        pytest.raises(GitHubUnavailable, match="TLS could not be agreed"),
+    ):
+        github.get("/meta")
+    assert len(script.requests) > 1
+
+
+def test_the_status_of_a_proxys_refusal_is_told_and_nothing_else_of_it() -> None:
+    script = Script(httpx.ProxyError("407 s3cr3t"))
+    with client(script) as github, pytest.raises(GitHubUnavailable) as caught:
+        github.get("/meta")
+    assert "the proxy refused (407)" in caught.value.message
+    assert "s3cr3t" not in caught.value.message

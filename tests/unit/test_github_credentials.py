@@ -251,3 +251,11 @@ def test_what_can_not_be_a_token_is_never_sent(token: str) -> None:
         github.get("/meta")
     assert script.requests == []
     assert token not in str(caught.value)
+
+
+def test_nobody_is_told_of_the_setting_and_not_of_an_account() -> None:
+    script = Script(said(401, "Requires authentication"))
+    with client(script, token=None) as github, pytest.raises(CredentialsRefused) as caught:
+        github.get("/meta")
+    assert "github.token (DRIFTFLEET_GITHUB__TOKEN) is not set" in caught.value.message
+    assert "locked" not in caught.value.message

@@ -38,6 +38,23 @@ def test_another_api_may_be_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "api_url", "asked"),
+    [
+        ("https://ghe.example.com", None, "ghe.example.com"),
+        ("https://github.com", None, "github.com"),
+        (
+            "https://ghe.example.com",
+            "https://gate.example.com:8443/api/v3",
+            "gate.example.com:8443",
+        ),
+        ("https://ghe.example.com", "https://ghe.example.com:8443/api/v3", "ghe.example.com:8443"),
+    ],
+)
+def test_errors_name_the_host_that_is_asked(url: str, api_url: str | None, asked: str) -> None:
+    assert host_of(GitHubSettings(url=url, api_url=api_url)).asked == asked
+
+
+@pytest.mark.parametrize(
     ("api", "web"),
     [
         ("https://api.github.com", "https://github.com"),

@@ -39,6 +39,8 @@ def test_what_looks_like_a_secret_is_masked(text: str) -> None:
         "h1:Ly1nJp2DvN6KJ3AbcUmwtPmLfjQ=",
         "main.tf:12: Missing required argument",
         "http://127.0.0.1:1/state",
+        "github.token is kept in env://GITHUB_TOKEN, and the variable GITHUB_TOKEN is not set",
+        "github.token is kept in secretsmanager://driftfleet#token, which is not there",
     ],
 )
 def test_innocent_text_stays_as_it_is(text: str) -> None:
@@ -87,3 +89,9 @@ def test_a_hostile_text_takes_linear_time(text: str) -> None:
     started = time.process_time()
     Redactor()(text)
     assert time.process_time() - started < 5
+
+
+def test_the_place_of_a_secret_is_none() -> None:
+    places = ("env://GITHUB_TOKEN", "file:///run/secrets/x", "secretsmanager://driftfleet#token")
+    assert secrets_in({f"DRIFTFLEET_GITHUB__TOKEN_{n}": p for n, p in enumerate(places)}) == []
+    assert secrets_in({"A_TOKEN": "https://is-this-one"}) == ["https://is-this-one"]

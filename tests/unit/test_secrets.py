@@ -65,6 +65,19 @@ def test_a_file_also_through_a_link_as_kubernetes_mounts_it(tmp_path: Path) -> N
     assert secret.renew().get_secret_value() == "rotated"
 
 
+@pytest.mark.parametrize("written", [f"{SECRET}\r\n", f"\ufeff{SECRET}\n", f" {SECRET} \t\n\n"])
+def test_what_editors_put_around_a_secret_is_no_part_of_it(tmp_path: Path, written: str) -> None:
+    (tmp_path / "token").write_bytes(written.encode())
+    secret = open_secret(f"file://{tmp_path}/token", {})
+    assert secret.read().get_secret_value() == SECRET
+
+
+def test_the_setting_that_names_a_secret_is_named() -> None:
+    for environment, url in (({}, "env://GH"), ({}, "gopher://x")):
+        with pytest.raises(ConfigurationError, match=r"github\.token"):
+            open_secret(url, environment, "github.token").read()
+
+
 def test_files_that_hold_no_secret_are_named_and_never_quoted(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe" + SECRET.encode())
     (tmp_path / "large").write_text("x" * 70_000)

@@ -118,7 +118,7 @@ def test_fleet_yaml_in_the_current_folder_is_found_and_a_named_file_wins(tmp_pat
         ({"brokr": {}}, r"'brokr'; did you mean 'broker'"),
         (
             {"variants": [{"root": "a", "variants": [{"name": "x", "var_file": []}]}]},
-            r"'variants.0.variants.0.var_file'; did you mean 'var_files'",
+            r"'var_file' in variants entry 1, variants entry 1; did you mean 'var_files'",
         ),
     ],
 )
@@ -142,7 +142,17 @@ def test_an_unknown_key_like_no_other_is_named_with_all_valid_ones(tmp_path: Pat
         ("limits: 3", "'limits'"),
         ("limits: {timeout_seconds: soon}", "'limits.timeout_seconds'"),
         ("limits: {timeout_seconds: 0}", "'limits.timeout_seconds'.*greater than 0"),
-        ("variants: [{root: a, variants: []}]", "'variants.0.variants'"),
+        ("variants: [{root: a, variants: []}]", "variants entry 1, variants: must have an entry"),
+        ("variants: [{root: a}]", "variants entry 1, variants: is missing"),
+        ("limits: {timeout_seconds: 1.5}", "'limits.timeout_seconds': must be a whole number"),
+        ("logs: {level: loud}", "'logs.level': must be 'debug', 'info'"),
+        ("worker: {complete_lock_files: 3}", "'worker.complete_lock_files': must be true or false"),
+        ("limits: 3", "'limits': must be a mapping .keys: timeout_seconds, workspace_bytes"),
+        ("discovery: {include: envs}", r"'discovery.include': must be a list: ."),
+        ("repositories: payments/infra", r"'repositories': must be a list: .payments/infra."),
+        ("repositories: [a/b, 3]", "repositories entry 2: must be owner/name, owner/name@ref, or"),
+        ("repositories: [a/b, ]\nlimits: [1]", "'limits': must be a mapping"),
+        ("repositories: [{repo: a/b, ref: 1.0}]", "repositories entry 1, ref: must be text"),
         ("variants: [{root: a, variants: [{name: '../x'}]}]", "letters, digits"),
         ("variants: [{root: a, variants: [{var_files: ['../x']}]}]", "without '..'"),
     ],
@@ -257,6 +267,17 @@ def test_a_path_in_the_environment_is_taken_as_it_is(value: str) -> None:
         ("repositories: [{topics: [a]}]", "must name either 'repo' (owner/name) or 'org'"),
         ("repositories: [{repo: a/b, org: c}]", "must name either"),
         ("repositories: [payments]", "'payments' is no repository's name"),
+        ("repositories: [a/b, 'pay/clean@']", "entry 2: 'pay/clean@' names no ref after the '@'"),
+        ("repositories: ['org:big']", "organisation: org: big"),
+        ("repositories: ['org:']", "organisation: org: NAME"),
+        ("repositories: [{repo: a/b, ref: a..b}]", "a/b: 'a..b' is no branch, tag or commit"),
+        ("repositories: ['a/b@x y']", "a/b: 'x y' is no branch, tag or commit"),
+        ("repositories: [{org: big/x}]", "'big/x' is no organisation's name"),
+        ("repositories: [{org: big, ref: v1}]", "org big: ref: belongs to a 'repo' only"),
+        (
+            "repositories: [{repo: a/b, topics: [x], languages: [H], include: [i], exclude: [e]}]",
+            "repo a/b: topics, languages, include, exclude: belongs to an 'org' only",
+        ),
         ("github: {token: abcdef}", "never the token itself"),
         (
             "github: {token: env://A, app: {id: 1, installation: 2, private_key: env://B}}",
@@ -286,3 +307,50 @@ def test_repositories_can_be_named_in_a_variable() -> None:
 def test_a_relative_secret_file_counts_from_the_configuration_file(tmp_path: Path) -> None:
     settings = load_settings(config(tmp_path, "github: {token: 'file://token'}"), {})
     assert settings.github.token == f"file://{tmp_path / 'token'}"
+
+
+def test_a_key_with_nothing_after_its_colon_is_an_empty_list_or_section(tmp_path: Path) -> None:
+    text = """
+repositories:
+discovery:
+  include:
+limits:
+variants: [{root: a, variants: [{name: x, var_files: }]}]
+"""
+    settings = load_settings(config(tmp_path, text), {"DRIFTFLEET_LIMITS__TIMEOUT_SECONDS": "5"})
+    assert settings.repositories == settings.discovery.include == ()
+    assert settings.variants[0].variants[0].var_files == ()
+    assert settings.limits.timeout_seconds == 5
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DRIFTFLEET_LIMITS__TIMEOUT_SECONDS", "soon"),
+        ("DRIFTFLEET_LIMITS__TIMEOUT", "1"),
+        ("DRIFTFLEET_REPOSITORIES", "[a]"),
+        ("DRIFTFLEET_GITHUB__TOKEN", "abcdef"),
+        ("DRIFTFLEET_GITHUB__APP", "{id: 1, installation: 2, private_key: env://KEY}"),
+    ],
+)
+def test_what_came_from_a_variable_is_told_with_its_name(
+    tmp_path: Path, variable: str, value: str
+) -> None:
+    path = config(tmp_path, {"github": {"token": "env://A"}})
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(path, {variable: value})
+    assert variable in caught.value.message.partition("'")[0]
+    assert "Value error" not in caught.value.message
+
+
+def test_the_current_folder_may_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigurationError, match="the current folder can't be found"):
+        load_settings(environment={})
+
+
+def test_a_home_folder_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="~nobody-of-this-name/m"):
+        load_settings(config(tmp_path, "worker: {mirror: ~nobody-of-this-name/m}"), {})

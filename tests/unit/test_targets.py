@@ -88,10 +88,31 @@ def test_listed_repositories_without_a_github_say_so_too() -> None:
         ("git@ghe.example.com:acme/infra.git", "as owner/repo: acme/infra"),
         ("ssh://git@ghe.example.com/acme/infra", "as owner/repo: acme/infra"),
         ("äcme/infra", "no such folder"),
+        ("", "an empty target (''): name a folder, owner/repo"),
+        ("  ", "an empty target"),
+        ("pay/infra/", "did you mean the repository pay/infra?"),
+        ("pay/infra#main", "did you mean pay/infra@main?"),
+        ("pay/infra:v1/x", "did you mean pay/infra@v1/x?"),
+        ("pay/infra/envs", "owner/repo and taken whole: pay/infra"),
+        ("pay", "an organisation org:NAME (org:pay)"),
+        ("ORG:big", "did you mean org:big?"),
+        ("pay/*", "all of an organisation's repositories are org:pay"),
+        ("pay/infra@a..b", "pay/infra@a..b: 'a..b' is no branch, tag or commit"),
+        ("pay/infra@x y", "is no branch, tag or commit"),
+        ("~nobody-of-this-name/x", "home folder"),
     ],
 )
 def test_what_is_nothing_is_refused_with_what_to_write(target: str, words: str) -> None:
     assert words in refusal(target)
+
+
+def test_one_bad_target_among_many_is_the_one_that_is_named() -> None:
+    assert refusal("acme/a", "acme/b@x..y", "acme/c").startswith("acme/b@x..y: ")
+
+
+def test_where_folders_are_no_use_none_is_spoken_of() -> None:
+    assert "folder" not in refusal("pay/infra/envs", folders=False)
+    assert "folder" not in refusal("", folders=False)
 
 
 def test_a_file_is_no_target(here: Path) -> None:

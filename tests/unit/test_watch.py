@@ -129,3 +129,42 @@ def test_that_nobody_works_is_said_once_and_a_running_check_is_somebody() -> Non
     busy.ledger.begin(sweep.record.sweep_id, identity, begun)
     busy.watch(sweep, acts={500: lambda: busy.answer(sweep, "x", Verdict.CLEAN)})
     assert busy.stderr.getvalue() == ""
+
+
+def test_that_no_worker_takes_anything_is_said_within_seconds() -> None:
+    world = World()
+    sweep = world.sweep("acme/a", "x")
+    world.watch(sweep, acts={10: lambda: world.answer(sweep, "x", Verdict.CLEAN)})
+    assert "no worker has taken a job yet, for 8 seconds" in world.stderr.getvalue()
+    assert "`driftfleet worker`" in world.stderr.getvalue()
+
+
+def test_a_pause_between_checks_is_given_more_time() -> None:
+    world = World()
+    sweep, other = world.sweep("acme/a", "x"), world.sweep("acme/b", "y")
+    world.watch(
+        sweep,
+        other,
+        acts={
+            5: lambda: world.answer(sweep, "x", Verdict.CLEAN),
+            40: lambda: world.answer(other, "y", Verdict.CLEAN),
+        },
+    )
+    assert world.stderr.getvalue() == ""
+
+
+def test_a_result_that_is_in_another_store_is_told_as_that_and_as_nobodys_fault() -> None:
+    world = World()
+    sweep = world.sweep("acme/a", "x")
+    (job,) = sweep.follower.pending.values()
+
+    def answer_elsewhere() -> None:
+        answer = Answer(check=job.identity, verdict=Verdict.CLEAN, key="results/elsewhere.json")
+        world.ledger.answer(job.sweep_id, answer)
+
+    world.watch(sweep, acts={1: answer_elsewhere})
+    (result,) = world.results
+    assert result.error is not None
+    assert (result.error.kind, result.error.transient) == ("worker_config", False)
+    assert "same results.store (DRIFTFLEET_RESULTS__STORE)" in result.error.message
+    assert "results/elsewhere.json" in result.error.message

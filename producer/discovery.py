@@ -7,10 +7,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from driftfleet.closure import Closure, Closures, TreeModules, is_beneath, resolve
+from driftfleet.closure import Closure, Closures, is_beneath, resolve
 from driftfleet.errors import SourceRefused
 from driftfleet.hcl import HclError, ModuleFacts
 from driftfleet.model import Record
+from driftfleet.module_folders import TreeModules
 from driftfleet.tree import LOCK_FILE, VERSION_FILE, Tree, decides_plan
 
 # Folders whose modules are for others to call, or to show and test them.

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from driftfleet.closure import Closure, closure_of, holds_values, read_folder, with_values
+from driftfleet.closure import Closure, closure_of, holds_values, with_values
 from driftfleet.errors import CheckFailed, SourceRefused
 from driftfleet.github.lfs import is_pointer
 from driftfleet.github.paths import shown
 from driftfleet.github.snapshot import Snapshot
 from driftfleet.hcl import READ_BYTES, TOO_LARGE, Allowance, ModuleFacts, is_terraform_file
 from driftfleet.jobs import Job
+from driftfleet.module_folders import read_folder
 from driftfleet.results import ErrorKind
 from worker.github_connection import Connection, LazyConnection
 from worker.selection import ENTRY_BYTES, Found, QuotaExceeded, named_files, select

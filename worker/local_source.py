@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from driftfleet.closure import Closure, FolderModules, closure_of, holds_values, with_values
+from driftfleet.closure import Closure, closure_of, holds_values, with_values
 from driftfleet.errors import CheckFailed, SourceRefused
 from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Job
+from driftfleet.module_folders import FolderModules
 from driftfleet.tree import FilesInside
 from worker.selection import Found, QuotaExceeded, named_files, select
 from worker.source import enforce_deadline, explained, lay_out, refuse_problems

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from driftfleet.closure import TreeModules, closure_of
+from driftfleet.closure import closure_of
 from driftfleet.hcl import is_terraform_file
+from driftfleet.module_folders import TreeModules
 from worker.module_git import Git, GitFailed
 
 _HEX = re.compile(r"[0-9a-f]{7,64}")

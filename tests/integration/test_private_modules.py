@@ -18,13 +18,14 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from driftfleet.closure import FolderModules, closure_of
+from driftfleet.closure import closure_of
 from driftfleet.errors import CheckFailed, ConfigurationError, CredentialsRefused
 from driftfleet.github.admission import Admission
 from driftfleet.github.auth import Anonymous, Credentials, TokenCredentials
 from driftfleet.github.host import host_of
 from driftfleet.github.lockout import Lockout
 from driftfleet.jobs import Job, Source
+from driftfleet.module_folders import FolderModules
 from driftfleet.settings import GitHubSettings
 from tests.conftest import require_program
 from tests.standin import Fault, StandIn, Submodule

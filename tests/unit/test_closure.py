@@ -10,19 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftfleet.closure import (
-    FOLDER_BYTES,
     MOST_FOLDERS,
     Closure,
-    FolderModules,
-    TreeModules,
     closure_of,
     holds_values,
     is_beneath,
-    read_folder,
     resolve,
     with_values,
 )
 from driftfleet.hcl import READ_BYTES, Allowance
+from driftfleet.module_folders import FOLDER_BYTES, FolderModules, TreeModules, read_folder
 from driftfleet.tree import MemoryTree
 
 

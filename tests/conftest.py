@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -23,6 +24,13 @@ def require_program(name: str, remedy: str) -> Path:
     """The path of a program; without it see `lacking`."""
     found = shutil.which(name)
     return Path(found) if found else lacking(f"no {name}: {remedy}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A shell ignores SIGINT for what it starts in the background, and so would our commands."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

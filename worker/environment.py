@@ -1,10 +1,12 @@
 """What a plan's environment holds: an allow-list, and what keeps terraform inside its workspace."""
 
+import os
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from driftfleet.errors import CheckFailed
+from driftfleet.errors import CheckFailed, ConfigurationError
 from worker.workspace import Workspace
 
 # Never handed on, whatever the setting allows: the worker's own, what decides which code is loaded,
@@ -15,6 +17,13 @@ _NEVER = (
     "TF_WORKSPACE", "GIT_TRACE*", "GIT_CURL_VERBOSE", "GIT_EXEC_PATH",
 )  # fmt: skip
 _GIT = "GIT_*"
+# With these a module source could have a program run, and in the root's folder: what a profile of
+# AWS names, or a credential of Google's.
+_PROFILES = (
+    "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+    "AWS_SDK_LOAD_CONFIG", "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES",
+)  # fmt: skip
+_REFUSED = ("hg",)
 
 
 def plan_environment(
@@ -76,17 +85,42 @@ def module_environment(
     """The environment in which modules are fetched: `plan_environment` with what git reads.
 
     Nothing of a variant is in it. It may say how a plan reaches its cloud, and could say here
-    through which proxy our token goes, or which program an AWS profile runs.
+    through which proxy our token goes. Cloud credentials count where they need no program. First
+    in its PATH is a folder of the workspace that this makes, with an ``hg`` that refuses: the real
+    one would obey the configuration in whatever folder it runs in.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no ``false`` on this machine.
     """
     passing = _passing(own, allowed, withheld)
+    environment = plan_environment(own, allowed, {}, workspace, None, withheld=withheld)
     return {
-        **plan_environment(own, allowed, {}, workspace, None, withheld=withheld),
+        **{name: value for name, value in environment.items() if name not in _PROFILES},
+        "GIT_CONFIG_GLOBAL": "/dev/null",
         **{name: value for name, value in passing.items() if fnmatchcase(name, _GIT)},
+        "PATH": f"{_refusing(workspace, environment['PATH'])}{os.pathsep}{environment['PATH']}",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
         # What lies above the root is none of git's business.
         "GIT_CEILING_DIRECTORIES": str(workspace.source),
     }
+
+
+def _refusing(workspace: Workspace, path: str) -> Path:
+    """A folder with the programs that a fetch of modules must not find."""
+    false = shutil.which("false", path=path)
+    if false is None:
+        raise ConfigurationError(
+            "'false' is no program on this worker: install GNU coreutils, or busybox"
+        )
+    folder = workspace.temporary / "refused"
+    folder.mkdir(exist_ok=True)
+    for name in _REFUSED:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(Path(false).absolute())
+    return folder
 
 
 def available_memory_bytes(

@@ -27,8 +27,13 @@ _DROPPED = (
     "GIT_TEMPLATE_DIR", "GIT_EXEC_PATH",
 )  # fmt: skip
 # Git runs in the root's folder, which may hold what looks like a bare repository: its config could
-# name programs, and git would obey it.
-_SAFE = (("safe.bareRepository", "explicit"),)
+# name programs, and git would obey it. A hook that the machine's configuration names would be the
+# fetched repository's own where that is a relative path.
+_SAFE = (
+    ("safe.bareRepository", "explicit"),
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+)
 
 
 def is_ours(host: Host, source: ModuleSource) -> bool:

@@ -134,7 +134,7 @@ class LazyConnection:
         """The server took ``token``."""
         self.get().github.admission.accepted(token)
 
-    def refused(self, token: SecretStr | None, reason: str) -> None:
+    def refused(self, token: SecretStr | None, reason: str, deadline: float) -> None:
         """Git was answered 401 with ``token``: ask GitHub's API whether it refuses it.
 
         What git asked for is what a root names, and need not be GitHub's to answer: believed, it
@@ -145,7 +145,7 @@ class LazyConnection:
         if github.admission.token() != token:
             return
         # A 404 where rate limits are off is a yes as well.
-        with contextlib.suppress(GitHubRefused):
+        with contextlib.suppress(GitHubRefused), github.until(deadline):
             github.get("/rate_limit")
 
     def _client(self, credentials: Any, lockout: Lockout | None) -> GitHub:

@@ -96,7 +96,7 @@ class ModuleAccess:
         with contextlib.ExitStack() as stack:
             sources = [n.source for n in named]
             needed = any(is_ours(self.host, source) for source in sources)
-            service, helper = self._serve(workspace, stack, needed=needed)
+            service, helper = self._serve(workspace, stack, deadline, needed=needed)
             given = access_environment(environment, self.host, sources, helper=helper)
             if not needed:
                 get(given)
@@ -135,7 +135,12 @@ class ModuleAccess:
         return f"{named.place}: the module source '{named.source.printable}' {reason}"
 
     def _serve(
-        self, workspace: Workspace, stack: contextlib.ExitStack, *, needed: bool
+        self,
+        workspace: Workspace,
+        stack: contextlib.ExitStack,
+        deadline: float,
+        *,
+        needed: bool,
     ) -> tuple[TokenService | None, Path | None]:
         """Serve the token; where no source is known to need it, only if it can be had."""
         try:
@@ -147,7 +152,7 @@ class ModuleAccess:
             token = None
         if token is None:
             return None, None
-        service = TokenService(self.host, self.tokens, token)
+        service = TokenService(self.host, self.tokens, token, deadline)
         return service, stack.enter_context(service.serve(workspace.temporary / "g"))
 
     def _git(

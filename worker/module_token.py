@@ -22,6 +22,8 @@ from driftfleet.github.host import Host
 _LONGEST = 1 << 16
 _SECONDS = 5.0
 _MOST_ANCESTORS = 64
+# Of a token that is good elsewhere, in one check: then it isn't offered any more.
+_MOST_REFUSALS = 8
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 # A repository's, as git and git-lfs name it; the host serves more, which no module is.
 _REPOSITORY = re.compile(
@@ -32,7 +34,7 @@ _USER = "x-access-token"
 
 
 class TokenSource(Protocol):
-    """Which token may be sent: `driftfleet.github.admission.Admission`."""
+    """Which token may be sent: `worker.github_connection.LazyConnection`."""
 
     def token(self) -> SecretStr | None:
         """The token to send now. Raises `CredentialsRefused` where none may be."""
@@ -40,8 +42,11 @@ class TokenSource(Protocol):
     def accepted(self, token: SecretStr | None) -> None:
         """The server took ``token``."""
 
-    def refused(self, token: SecretStr | None, reason: str) -> None:
-        """Git was answered 401 with ``token``; raises where none may be sent any more."""
+    def refused(self, token: SecretStr | None, reason: str, deadline: float) -> None:
+        """Git was answered 401 with ``token``; raises where none may be sent any more.
+
+        ``deadline`` is when to have an answer, a time of ``time.monotonic``.
+        """
 
 
 class TokenService:
@@ -49,16 +54,19 @@ class TokenService:
 
     Git says ``erase`` when it was refused with a credential (HTTP 401). Then ``source`` is asked
     what is true of it: it may have another, or none any more, and ``failure`` says why; or this one
-    is good, and what git asked for was not the host's to give.
+    is good, and what git asked for was not the host's to give. ``deadline``, a time of
+    ``time.monotonic``, is when the check is over.
     """
 
-    def __init__(self, host: Host, source: TokenSource, token: SecretStr) -> None:
+    def __init__(self, host: Host, source: TokenSource, token: SecretStr, deadline: float) -> None:
         parts = urlsplit(host.web_url)
         self._protocol, self._host = parts.scheme, parts.netloc
         self._source = source
+        self._deadline = deadline
         self._token: SecretStr | None = token
         self._renewed = False
         self._vouched: SecretStr | None = None
+        self._refusals = 0
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self.failure: DriftfleetError | None = None
@@ -132,14 +140,22 @@ class TokenService:
         if action == "store":
             self._source.accepted(token)
         elif action == "erase" and token != self._vouched:
-            try:
-                self._source.refused(token, f"{self._host} refused the token for git (401)")
-                self._token = self._source.token()
-            except DriftfleetError as error:
-                self._token, self.failure = None, error
-                return
-            self._renewed = self._token is not None and self._token != token
-            self._vouched = None if self._renewed else token
+            self._question(token)
+        elif action == "erase":
+            self._refusals += 1
+            if self._refusals >= _MOST_REFUSALS:
+                self._token = None
+
+    def _question(self, token: SecretStr | None) -> None:
+        reason = f"{self._host} refused the token for git (401)"
+        try:
+            self._source.refused(token, reason, self._deadline)
+            self._token = self._source.token()
+        except DriftfleetError as error:
+            self._token, self.failure = None, error
+            return
+        self._renewed = self._token is not None and self._token != token
+        self._vouched = None if self._renewed else token
 
 
 def _listen(path: Path) -> socket.socket:

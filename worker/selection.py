@@ -79,7 +79,8 @@ def select(
     for path in closure.folders:
         selection.add(path, whole=False)
     for path in named:
-        selection.add(path, whole=True)
+        if IGNORED_FOLDERS.isdisjoint(path.split("/")):
+            selection.add(path, whole=True)
     return _with_links(selection.chosen, dict(closure.links))
 
 
@@ -87,11 +88,25 @@ def _with_links(chosen: dict[str, Found], links: Mapping[str, str]) -> dict[str,
     """Let modules that are reached by a link be reached so: their sources count from behind it."""
     if not links:
         return chosen
+    links = _settled(links)
     found = {path: Found(real, "link") for path, real in links.items()}
     for path, one in chosen.items():
-        if path not in links:
-            found.setdefault(path, one)
-    return {_behind(path, links): one for path, one in found.items()}
+        found.setdefault(_behind(path, links), one)
+    for path in found:
+        above = next((p for p in _folders_above(path) if p in links), None)
+        if above is not None:
+            raise SourceRefused(f"{path[:200]}: lies below the symbolic link {above[:200]}")
+    return found
+
+
+def _settled(links: Mapping[str, str]) -> Mapping[str, str]:
+    """The links where they really are: one may have been reached by way of others."""
+    for _ in range(len(links) + 1):
+        moved = {_behind(path, links): real for path, real in links.items()}
+        if moved == links:
+            return links
+        links = moved
+    raise SourceRefused(f"{min(links)[:200]}: the symbolic link leads in a circle")
 
 
 def _behind(path: str, links: Mapping[str, str]) -> str:

@@ -64,6 +64,16 @@ class Sources:
 # As where people apply: `archive_file` packs modes. The workspace itself is closed to others.
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 
+_NO_NAME = "is too long, or no name for a file here"
+_UNUSABLE = {
+    errno.ENAMETOOLONG: _NO_NAME,
+    errno.EILSEQ: _NO_NAME,
+    errno.EINVAL: _NO_NAME,
+    errno.EEXIST: "is two things at once",
+    errno.ENOTDIR: "lies below a file",
+    errno.EISDIR: "is two things at once",
+    errno.ELOOP: "is a symbolic link that leads in a circle",
+}
 _LACKING = {
     "github": "this worker is told of no GitHub: set github.url (DRIFTFLEET_GITHUB__URL) and "
     "github.token for it, as they are set for whoever sends its jobs",
@@ -132,11 +142,17 @@ def lay_out(
 
     Raises `SourceRefused` for a name that this machine can't or mustn't have.
     """
+    top = workspace.source.resolve()
+    real = {top.parent}
     for path, found in sorted(chosen.items()):
         if not _is_plain(path):
             raise SourceRefused(f"{path!r}: is no path that a file may have")
-        target = workspace.source / path
+        target = top / path
         try:
+            # Whatever is chosen: what would be written elsewhere by way of a link isn't written.
+            if target.parent not in real and target.parent.resolve() != target.parent:
+                raise SourceRefused(f"{path[:200]}: lies below a symbolic link")
+            real.add(target.parent)
             if found.kind == "folder":
                 target.mkdir(parents=True, exist_ok=True)
                 continue
@@ -146,9 +162,9 @@ def lay_out(
                 continue
             put(found, target)
         except OSError as error:
-            if error.errno not in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
+            if error.errno not in _UNUSABLE:
                 raise
-            raise SourceRefused(f"{path[:200]}: is too long, or no name for a file here") from error
+            raise SourceRefused(f"{path[:200]}: {_UNUSABLE[error.errno]}") from error
         target.chmod(_FOLDER_MODE if found.kind == "executable" else _FILE_MODE)
     for folder, _, _ in os.walk(workspace.source):
         os.chmod(folder, _FOLDER_MODE)

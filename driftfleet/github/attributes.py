@@ -118,8 +118,11 @@ class Attributes:
         known = self._levels.get(folder)
         if known is not None:
             return known
+        chain = (".", *_folders(f"{folder}/x")) if folder != "." else (".",)
+        # What a pattern is made into is a hundred times its size: those of other folders go.
+        self._levels = {above: self._levels[above] for above in chain if above in self._levels}
         levels: tuple[_Level, ...] = ()
-        for above in (".", *_folders(f"{folder}/x")) if folder != "." else (".",):
+        for above in chain:
             found = self._levels.get(above)
             if found is None:
                 entry = self._entry(above)

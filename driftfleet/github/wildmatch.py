@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 
 # Of a byte's 256 values, each a bit.
 _ALL = (1 << 256) - 1
+# Shared: a pattern may have thousands of them.
+_ONE = tuple(1 << byte for byte in range(256))
 _SLASH = ord("/")
 _SPECIAL = re.compile(rb"[*?\[\\]")
 _CLOSING = re.compile(rb"[^\]]*+\]")
+# Twice `**/` is the same as once.
+_FOLDERS = re.compile(rb"(?:/\*\*+(?=/))+")
 
 Matcher = Callable[[bytes], bool]
 
@@ -108,7 +112,7 @@ def _automaton(pattern: bytes, *, paths: bool) -> _Automaton:
             escaped = byte == b"\\"
             literal = pattern[position + escaped : position + escaped + 1]
             # Git takes a last backslash for one that nothing follows, which no path holds.
-            made.steps.append(1 << literal[0] if literal else 0)
+            made.steps.append(_ONE[literal[0]] if literal else 0)
             position += 1 + escaped
     return made
 
@@ -122,13 +126,13 @@ def _add_stars(made: _Automaton, pattern: bytes, start: int, *, paths: bool) -> 
     whole = bounded and (end == len(pattern) or pattern.startswith((b"/", b"\\/"), end))
     if not paths or (end - start > 1 and whole):
         if paths and pattern.startswith(b"/", end):
-            # Twice is the same as once: states that skip must not follow each other.
-            while pattern.startswith(b"/**/", end):
-                end += 3
+            # States that skip must not follow each other.
+            if more := _FOLDERS.match(pattern, end):
+                end = more.end()
             made.skip |= made.here
             made.steps.append(0)
             made.stay |= made.here
-            made.steps.append(1 << _SLASH)
+            made.steps.append(_ONE[_SLASH])
             return end + 1
         made.stay |= made.here
     else:

@@ -277,6 +277,15 @@ class TestPatterns:
             assert {p for p in paths if matches(p.encode())} == found.get(number, set()), pattern
 
     @pytest.mark.parametrize(
+        "pattern", ["**/****/[!b][-a]", "****/***/?a", "**/***/**/a", "/****/a*", "a/***/****/a"]
+    )
+    def test_runs_of_more_than_two_stars_are_those_of_git(self, pattern: str) -> None:
+        paths = ["^a", "b/^a", "c/b/^a", "a/^a", "ba", "a", "a/a", "a/b/a", "aa/a"]
+        matches = matcher(pattern.encode())
+        expected = matches_of_git([pattern], paths).get(0, set())
+        assert {p for p in paths if matches(p.encode())} == expected
+
+    @pytest.mark.parametrize(
         "name",
         [
             "alnum",

@@ -4,6 +4,7 @@
 """
 
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -26,6 +27,23 @@ def converted(path: str, content: bytes, **attributes: str) -> bytes:
     places = {"top": "", "a": "a/", "b": "a/b/"}
     files = {f"{places[at]}.gitattributes": text.encode() for at, text in attributes.items()}
     return attributes_of(files | {path: content}).converted(path, content)
+
+
+def test_the_rules_of_folders_beside_each_other_are_not_kept() -> None:
+    """What patterns are made into is large, and a commit may hold one file in many folders."""
+    pattern = "?" + "[!x]?" * 300
+    text = "".join(f"{pattern}{number} text\n" for number in range(10)).encode()
+    files = {f"f{number}/.gitattributes": text for number in range(30)}
+    attributes = attributes_of(files | {f"f{number}/x": b"" for number in range(30)})
+    tracemalloc.start()
+    try:
+        attributes.converted("f0/x", b"")
+        alone = tracemalloc.get_traced_memory()[1]
+        for number in range(30):
+            attributes.converted(f"f{number}/x", b"")
+        assert tracemalloc.get_traced_memory()[1] < 4 * alone
+    finally:
+        tracemalloc.stop()
 
 
 class TestOrder:

@@ -1,5 +1,6 @@
 """The environment in which git reaches private modules."""
 
+import math
 import shlex
 import socket
 import subprocess
@@ -224,7 +225,7 @@ class Source:
     def accepted(self, token: SecretStr | None) -> None:
         self.taken.append(token)
 
-    def refused(self, token: SecretStr | None, reason: str) -> None:
+    def refused(self, token: SecretStr | None, reason: str, deadline: float) -> None:
         self.left.pop(0)
         if not self.left:
             raise CredentialsRefused(reason)
@@ -248,7 +249,7 @@ def source() -> Source:
 
 @pytest.fixture
 def service(source: Source, tmp_path: Path):
-    service = TokenService(GHE, source, source.left[0])
+    service = TokenService(GHE, source, source.left[0], math.inf)
     with service.serve(tmp_path / "g") as path:
         yield service, path
 
@@ -302,11 +303,11 @@ def test_a_token_that_its_source_vouches_for_is_offered_on_and_asked_about_once(
     class Vouching(Source):
         asked = 0
 
-        def refused(self, token: SecretStr | None, reason: str) -> None:
+        def refused(self, token: SecretStr | None, reason: str, deadline: float) -> None:
             self.asked += 1
 
     source = Vouching("one")
-    service = TokenService(GHE, source, SecretStr("one"))
+    service = TokenService(GHE, source, SecretStr("one"), math.inf)
     with service.serve(tmp_path / "g") as path:
         for _ in range(3):
             ask(path, "erase", f"{ASKED}username=x-access-token\npassword=one\n")
@@ -316,7 +317,7 @@ def test_a_token_that_its_source_vouches_for_is_offered_on_and_asked_about_once(
 
 @given(action=st.text(max_size=10), fields=st.text(max_size=200))
 def test_garbage_gets_nothing(action, fields):
-    answer = TokenService(GHE, Source("one"), SecretStr("one"))._answer
+    answer = TokenService(GHE, Source("one"), SecretStr("one"), math.inf)._answer
     if action != "get" or ASKED.strip() not in fields:
         assert answer(f"{action}\n{fields}".encode("utf-8", "surrogatepass")) == b""
 
@@ -349,20 +350,20 @@ def test_an_accepted_token_is_noted_and_nothing_is_stored(service, source):
 
 def test_the_socket_is_for_our_eyes_and_goes_with_the_block(source, tmp_path):
     path = tmp_path / "g"
-    with TokenService(GHE, source, source.left[0]).serve(path):
+    with TokenService(GHE, source, source.left[0], math.inf).serve(path):
         assert path.stat().st_mode & 0o777 == 0o600
     assert not path.exists()
 
 
 def test_a_silent_client_does_not_keep_the_block_from_ending(source, tmp_path):
-    with TokenService(GHE, source, source.left[0]).serve(tmp_path / "g") as path:
+    with TokenService(GHE, source, source.left[0], math.inf).serve(tmp_path / "g") as path:
         silent = socket.socket(socket.AF_UNIX)
         silent.connect(str(path))
     silent.close()
 
 
 def test_a_path_that_is_too_long_for_a_socket_is_explained(source, tmp_path):
-    service = TokenService(GHE, source, source.left[0])
+    service = TokenService(GHE, source, source.left[0], math.inf)
     with (
         pytest.raises(ConfigurationError, match=r"worker\.writable_root"),
         service.serve(tmp_path / ("x" * 120)),

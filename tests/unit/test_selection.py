@@ -217,3 +217,72 @@ class TestModulesBehindLinks:
             "r/l": ("link", "m"),
             "m/n": ("link", "o"),
         }
+
+    def test_a_link_behind_links_behind_a_link_is_where_the_repository_has_it(self) -> None:
+        """Put elsewhere, its way back would be too long, and lead out of the workspace."""
+        entries: dict[str, int | str] = {
+            "r/x.tf": 1, "a": "S-1", "S-1/x.tf": 1, "S-1/b": "S", "S/x.tf": 1, "S/c": "h",
+            "h/x.tf": 1, "h/.gitconfig": 1,
+        }  # fmt: skip
+        links = (("S-1/b/c", "h"), ("a", "S-1"), ("a/b", "S"))
+        closure = Closure(("S", "S-1", "h", "r"), links=links)
+        found = self.chosen(entries, closure, "S/c/.gitconfig", "a/b/c/x.tf")
+        assert found == {
+            "r/x.tf": ("file", "r/x.tf"),
+            "a": ("link", "S-1"),
+            "S-1/x.tf": ("file", "S-1/x.tf"),
+            "S-1/b": ("link", "S"),
+            "S/x.tf": ("file", "S/x.tf"),
+            "S/c": ("link", "h"),
+            "h/x.tf": ("file", "h/x.tf"),
+            "h/.gitconfig": ("file", "h/.gitconfig"),
+        }
+
+    def test_what_is_named_below_a_link_of_a_link_has_its_place(self) -> None:
+        entries: dict[str, int | str] = {
+            "r/x.tf": 1, "a": "R", "R/x.tf": 1, "R/b": "S", "S/x.tf": 1, "S/t.txt": 1,
+        }  # fmt: skip
+        closure = Closure(("R", "S", "r"), links=(("a", "R"), ("a/b", "S")))
+        found = self.chosen(entries, closure, "R/b/t.txt")
+        assert found["R/b"] == ("link", "S")
+        assert found["S/t.txt"] == ("file", "S/t.txt")
+        assert "R/b/t.txt" not in found
+
+    def test_links_that_lead_behind_one_another_are_refused(self) -> None:
+        closure = Closure(("r",), links=(("a", "b/x"), ("a/z", "t"), ("b", "a/y")))
+        with pytest.raises(SourceRefused, match="circle"):
+            select(closure, [], Memory({"r/x.tf": 1, "t": 1}), PLENTY)
+
+
+_TOPS = ("r", "s", "t")
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.sampled_from(_TOPS), st.sampled_from("abc")), st.sampled_from(_TOPS)
+    ),
+    st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=5), min_size=1, max_size=5),
+    st.lists(st.lists(st.sampled_from("abc"), max_size=5), max_size=5),
+)
+def test_nothing_that_is_chosen_lies_below_a_link(
+    links: dict[tuple[str, str], str], modules: list[list[str]], named: list[list[str]]
+) -> None:
+    """What was laid out there would be written wherever the link leads."""
+    memory = Memory(
+        {f"{top}/x.tf": 1 for top in _TOPS}
+        | {f"{folder}/{name}": target for (folder, name), target in links.items()}
+    )
+    through: dict[str, str] = {}
+    for steps in modules:
+        for length in range(1, len(steps) + 1):
+            path = "/".join(["r", *steps[:length]])
+            found = memory.find(path)
+            if found is not None and found.path != path:
+                through[path] = found.path
+    wanted = ["/".join(["r", *steps, "x.tf"]) for steps in named]
+    closure = Closure(_TOPS, links=tuple(sorted(through.items())))
+    chosen = select(closure, wanted, memory, PLENTY)
+    for path, found in chosen.items():
+        above = [path[:at] for at, letter in enumerate(path) if letter == "/"]
+        assert all(chosen[folder].kind == "folder" for folder in above if folder in chosen)
+        assert memory.find(path) == (memory.find(found.path) if found.kind == "link" else found)

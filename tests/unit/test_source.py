@@ -1,7 +1,9 @@
 """What the sources of root modules share: how failures are answered, what may be written."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -117,6 +119,35 @@ def test_no_name_of_a_repository_is_written_outside_or_breaks_the_worker(
     with pytest.raises(SourceRefused):
         lay_out({path: Found(path, "file")}, workspace, put)
     assert [p for p in workspace.path.parent.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_nothing_is_written_by_way_of_a_link(
+    workspace: Workspace, kind: Literal["file", "folder", "link"]
+) -> None:
+    """Whatever a selection holds: a link may lead anywhere."""
+
+    def put(found: Found, target: Path) -> None:
+        target.write_bytes(b"x")
+
+    chosen = {"a": Found("../h", "link"), "a/x": Found("y", kind)}
+    with pytest.raises(SourceRefused, match="a/x: lies below a symbolic link"):
+        lay_out(chosen, workspace, put)
+    assert os.listdir(workspace.home) == []
+
+
+def test_what_is_two_things_is_refused(workspace: Workspace) -> None:
+    chosen = {"a": Found("a", "file"), "a/x": Found("a/x", "file")}
+    with pytest.raises(SourceRefused, match=r"^a/x: is two things at once"):
+        lay_out(chosen, workspace, lambda found, target: target.touch())
+
+
+def test_the_workspaces_may_lie_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "w").symlink_to("real")
+    with Workspaces(tmp_path / "w").use(1 << 20) as workspace:
+        lay_out({"a/x": Found("a/x", "file")}, workspace, lambda found, target: target.touch())
+        assert (workspace.source / "a/x").is_file()
 
 
 def test_files_come_with_their_folders_and_folders_without_files(workspace: Workspace) -> None:

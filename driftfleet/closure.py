@@ -138,7 +138,7 @@ class Closures:
             modules[place] = None
             if place != target:
                 linked[target] = place
-        own = [r for r in found.references if r.base == "module"]
+        own = [r for r in found.references if r.base != "root"]
         files = tuple(_paths(folder, own))
         # A path costs by its length: links let a few bytes name a very long one.
         names = sum(1 + len(name) // 64 for name in (folder, *modules, *files))

@@ -84,7 +84,7 @@ def reading_order(names: Iterable[str]) -> list[str]:
 
 
 def _override_last(name: str) -> tuple[bool, str]:
-    stem = name.partition(".")[0]
+    stem = name.removesuffix(".json").removesuffix(".tf")
     return stem == "override" or stem.endswith("_override"), name
 
 

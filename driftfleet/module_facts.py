@@ -97,7 +97,7 @@ class Gathered:
         return ModuleFacts(
             local_sources=local,
             remote_sources=tuple(s for s in sources if not s.startswith(_LOCAL)),
-            references=tuple(r for r in self._references if r.written not in known),
+            references=tuple(r for r in self._references if r.certain or r.written not in known),
             required_version=tuple(self._versions),
             providers=self._providers(),
             backend=self._backend,

@@ -19,22 +19,28 @@ _FUNCTION = (
 _REFERENCE = re.compile(
     r"(?<![\w.-])path\.(?P<base>module|root|cwd)\b(?P<inside>\s*+\})?"
     rf'|(?P<function>{_FUNCTION})"(?!\$\{{\s*+path\.)'
-    r'|"(?=(?:\./){0,4}\.\./)'
+    # A string that leads up by itself, or from what an expression or a format puts before it.
+    r'|(?:"|(?P<made>(?:\}|%[sv])/))(?=(?:\./){0,4}\.\./)'
 )
 # Where the literal part of a string ends: its quote, an interpolation, an escape.
 _END = re.compile(r'["\\\n]|[$%]\{|\Z')
 _LITERAL_LIMIT = 1024
+_PATTERN = re.compile(r"[*?\[{]")
 _REMARK = re.compile(r"[^\S\n]*+(?:#|//)")
+
+
+Base = Literal["module", "root", "either"]
 
 
 class Reference(NamedTuple):
     """A path as ``written``; ``path`` is it normalised, from the folder that ``base`` names.
 
+    A mere string counts from the root or from the module: an expression may put either before it.
     Where an interpolation follows, ``path`` is the folder before it. ``certain`` says that it is
     a path whatever it holds; a mere string that starts with ``../`` may be none.
     """
 
-    base: Literal["module", "root"]
+    base: Base
     path: str
     written: str
     certain: bool
@@ -59,7 +65,9 @@ def references_in(text: str) -> Iterator[Reference]:
 
 
 def _reference(text: str, match: re.Match[str]) -> Iterator[Reference]:
-    base: Literal["module", "root"] = "module" if match["base"] == "module" else "root"
+    base: Base = "module" if match["base"] == "module" else "root"
+    if not match["base"] and not match["function"]:
+        base = "either"
     if match["base"] and not match["inside"]:
         # An expression of its own: whatever is made of it lies in that folder, if we are lucky.
         yield Reference(base, ".", "", certain=True)
@@ -69,9 +77,18 @@ def _reference(text: str, match: re.Match[str]) -> Iterator[Reference]:
         return
     written = text[match.end() : end.start()]
     literal = written if end[0] == '"' else written.rpartition("/")[0]
-    path = posixpath.normpath(literal.lstrip("/") if match["base"] else literal)
     certain = bool(match["base"] or match["function"])
     # Of a path that begins with an interpolation all that is known is where it most likely lies.
     known = literal or match["base"] or (match["function"] and end[0] != '"')
-    if known and not path.startswith("/") and "\0" not in path:
-        yield Reference(base, path, written, certain)
+    if not known:
+        return
+    for part in dict.fromkeys((literal, _before_pattern(literal))):
+        path = posixpath.normpath(part.lstrip("/") if match["base"] else part)
+        if not path.startswith("/") and "\0" not in path:
+            yield Reference(base, path, written, certain)
+
+
+def _before_pattern(literal: str) -> str:
+    """The folder that holds all that a pattern of ``fileset`` can match."""
+    pattern = _PATTERN.search(literal)
+    return literal[: pattern.start()].rpartition("/")[0] if pattern else literal

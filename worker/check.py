@@ -30,7 +30,12 @@ from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
 from driftfleet.settings import WorkerSettings
-from worker.environment import available_memory_bytes, module_environment, plan_environment
+from worker.environment import (
+    DATA_FOLDER,
+    available_memory_bytes,
+    module_environment,
+    plan_environment,
+)
 from worker.lockfile import LockFile
 from worker.mirror import cli_configuration, platform_name
 from worker.module_access import ModuleAccess
@@ -195,7 +200,7 @@ def _get_modules(job: Job, tools: Tools, terraform: Terraform, closure: Closure)
             deadline=terraform.deadline,
             get=terraform.get,
         )
-    require_modules(workspace.data)
+    require_modules(terraform.folder, DATA_FOLDER)
 
 
 def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[str, Any] | None:

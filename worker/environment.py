@@ -17,6 +17,8 @@ _NEVER = (
     "TF_WORKSPACE", "GIT_TRACE*", "GIT_CURL_VERBOSE", "GIT_EXEC_PATH",
 )  # fmt: skip
 _GIT = "GIT_*"
+# Of terraform's own, in the root's folder.
+DATA_FOLDER = ".terraform"
 # With these a module source could have a program run, and in the root's folder: what a profile of
 # AWS names, or a credential of Google's.
 _PROFILES = (
@@ -64,7 +66,9 @@ def plan_environment(
         "HOME": str(workspace.home),
         "TMPDIR": str(workspace.temporary),
         "PLUGIN_UNIX_SOCKET_DIR": str(workspace.temporary),
-        "TF_DATA_DIR": str(workspace.data),
+        # Where it is for people: the `path.module` of modules that are fetched begins with it, and
+        # gets into states.
+        "TF_DATA_DIR": DATA_FOLDER,
         "TF_CLI_CONFIG_FILE": str(workspace.cli_config),
         # With the checkpoint on terraform writes into HOME and asks the internet for its news.
         "CHECKPOINT_DISABLE": "1",

@@ -3,6 +3,7 @@
 import errno
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,15 @@ from driftfleet.jobs import Job
 from driftfleet.module_folders import read_folder
 from driftfleet.results import ErrorKind
 from worker.github_connection import Connection, LazyConnection
-from worker.selection import ENTRY_BYTES, Found, QuotaExceeded, named_files, select
+from worker.selection import (
+    ENTRY_BYTES,
+    Found,
+    QuotaExceeded,
+    backend_files,
+    named_files,
+    select,
+    values_in,
+)
 from worker.source import enforce_deadline, explained, in_time, lay_out, refuse_problems
 from worker.workspace import Workspace, quota_exceeded
 
@@ -107,8 +116,13 @@ class Commit:
 
     def bring(self, chosen: Mapping[str, Found]) -> None:
         """Fetch what of these files isn't there, with the attributes that count for them."""
-        files = [f.path for f in chosen.values() if f.kind in ("file", "executable")]
-        self.snapshot.fetch([*files, *self.snapshot.attributes().above(files)])
+        files = [f for f in chosen.values() if f.kind in ("file", "executable")]
+        needed = [f.path for f in files if not f.spare]
+        wanted = [*needed, *self.snapshot.attributes().above(needed)]
+        spare = [f.path for f in files if f.spare]
+        with suppress(SourceRefused):
+            wanted += [*spare, *self.snapshot.attributes().above(spare)]
+        self.snapshot.fetch(wanted)
 
     def _refuse_inside_submodule(self, path: str) -> None:
         """Where nothing is: a submodule would be silence, not the absence that it seems."""
@@ -234,17 +248,20 @@ def _write(
 
 def _chosen(job: Job, commit: Commit, closure: Closure, limit: int) -> dict[str, Found]:
     try:
-        return select(closure, named_files(closure, job.variant), commit, limit)
+        named = named_files(closure, job.variant)
+        return select(closure, named, commit, limit, root=job.root)
     except QuotaExceeded as error:
         raise quota_exceeded("source", limit) from error
 
 
 def _values(job: Job, commit: Commit, chosen: Mapping[str, Found]) -> Iterator[str]:
     """The texts that give the root's variables their values."""
+    yield from values_in(job.variant)
     prefix = "" if job.root == "." else f"{job.root}/"
+    named = {*job.variant.var_files, *backend_files(job.variant)}
     for path, found in chosen.items():
         beside = path.startswith(prefix) and holds_values(path.removeprefix(prefix))
-        wanted = beside or path in job.variant.var_files
+        wanted = beside or path in named
         if wanted and found.kind in ("file", "executable") and found.size <= READ_BYTES:
             yield commit.snapshot.read(found.path).decode("utf-8", "replace")
 

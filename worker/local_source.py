@@ -14,7 +14,14 @@ from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Job
 from driftfleet.module_folders import FolderModules
 from driftfleet.tree import FilesInside
-from worker.selection import Found, QuotaExceeded, named_files, select
+from worker.selection import (
+    Found,
+    QuotaExceeded,
+    backend_files,
+    named_files,
+    select,
+    values_in,
+)
 from worker.source import enforce_deadline, explained, lay_out, refuse_problems
 from worker.workspace import Workspace, quota_exceeded
 
@@ -42,13 +49,12 @@ class LocalSource:
 
         def put(found: Found, target: Path) -> None:
             enforce_deadline(job, deadline)
-            # Somebody may work in the folder: what has gone meanwhile was never there.
             with suppress(FileNotFoundError):
                 _copy(top, found, target)
 
         with explained(job):
             try:
-                chosen = select(closure, named, _Folder(top), limit)
+                chosen = select(closure, named, _Folder(top), limit, root=job.root)
             except QuotaExceeded as error:
                 raise quota_exceeded("source", limit) from error
             lay_out(chosen, workspace, put)
@@ -76,7 +82,8 @@ def _values(top: Path, job: Job) -> Iterator[str]:
     """The texts that give the root's variables their values."""
     folder, files = top / job.root, FilesInside(top)
     beside = [f"{job.root}/{name}" for name in os.listdir(folder) if holds_values(name)]
-    for path in (*beside, *job.variant.var_files):
+    yield from values_in(job.variant)
+    for path in (*beside, *job.variant.var_files, *backend_files(job.variant)):
         with suppress(OSError):
             yield files.read(path).decode("utf-8", "replace")
 

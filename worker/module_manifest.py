@@ -8,8 +8,10 @@ from driftfleet.errors import CheckFailed
 from driftfleet.hcl import is_terraform_file
 
 
-def require_modules(data: Path) -> None:
+def require_modules(folder: Path, data: str) -> None:
     """Refuse fetched modules without any Terraform.
+
+    ``folder`` is the root's, ``data`` the folder in it where terraform keeps what is its own.
 
     Terraform takes an empty folder for a module in which there is nothing to do: a repository that
     came empty would end in `clean`.
@@ -21,8 +23,8 @@ def require_modules(data: Path) -> None:
     """
     empty = [
         f"module.{module['Key']} ({module.get('Source', '')})"
-        for module in _read(data / "modules" / "modules.json")
-        if _is_fetched(module, data) and not _has_terraform(Path(module["Dir"]))
+        for module in _read(folder / data / "modules" / "modules.json")
+        if _is_fetched(module, data) and not _has_terraform(folder / module["Dir"])
     ]
     if empty:
         raise CheckFailed(
@@ -42,9 +44,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _is_fetched(module: dict[str, Any], data: Path) -> bool:
+def _is_fetched(module: dict[str, Any], data: str) -> bool:
     """Whether a module lies among those that were fetched, and not in the root's repository."""
-    return Path(module["Dir"]).is_relative_to(data / "modules")
+    return Path(module["Dir"]).is_relative_to(f"{data}/modules")
 
 
 def _has_terraform(folder: Path) -> bool:

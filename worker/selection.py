@@ -18,6 +18,10 @@ ENTRY_BYTES = 512
 # Linked folders multiply: a few links in a hostile repository make more paths than a disk holds.
 _MOST_ENTRIES = 500_000
 _LONGEST_PATH = 3000
+# What lies beneath a root is needed for sure where an expression names it, and perhaps where one
+# makes up a name. As long as that is little it is taken, Terraform or not.
+_FEW_ENTRIES = 1_000
+_FEW_BYTES = 4 << 20
 _TESTS = (".tftest.hcl", ".tftest.json", ".tofutest.hcl", ".tofutest.json")
 
 
@@ -25,11 +29,13 @@ class Found(NamedTuple):
     """What a path leads to: ``path`` is where it really is, with all links followed.
 
     One of the kind ``link`` is to be a link to ``path``, in the workspace as in the repository.
+    What is ``spare`` is left out where it can't be had.
     """
 
     path: str
     kind: Literal["file", "executable", "folder", "link"]
     size: int = 0
+    spare: bool = False
 
 
 class Contents(Protocol):
@@ -54,19 +60,39 @@ class QuotaExceeded(Exception):
 
 def named_files(closure: Closure, variant: Variant) -> tuple[str, ...]:
     """The paths that are wanted by their name: by expressions, and by the variant."""
-    settings = (setting for setting in variant.backend_config if "=" not in setting)
-    return (*closure.files, *variant.var_files, *settings)
+    return (*closure.files, *variant.var_files, *backend_files(variant))
+
+
+def backend_files(variant: Variant) -> tuple[str, ...]:
+    """The files that hold settings of a variant's backend."""
+    return tuple(setting for setting in variant.backend_config if "=" not in setting)
+
+
+def values_in(variant: Variant) -> Iterator[str]:
+    """Values that a variant gives by itself, quoted, as in a file: any may be a path."""
+    for setting in variant.backend_config:
+        if "=" in setting:
+            yield f'"{setting.partition("=")[2]}"'
+    for name, value in variant.env.items():
+        if name.startswith("TF_VAR_"):
+            yield f'"{value}"'
 
 
 def select(
-    closure: Closure, named: Iterable[str], contents: Contents, limit_bytes: int
+    closure: Closure,
+    named: Iterable[str],
+    contents: Contents,
+    limit_bytes: int,
+    *,
+    root: str | None = None,
 ) -> dict[str, Found]:
     """The workspace's files, folders and links by their path in it, and what each is.
 
     Of a module's folder it is the files and the folders below that hold no Terraform:
     those are modules of their own, here if they are in the closure. What is ``named`` is whole,
     even where Terraform lies in it: a ``fileset`` over it must find what it finds in the
-    repository; what is named and isn't there is left to terraform.
+    repository; what is named and isn't there is left to terraform. All that lies beneath ``root``
+    is there as well where it is little: some expression may make up its name.
 
     Raises
     ------
@@ -81,7 +107,28 @@ def select(
     for path in named:
         if IGNORED_FOLDERS.isdisjoint(path.split("/")):
             selection.add(path, whole=True)
-    return _with_links(selection.chosen, dict(closure.links))
+    chosen = selection.chosen
+    if root is not None:
+        chosen = {**_beneath(root, contents, limit_bytes), **chosen}
+    chosen = _with_links(chosen, dict(closure.links))
+    for path in chosen:
+        # What terraform finds there it takes for what it has fetched itself.
+        if not IGNORED_FOLDERS.isdisjoint(path.split("/")):
+            raise SourceRefused(
+                f"{path[:200]}: lies in a folder of which only programs write the content "
+                f"({', '.join(sorted(IGNORED_FOLDERS))})"
+            )
+    return chosen
+
+
+def _beneath(root: str, contents: Contents, limit_bytes: int) -> dict[str, Found]:
+    """All in and beneath a folder, to spare; nothing where it is much."""
+    selection = _Selection(contents, min(limit_bytes, _FEW_BYTES), _FEW_ENTRIES, spare=True)
+    try:
+        selection.add(root, whole=False)
+    except (QuotaExceeded, SourceRefused):
+        return {}
+    return {path: one._replace(spare=True) for path, one in selection.chosen.items()}
 
 
 def _with_links(chosen: dict[str, Found], links: Mapping[str, str]) -> dict[str, Found]:
@@ -137,12 +184,22 @@ class _Visit(NamedTuple):
 
 class _Selection:
     """A selection while it grows. A path's content is the same whoever asks for it, so order is
-    of no importance."""
+    of no importance. With ``spare`` it takes modules beneath as well, and nothing that can't be
+    had."""
 
-    def __init__(self, contents: Contents, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        limit_bytes: int,
+        most_entries: int = _MOST_ENTRIES,
+        *,
+        spare: bool = False,
+    ) -> None:
         self.chosen: dict[str, Found] = {}
         self._contents = contents
         self._left = limit_bytes
+        self._most_entries = most_entries
+        self._spare = spare
         self._visits = 0
         self._modules: dict[str, bool] = {}
 
@@ -154,22 +211,31 @@ class _Selection:
             for name in sorted(self._contents.names(visit.found.path)):
                 if name in IGNORED_FOLDERS:
                     continue
-                child = self._contents.find(_join(visit.found.path, name))
+                child = self._find(_join(visit.found.path, name))
                 if child is not None and self._is_wanted(child, visit):
                     path = _join(visit.path, name)
                     waiting += self._take(visit._replace(path=path, found=child))
+
+    def _find(self, path: str) -> Found | None:
+        try:
+            return self._contents.find(path)
+        except SourceRefused:
+            if self._spare:
+                return None
+            raise
 
     def _is_wanted(self, child: Found, visit: _Visit) -> bool:
         if child.kind != "folder":
             # `init` would want the modules that tests call, and a plan never runs one.
             return visit.whole or not child.path.endswith(_TESTS)
-        return child.path not in visit.above and (visit.whole or not self._is_module(child.path))
+        whole = visit.whole or self._spare
+        return child.path not in visit.above and (whole or not self._is_module(child.path))
 
     def _take(self, visit: _Visit) -> list[_Visit]:
         """Choose an entry; returns it where it is a folder to look into."""
         path, found = visit.path, visit.found
         self._visits += 1
-        if self._visits > _MOST_ENTRIES or len(path) > _LONGEST_PATH:
+        if self._visits > self._most_entries or len(path) > _LONGEST_PATH:
             raise SourceRefused(
                 f"{path[:200]}: folders are nested too deeply, or links multiply them: with all "
                 f"that it links to the root has more than {_MOST_ENTRIES:,} entries"

@@ -5,7 +5,7 @@ import os
 import posixpath
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -161,11 +161,16 @@ def lay_out(
                 target.symlink_to(os.path.relpath(found.path, posixpath.dirname(path) or "."))
                 continue
             put(found, target)
+        except SourceRefused:
+            if not found.spare:
+                raise
         except OSError as error:
             if error.errno not in _UNUSABLE:
                 raise
             raise SourceRefused(f"{path[:200]}: {_UNUSABLE[error.errno]}") from error
-        target.chmod(_FOLDER_MODE if found.kind == "executable" else _FILE_MODE)
+        # It may not be there: in a folder somebody may work, and remove what was seen in it.
+        with suppress(FileNotFoundError):
+            target.chmod(_FOLDER_MODE if found.kind == "executable" else _FILE_MODE)
     for folder, _, _ in os.walk(workspace.source):
         os.chmod(folder, _FOLDER_MODE)
 

@@ -26,7 +26,6 @@ class Workspace:
         self.source = folder.path / "s"
         self.home = folder.path / "h"
         self.temporary = folder.path / "t"
-        self.data = folder.path / "d"
         self.cli_config = folder.path / "c"
         self.plan = folder.path / "p"
         for path in (self.source, self.home, self.temporary):

@@ -114,7 +114,7 @@ class Bench:
             "PATH": os.environ["PATH"],
             "HOME": str(workspace.home),
             "TMPDIR": str(workspace.temporary),
-            "TF_DATA_DIR": str(workspace.data),
+            "TF_DATA_DIR": str(workspace.path / "d"),
             "TF_CLI_CONFIG_FILE": str(workspace.cli_config),
             "CHECKPOINT_DISABLE": "1",
             "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
@@ -229,7 +229,7 @@ def test_every_spelling_of_the_host_is_fetched_over_http_with_the_token(
     sources = [s.replace("HOST", host).replace("PLACE", place) + query for s in SPELLINGS]
 
     def inspect(workspace: Workspace) -> None:
-        modules = workspace.data / "modules"
+        modules = workspace.path / "d" / "modules"
         assert all(any(modules.glob(f"m{i}/**/main.tf")) for i in range(len(sources)))
 
     bench.inspect = inspect
@@ -275,7 +275,7 @@ def test_a_submodule_of_a_module_repository_comes_along(bench, ghe, network):
         "Apps/Outer", {"main.tf": MODULE, "in": Submodule(f"git@{host}:Apps/Inner.git", inner)}
     )
     found = []
-    bench.inspect = lambda w: found.extend((w.data / "modules").glob("m0/in/main.tf"))
+    bench.inspect = lambda w: found.extend((w.path / "d" / "modules").glob("m0/in/main.tf"))
     bench.init(f"git@{host}:Apps/Outer.git", f"git@{host}:Apps/Inner.git")
     assert found
 
@@ -313,7 +313,7 @@ def test_eight_workers_at_once_fetch_a_module_once(ghe, short, network):
 def test_the_next_sweep_looks_again_and_sees_a_moved_branch(bench, ghe, network):
     host = urlsplit(ghe.url).hostname
     seen: list[str] = []
-    bench.inspect = lambda w: seen.append((w.data / "modules/m0/main.tf").read_text())
+    bench.inspect = lambda w: seen.append((w.path / "d" / "modules/m0/main.tf").read_text())
     source = f"git@{host}:{network}.git?ref=main"
     bench.init(source, sweep="one")
     ghe.commit(network, {"main.tf": "# moved\n"})
@@ -362,7 +362,7 @@ def test_a_repository_whose_name_continues_anothers_is_not_taken_for_it(bench, g
     sub = Submodule(f"http://{place}/Payments/Network-two", ghe.head("Payments/Network-two"))
     ghe.add_repository("Apps/Outer", {"main.tf": MODULE, "in": sub})
     text = []
-    bench.inspect = lambda w: text.append((w.data / "modules/m1/in/main.tf").read_text())
+    bench.inspect = lambda w: text.append((w.path / "d" / "modules/m1/in/main.tf").read_text())
     bench.init(f"git::http://{place}/Payments/Network", f"git::http://{place}/Apps/Outer")
     assert text == ["# two\n"]
 
@@ -599,7 +599,7 @@ def test_a_workspace_shares_no_file_with_the_mirror(bench, ghe, network, short):
     linked: list[Path] = []
 
     def inspect(workspace: Workspace) -> None:
-        for path in (workspace.data / "modules").rglob("*"):
+        for path in (workspace.path / "d" / "modules").rglob("*"):
             status = path.lstat()
             if path.is_symlink() or (path.is_file() and status.st_nlink > 1):
                 linked.append(path)

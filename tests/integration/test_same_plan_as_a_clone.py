@@ -1,6 +1,8 @@
 """What was applied from a clone is clean: a workspace lacks nothing that the plan reads."""
 
+import json
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from driftfleet.jobs import Job, Source
+from driftfleet.jobs import Job, Source, Variant
 from driftfleet.results import Verdict
 from driftfleet.settings import GitHubSettings, Settings, WorkerSettings
 from tests.conftest import require_program
@@ -135,6 +137,72 @@ CASES: dict[str, Mapping[str, Any]] = {
         "root/main.tf": data('[file("${path.module}/u.ps1"), file("${path.module}/v.id")]'),
         "root/u.ps1": "a\nb\n", "root/v.id": "$Id$\n",
     },
+    "a list of paths beside nested Terraform": {
+        "root/main.tf": data('[for p in ["services/a/service.yaml"] : fileexists(p)]'), **SERVICES,
+    },
+    "a path that a function makes, beneath the root": {
+        "root/main.tf": data('file(format("services/%s/service.yaml", "a"))'), **SERVICES,
+    },
+    "a path that a file names, beneath the root": {
+        "root/main.tf": data('[for p in yamldecode(file("c.yaml")) : file(p)]'),
+        "root/c.yaml": "[services/a/service.yaml]", **SERVICES,
+    },
+    "a path in values, beneath the root": {
+        "root/main.tf": VARIABLE + data('try(file(var.d), "none")'),
+        "root/terraform.tfvars": 'd = "services/a/service.yaml"\n', **SERVICES,
+    },
+    "a path in a default, beneath the root": {
+        "root/main.tf": 'variable "d" {\n  default = "services/a"\n}\n'
+        + data('fileset(var.d, "*.yaml")'), **SERVICES,
+    },
+    "a local backend beneath the root": {
+        "root/main.tf": 'terraform {\n  backend "local" {\n    path = "services/a/x.tfstate"\n'
+        "  }\n}\n" + data('"x"'), **SERVICES,
+    },
+    "a template that lists what is beneath the root": {
+        "root/main.tf": data('templatefile("t.tpl", {})'),
+        "root/t.tpl": '${join(",", fileset("services", "**/*.yaml"))}', **SERVICES,
+    },
+    "fileset with a pattern that leads out": {
+        "root/main.tf": data('fileset(path.module, "../shared/*.yaml")'), "shared/a.yaml": "a",
+    },
+    "the same in a module": {
+        "root/main.tf": call("../m"), "m/main.tf": data('fileset(path.module, "../s/*.yaml")'),
+        "s/a.yaml": "a",
+    },
+    "a pattern that holds its folder": {
+        "root/main.tf": data('fileset("", "${path.module}/../shared/*.yaml")'),
+        "shared/a.yaml": "a",
+    },
+    "a path in a default, from a module": {
+        "root/main.tf": call("../m/n"),
+        "m/n/main.tf": 'variable "d" {\n  default = "../shared"\n}\n'
+        + data('fileset("${path.module}/${var.d}", "*")'), "m/shared/x": "1",
+    },
+    "fileset over a folder that is a module's source": {
+        "root/main.tf": call("../m") + data('fileset("../m", "**/*.txt")'),
+        "m/main.tf": "", "m/sub/x.tf": "", "m/sub/y.txt": "y",
+    },
+    "a base that a function makes": {
+        "root/main.tf": data('try(file("${abspath(path.module)}/../x"), "none")'), "x": "1",
+    },
+    "a base that a local holds": {
+        "root/main.tf": "locals {\n  b = path.module\n}\n"
+        + data('try(file("${local.b}/../x"), "none")'), "x": "1",
+    },
+    "a base that is formatted": {
+        "root/main.tf": data('try(file(format("%s/../x", path.module)), "none")'), "x": "1",
+    },
+    "an override with a dot in its name": {
+        "root/main.tf": call("../gone"), "root/a.b_override.tf": call("../here"),
+        "here/main.tf": data('"h"'),
+    },
+    "files that a nested module can't have": {
+        "root/main.tf": data('"x"'), "root/nested/main.tf": "locals {}\n",
+        "root/nested/big.bin": "version https://git-lfs.github.com/spec/v1\n"
+        f"oid sha256:{'0' * 64}\nsize 12345\n",
+        "root/nested/gone": Link("nowhere"), "root/nested/out": Link("../../../elsewhere"),
+    },
     "every spelling of a module's folder": {
         "root/main.tf": "".join(
             call(source).replace('"m"', f'"m{number}"')
@@ -195,3 +263,73 @@ def test_what_was_applied_from_a_clone_is_clean(
     result = check(Job(sweep_id="s", source=source, root="root"), tools, lambda phase: None)
     told = (result.verdict, result.error, result.changes)
     assert told == (Verdict.CLEAN, None, ()), told
+
+
+def test_a_fetched_module_lies_where_it_does_in_a_clone(server: StandIn, tools: Tools) -> None:
+    """``path.module`` of a module that was fetched gets into states: of a lambda's file, say."""
+    server.add_repository(
+        "payments/lambda",
+        {
+            "main.tf": 'resource "terraform_data" "x" {\n'
+            '  count = path.module == ".terraform/modules/m" ? 0 : 1\n}\n'
+        },
+    )
+    files = {"root/main.tf": call(f"git::{server.url}/payments/lambda.git")}
+    sha = server.add_repository("payments/caller", files)
+    source = Source(kind="github", repo="payments/caller", sha=sha)
+    result = check(Job(sweep_id="s", source=source, root="root"), tools, lambda phase: None)
+    assert (result.verdict, result.error) == (Verdict.CLEAN, None)
+
+
+@pytest.mark.parametrize("setting", ["path=../state/p.tfstate", "root/p.tfbackend"])
+def test_a_backend_that_a_variant_names_is_where_it_is_in_a_clone(
+    server: StandIn, tools: Tools, setting: str
+) -> None:
+    state = {
+        "version": 4, "terraform_version": "1.11.4", "serial": 1, "lineage": "l", "resources": [],
+        "outputs": {"o": {"value": "x", "type": "string"}},
+    }  # fmt: skip
+    files = {
+        "root/main.tf": 'terraform {\n  backend "local" {}\n}\noutput "o" {\n  value = "x"\n}\n',
+        "root/p.tfbackend": 'path = "../state/p.tfstate"\n',
+        "state/p.tfstate": json.dumps(state),
+    }
+    variant = Variant(backend_config=(setting,))
+    assert verdict_of(server, tools, files, variant) is Verdict.CLEAN
+
+
+def test_a_path_in_a_variants_environment_is_there(server: StandIn, tools: Tools) -> None:
+    files = {
+        "root/main.tf": VARIABLE + 'resource "terraform_data" "x" {\n'
+        '  count = length(fileset(var.d, "*.json")) == 1 ? 0 : 1\n}\n',
+        "policies/a.json": "{}",
+    }
+    variant = Variant(env={"TF_VAR_d": "../policies"})
+    assert verdict_of(server, tools, files, variant) is Verdict.CLEAN
+
+
+@pytest.mark.parametrize("folder", [".terraform", ".terraform/providers", ".git/m"])
+def test_a_module_in_a_folder_that_programs_write_to_is_refused(
+    server: StandIn, tools: Tools, folder: str
+) -> None:
+    """What lies there would pass for what terraform has fetched itself, providers included."""
+    files = {
+        "root/main.tf": call("./m"),
+        "root/m": Link(folder),
+        f"root/{folder}/main.tf": data('"x"'),
+    }
+    if folder.startswith(".git/"):
+        files = {"root/main.tf": call("./.hg/m"), "root/.hg/m/main.tf": data('"x"')}
+    with pytest.raises(AssertionError, match="source_refused"):
+        verdict_of(server, tools, files)
+
+
+def verdict_of(
+    server: StandIn, tools: Tools, files: Mapping[str, Any], variant: Variant | None = None
+) -> Verdict:
+    repo = f"payments/v-{secrets.token_hex(4)}"
+    source = Source(kind="github", repo=repo, sha=server.add_repository(repo, files))
+    job = Job(sweep_id="s", source=source, root="root", variant=variant or Variant())
+    result = check(job, tools, lambda phase: None)
+    assert result.error is None, result.error
+    return result.verdict

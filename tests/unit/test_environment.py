@@ -56,8 +56,10 @@ def test_not_even_a_wide_setting_hands_on_what_is_the_workers_own(workspace: Wor
 
 def test_everything_that_is_written_stays_in_the_workspace(workspace: Workspace) -> None:
     environment = plan_environment(OWN, ["*"], {}, workspace, None)
-    for name in ("HOME", "TMPDIR", "TF_DATA_DIR", "TF_CLI_CONFIG_FILE", "PLUGIN_UNIX_SOCKET_DIR"):
+    for name in ("HOME", "TMPDIR", "TF_CLI_CONFIG_FILE", "PLUGIN_UNIX_SOCKET_DIR"):
         assert Path(environment[name]).is_relative_to(workspace.path), name
+    # In the root's folder, as for people: it is part of `path.module`.
+    assert environment["TF_DATA_DIR"] == ".terraform"
 
 
 def test_a_variant_sets_what_is_allowed_and_overrules_the_worker(workspace: Workspace) -> None:

@@ -427,12 +427,22 @@ class TestReferences:
             ('fileset("${path.module}/../d", "**")', ("module", "../d", True)),
             ('"${path.module}/../../${var.env}.json"', ("module", "../..", True)),
             ('"${path.module}/x/${var.env}.json"', ("module", "x", True)),
-            ('"../lambda"', ("root", "../lambda", False)),
+            ('"../lambda"', ("either", "../lambda", False)),
+            ('"${local.b}/../x"', ("either", "../x", False)),
+            ('format("%s/../x", local.a)', ("either", "../x", False)),
         ],
     )
     def test_a_literal_path_is_found(self, text: str, expected: tuple[str, str, bool]) -> None:
         (found,) = references_in(f"x = {text}\n")
         assert (found.base, found.path, found.certain) == expected
+
+    def test_of_a_pattern_the_folder_before_it_is_named_too(self) -> None:
+        found = {(r.base, r.path) for r in references_in('fileset(".", "../s/{a,b}/*.yaml")')}
+        assert found == {
+            ("root", "."),
+            ("either", "../s"),
+            ("either", "../s/{a,b}/*.yaml"),
+        }
 
     @pytest.mark.parametrize(
         "text",

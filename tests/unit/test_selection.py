@@ -4,7 +4,7 @@ import posixpath
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from driftfleet.closure import Closure
@@ -171,6 +171,7 @@ def test_every_chosen_path_leads_to_what_was_chosen(
     entries: dict[str, int | str], top: str
 ) -> None:
     """Whatever the links: the workspace has at a path what the repository has there."""
+    assume(".terraform" not in top.split("/"))
     # A file can't hold files, nor a link; and circles are the resolver's to refuse.
     tidy = {
         path: target
@@ -181,7 +182,7 @@ def test_every_chosen_path_leads_to_what_was_chosen(
     memory = Memory(tidy)
     for path, found in select(Closure((top,)), ["a", "b"], memory, PLENTY).items():
         assert memory.find(path) == found
-        assert ".terraform" not in path.removeprefix(top).split("/")
+        assert ".terraform" not in path.split("/")
 
 
 class TestModulesBehindLinks:

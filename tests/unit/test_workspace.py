@@ -52,7 +52,7 @@ def test_the_quota_counts_bytes_on_disk_and_empty_files(tmp_path: Path) -> None:
 def test_a_link_to_the_mirror_does_not_count_what_it_points_to(tmp_path: Path) -> None:
     (tmp_path / "provider").write_bytes(os.urandom(1 << 20))
     with Workspaces(tmp_path / "w").use(1 << 20) as workspace:
-        (workspace.data).symlink_to(tmp_path / "provider")
+        (workspace.path / "d").symlink_to(tmp_path / "provider")
         workspace.enforce_quota("init")
 
 

@@ -7,7 +7,7 @@ give the same plan. Nothing is read but names, kinds and sizes.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple, Protocol
 
-from driftfleet.closure import Closure
+from driftfleet.closure import Closure, holds_values
 from driftfleet.errors import SourceRefused
 from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Variant
@@ -148,7 +148,7 @@ def _with_links(chosen: dict[str, Found], links: Mapping[str, str]) -> dict[str,
 
 def _settled(links: Mapping[str, str]) -> Mapping[str, str]:
     """The links where they really are: one may have been reached by way of others."""
-    for _ in range(len(links) + 1):
+    for _ in range(max(path.count("/") for path in links) + 2):
         moved = {_behind(path, links): real for path, real in links.items()}
         if moved == links:
             return links
@@ -158,7 +158,8 @@ def _settled(links: Mapping[str, str]) -> Mapping[str, str]:
 
 def _behind(path: str, links: Mapping[str, str]) -> str:
     """Where a path is when all links above it are links."""
-    for _ in range(len(links) + 1):
+    # What a link leads to has no link above it, so that each step leaves fewer parts to go.
+    for _ in range(path.count("/") + 1):
         above = next((p for p in _folders_above(path) if p in links), None)
         if above is None:
             return path
@@ -212,9 +213,16 @@ class _Selection:
                 if name in IGNORED_FOLDERS:
                     continue
                 child = self._find(_join(visit.found.path, name))
+                if child is None and visit.path == top and not whole:
+                    self._refuse_unreadable(_join(top, name), name)
                 if child is not None and self._is_wanted(child, visit):
                     path = _join(visit.path, name)
                     waiting += self._take(visit._replace(path=path, found=child))
+
+    def _refuse_unreadable(self, path: str, name: str) -> None:
+        """Terraform fails where it meets such a link: left out, the plan would be another one's."""
+        if not self._spare and (is_terraform_file(name) or holds_values(name)):
+            raise SourceRefused(f"{path}: is a symbolic link that leads nowhere")
 
     def _find(self, path: str) -> Found | None:
         try:

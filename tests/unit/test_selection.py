@@ -185,6 +185,19 @@ def test_every_chosen_path_leads_to_what_was_chosen(
         assert ".terraform" not in path.split("/")
 
 
+@pytest.mark.parametrize("name", ["x.tf", "x.tf.json", "x.auto.tfvars", "terraform.tfvars"])
+def test_a_file_that_terraform_would_read_and_that_leads_nowhere_is_refused(name: str) -> None:
+    """Terraform says that it can't be read: a workspace without it would be clean."""
+    memory = Memory({"r/main.tf": 1, f"r/{name}": "gone"})
+    with pytest.raises(SourceRefused, match=f"r/{name}: is a symbolic link that leads nowhere"):
+        select(Closure(("r",)), [], memory, PLENTY)
+
+
+def test_other_links_that_lead_nowhere_are_left_out() -> None:
+    memory = Memory({"r/main.tf": 1, "r/x.txt": "gone", "r/d/x.tf": "gone", "r/.x.tf": "gone"})
+    assert "r/x.txt" not in select(Closure(("r",)), ["r/d"], memory, PLENTY, root="r")
+
+
 class TestModulesBehindLinks:
     def chosen(
         self, entries: Mapping[str, int | str], closure: Closure, *named: str

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import structlog
 from pydantic import SecretStr
 
 from driftfleet.errors import ConfigurationError, DriftfleetError
 from driftfleet.github.host import Host
 
+log = structlog.get_logger()
 _LONGEST = 1 << 16
 _SECONDS = 5.0
 _MOST_ANCESTORS = 64
@@ -117,7 +119,15 @@ class TokenService:
             with channel, contextlib.suppress(OSError):
                 channel.settimeout(_SECONDS)
                 if _is_ours(channel):
-                    channel.sendall(self._answer(_receive(channel)))
+                    channel.sendall(self._answered(_receive(channel)))
+
+    def _answered(self, request: bytes) -> bytes:
+        try:
+            return self._answer(request)
+        except Exception:
+            # A bug of ours; git would wait for this thread until the check's time is over.
+            log.exception("module_token_broke", host=self._host)
+            return b""
 
     def _answer(self, request: bytes) -> bytes:
         action, *lines = request.decode("utf-8", "replace").split("\n")

@@ -355,6 +355,17 @@ def test_the_socket_is_for_our_eyes_and_goes_with_the_block(source, tmp_path):
     assert not path.exists()
 
 
+def test_a_bug_of_ours_keeps_no_git_waiting(tmp_path: Path) -> None:
+    class Broken(Source):
+        def refused(self, token: SecretStr | None, reason: str, deadline: float) -> None:
+            raise TypeError("a bug")
+
+    service = TokenService(GHE, Broken("one"), SecretStr("one"), math.inf)
+    with service.serve(tmp_path / "g") as path:
+        for _ in range(2):
+            assert ask(path, "erase", f"{ASKED}password=one\n") == ""
+
+
 def test_a_silent_client_does_not_keep_the_block_from_ending(source, tmp_path):
     with TokenService(GHE, source, source.left[0], math.inf).serve(tmp_path / "g") as path:
         silent = socket.socket(socket.AF_UNIX)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from driftfleet.errors import CheckFailed
-from worker.lockfile import LockFile, package_hash
+from driftfleet.mirror.hashes import package_hash
+from worker.lockfile import LockFile
 
 AWS = "registry.terraform.io/hashicorp/aws"
 

@@ -8,6 +8,7 @@ import click
 
 from driftfleet.configuration import CONFIG_VARIABLE, process_environment
 from producer.fleet_commands import doctor_command, enqueue_command, worker_command
+from producer.mirror_commands import mirror_group
 from producer.options import (
     CONCURRENCY,
     EXCLUDE,
@@ -223,5 +224,5 @@ def discover_command(
     interruptible(lambda: discover_targets(order))
 
 
-for command in (enqueue_command, doctor_command, worker_command):
+for command in (enqueue_command, doctor_command, worker_command, mirror_group):
     main.add_command(command)

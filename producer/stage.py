@@ -56,7 +56,7 @@ def require_machine(settings: Settings) -> None:
         what = "is no folder" if worker.mirror.exists() else "no such folder"
         raise ConfigurationError(
             f"the provider mirror {worker.mirror}: {what}; make one with "
-            "`terraform providers mirror DIR`, unpack its zip files, and name it with --mirror DIR "
+            "`driftfleet mirror sync TARGET --mirror DIR`, and name it with --mirror DIR "
             "(worker.mirror)"
         )
     if _has_own_root(settings):

@@ -4,7 +4,6 @@ job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> 
 """
 
 import errno
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +27,7 @@ from driftfleet.errors import (
 )
 from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
+from driftfleet.mirror.permissions import require_unwritable
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
 from driftfleet.settings import WorkerSettings
 from worker.environment import (
@@ -37,13 +37,13 @@ from worker.environment import (
     plan_environment,
 )
 from worker.lockfile import LockFile
-from worker.mirror import cli_configuration, platform_name
+from worker.mirror import cli_configuration, platform_name, sync_command
 from worker.module_access import ModuleAccess
 from worker.module_manifest import require_modules
 from worker.planfile import read_drift
 from worker.process import Programs
 from worker.source import RootSource
-from worker.terraform import Planned, Terraform
+from worker.terraform import Planned, Terraform, program_of
 from worker.verdict import Judgement, judge
 from worker.workspace import Workspace, Workspaces
 
@@ -130,7 +130,7 @@ def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -
         raise
     except Exception as failure:
         answer = None
-        error = _explain(failure, watch.phase, tools.redactor(job), job)
+        error = _explain(failure, watch.phase, tools, job)
     return Result(
         job=job,
         verdict=Verdict.ERROR if answer is None else answer.judgement.verdict,
@@ -158,6 +158,7 @@ def _plan(
     lock_file = LockFile(terraform.folder)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
+            require_unwritable(tools.settings.mirror)
             lock_file.verify(tools.settings.mirror, platform_name())
         notes = _init(job, tools, terraform, closure)
         if job.variant.workspace is not None:
@@ -230,7 +231,7 @@ def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) ->
     )
     workspace.cli_config.write_text(cli_configuration(settings.mirror, workspace.home))
     return Terraform(
-        program=_program(settings.terraform, tools.environment),
+        program=program_of(settings.terraform, tools.environment),
         programs=tools.programs,
         workspace=workspace,
         environment=environment,
@@ -244,28 +245,19 @@ def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) ->
     )
 
 
-def _program(name: str, environment: Mapping[str, str]) -> Path:
-    found = shutil.which(name, path=environment.get("PATH"))
-    if found is None:
-        raise CheckFailed(
-            "version",
-            "terraform_missing",
-            f"'{name}' is no program on this worker: install Terraform, or name it in "
-            "worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
-        )
-    return Path(found).absolute()
-
-
 def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:
     phases = {phase: round(seconds, 3) for phase, seconds in watch.seconds.items()}
     return Timings(wait=round(max(0.0, waited_seconds), 3), total=round(total, 3), **phases)
 
 
-def _explain(failure: Exception, phase: Phase, redact: Redactor, job: Job) -> CheckError:
+def _explain(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckError:
     """The error record of whatever ended a check."""
+    redact = tools.redactor(job)
     if isinstance(failure, CheckFailed):
         phase, kind, message = failure.phase, ErrorKind(failure.kind), failure.message
         transient = failure.transient
+        if kind is ErrorKind.PROVIDER_MISSING:
+            message += f" Run: {sync_command(job.source, tools.settings.mirror)}"
     elif isinstance(failure, SoftTimeLimitExceeded):
         kind, transient = ErrorKind.TIMEOUT, False
         message = "the check was ended: it took longer than Celery's soft time limit"

@@ -161,8 +161,8 @@ TABLE: tuple[Row, ...] = (
             r"does not have a package available for your current platform",
             r"could not load plugin",
         ),
-        "Add it to the mirror: unpack its zip into MIRROR/HOST/NAMESPACE/TYPE/VERSION/OS_ARCH/ "
-        "(OS_ARCH is such as linux_amd64).",
+        "Bring it into the mirror with `driftfleet mirror sync`: it belongs into "
+        "MIRROR/HOST/NAMESPACE/TYPE/VERSION/OS_ARCH/.",
         transient=None,
     ),
     Row(

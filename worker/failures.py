@@ -118,9 +118,9 @@ def _missing_provider(
     places = ", ".join(f"MIRROR/{s}/{_folder(v)}/OS_ARCH/" for s, v in shown)
     why = _sentence(errors[0])
     advice = (
-        f"Add {'them' if len(shown) > 1 else 'it'} to the mirror: unpack the provider's zip into "
-        f"{places} (OS_ARCH is such as linux_amd64). MIRROR is the folder that --mirror "
-        "(worker.mirror) names; where none is named yet, see docs/mirror.md."
+        f"The mirror is to have {'them' if len(shown) > 1 else 'it'} in {places} (OS_ARCH is such "
+        "as linux_amd64; MIRROR is the folder that --mirror or worker.mirror names: see "
+        "docs/mirror.md). `driftfleet mirror sync` brings it there."
     )
     return _result(phase, row.kind, f"not available: {text}. {why}", advice, transient)
 

@@ -66,8 +66,8 @@ class LockFile:
                 "init",
                 ErrorKind.SOURCE_REFUSED,
                 f"{self._path.name}: is larger than {LOCK_FILE_BYTES >> 20} MiB, which no lock "
-                "file of terraform's is: delete it in the repository, run `terraform init`, and commit "
-                "what that writes",
+                "file of terraform's is: delete it in the repository, run `terraform init`, and "
+                "commit what that writes",
             )
         try:
             return lock_text(content)

@@ -1,9 +1,12 @@
 """The read-only provider mirror, and the CLI configuration that lets terraform see nothing else."""
 
-import platform
+import shlex
 from pathlib import Path
 
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+from driftfleet.jobs import Source
+from driftfleet.mirror.layout import platform_name
+
+__all__ = ["cli_configuration", "platform_name", "sync_command"]
 
 
 def cli_configuration(mirror: Path | None, empty: Path) -> str:
@@ -24,7 +27,8 @@ def cli_configuration(mirror: Path | None, empty: Path) -> str:
     )
 
 
-def platform_name() -> str:
-    """This machine in the mirror's words: ``linux_amd64``."""
-    machine = platform.machine()
-    return f"linux_{_MACHINES.get(machine, machine)}"
+def sync_command(source: Source, mirror: Path | None) -> str:
+    """The command that brings what the roots of a job's source need into the mirror."""
+    target = f"{source.repo}@{source.ref}" if source.ref else source.repo
+    folder = str(mirror) if mirror is not None else "DIR"
+    return f"driftfleet mirror sync {shlex.quote(target)} --mirror {shlex.quote(folder)}"

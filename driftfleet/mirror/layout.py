@@ -7,13 +7,15 @@ https://developer.hashicorp.com/terraform/cli/config/config-file#filesystem_mirr
 """
 
 import os
+import platform as machine
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from driftfleet.errors import ConfigurationError
 
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _REGISTRY = "registry.terraform.io"
 # What needs no mirror: it is part of terraform.
 _BUILTIN = "terraform.io/builtin/"
@@ -56,6 +58,12 @@ class Package(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.address} {self.version} {self.platform}"
+
+
+def platform_name() -> str:
+    """This machine in the mirror's words: ``linux_amd64``."""
+    name = machine.machine()
+    return f"linux_{_MACHINES.get(name, name)}"
 
 
 def full_address(source: str) -> str | None:
@@ -101,7 +109,7 @@ def is_platform(platform: str) -> bool:
     return _PLATFORM.fullmatch(platform) is not None
 
 
-def require_platforms(platforms: tuple[str, ...]) -> None:
+def require_platforms(platforms: Iterable[str]) -> None:
     """Refuse what is no platform. Raises `ConfigurationError`."""
     for platform in platforms:
         if not is_platform(platform):

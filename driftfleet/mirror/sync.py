@@ -53,6 +53,7 @@ def sync(
     mirror: Path,
     staging: Path,
     needs: Iterable[Need],
+    *,
     platforms: Sequence[str],
     source: Source,
     tell: Callable[[Outcome], None],
@@ -157,7 +158,7 @@ class _Sync:
         misfits = "" if fetched.locked else _misfits(wanted, known)
         message = f"its hash is not that in {misfits}" if misfits else ""
         at = self._mirror / package.path
-        return self._outcome("added", wanted, package, record, bytes_of(at), message)
+        return self._outcome("added", wanted, package, record, size=bytes_of(at), message=message)
 
     def _unpack(self, fetched: Fetched, folder: Path, wanted: _Wanted) -> str | None:
         """Make the folder; the archive's hash, where there is an archive."""
@@ -199,6 +200,7 @@ class _Sync:
         wanted: _Wanted,
         package: Package,
         record: PackageRecord | None = None,
+        *,
         size: int = 0,
         message: str = "",
     ) -> Outcome:

@@ -13,6 +13,7 @@ from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.git_version import OLDEST_GIT, is_new_enough
 from driftfleet.ledger import ask_redis, connect
+from driftfleet.mirror.permissions import require_unwritable
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
 from producer.cache_place import cache_folder, why_not_kept
@@ -97,13 +98,17 @@ def mirror(settings: Settings) -> Finding:
         return fail(
             "mirror",
             f"{folder}: no such folder",
-            "make one with `terraform providers mirror DIR`, unpack its zip files, and name it in "
+            "make one with `driftfleet mirror sync TARGET --mirror DIR`, and name it in "
             "worker.mirror",
         )
     try:
         hosts = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     except OSError as error:
         return fail("mirror", f"{folder}: can't be read: {error.strerror}", "make it readable")
+    try:
+        require_unwritable(folder)
+    except ConfigurationError as error:
+        return fail("mirror", error.message.partition(". Mend it")[0], f"chmod -R go-w {folder}")
     if not hosts:
         return warn("mirror", f"{folder} is empty", "fill it, or providers can't be installed")
     return ok("mirror", f"{folder}: {', '.join(hosts)}")

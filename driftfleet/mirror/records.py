@@ -14,10 +14,24 @@ _MOST_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class PackageRecord:
-    """The package's ``h1:``; and its archive's ``zh:``, where there was an archive."""
+    """The package's ``h1:``; and its archive's ``zh:``, where we had the archive.
+
+    Where only terraform had it, ``vouched`` are the hashes of lock files of which, as terraform
+    said, one was the archive's.
+    """
 
     h1: str
     zh: str | None = None
+    vouched: tuple[str, ...] = ()
+
+    def fits(self, hashes: frozenset[str]) -> bool:
+        """Whether a lock file's hashes allow this package, as far as that can be known.
+
+        A lock file of archives' hashes alone says nothing of a package that came without archive.
+        """
+        if not hashes.isdisjoint((self.h1, self.zh or self.h1, *self.vouched)):
+            return True
+        return self.zh is None and not any(one.startswith("h1:") for one in hashes)
 
 
 def record_path(mirror: Path, package: Package) -> Path:
@@ -30,7 +44,8 @@ def read_record(mirror: Path, package: Package) -> PackageRecord | None:
     try:
         with record_path(mirror, package).open("rb") as file:
             found = json.loads(file.read(_MOST_BYTES))
-        return PackageRecord(h1=str(found["h1"]), zh=found.get("zh"))
+        vouched = tuple(map(str, found.get("vouched", ())))
+        return PackageRecord(h1=str(found["h1"]), zh=found.get("zh"), vouched=vouched)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 

@@ -127,9 +127,7 @@ class _Sync:
             return None
         folder = self._mirror / package.path
         if record := read_record(self._mirror, package):
-            hashes = (record.h1, *([record.zh] if record.zh else []))
-            misfits = _misfits(wanted, hashes)
-            if not misfits:
+            if not (misfits := _misfits(wanted, record)):
                 return self._outcome("present", wanted, package, record)
             raise PackageRefused(f"it is in the mirror, and its hash is not that in {misfits}")
         h1 = fresh_package_hash(folder)
@@ -146,16 +144,16 @@ class _Sync:
         folder = self._staging / "package"
         try:
             zh = self._unpack(fetched, folder, wanted)
-            record = PackageRecord(fresh_package_hash(folder), zh)
-            known = (record.h1, zh) if zh else (record.h1,)
-            vouched = fetched.locked or any(one in wanted.hashes for one in known)
-            if wanted.hashes and not vouched:
+            vouched = tuple(sorted(wanted.hashes)) if fetched.locked else ()
+            record = PackageRecord(fresh_package_hash(folder), zh, vouched)
+            known = tuple(filter(None, (record.h1, zh)))
+            if wanted.hashes and wanted.hashes.isdisjoint((*known, *vouched)):
                 raise PackageRefused(_unknown(wanted, known))
             seal(folder)
             self._place(folder, package, record)
         finally:
             remove(folder)
-        misfits = "" if fetched.locked else _misfits(wanted, known)
+        misfits = _misfits(wanted, record)
         message = f"its hash is not that in {misfits}" if misfits else ""
         at = self._mirror / package.path
         return self._outcome("added", wanted, package, record, size=bytes_of(at), message=message)
@@ -213,10 +211,9 @@ class _Sync:
         self._tell(outcome)
 
 
-def _misfits(wanted: _Wanted, known: Sequence[str]) -> str:
-    """The roots whose lock files record none of the known hashes, for a person; "" for none."""
-    roots = [root for root, hashes in wanted.locks.items() if hashes.isdisjoint(known)]
-    return _named(roots)
+def _misfits(wanted: _Wanted, record: PackageRecord) -> str:
+    """The roots whose lock files don't allow the package, for a person; "" for none."""
+    return _named([root for root, hashes in wanted.locks.items() if not record.fits(hashes)])
 
 
 def _unknown(wanted: _Wanted, known: Sequence[str]) -> str:

@@ -358,6 +358,21 @@ class TestErrors:
         result = answer()
         assert error_of(result) == ("init", "provider_missing")
         assert "hashicorp/null" in result.error.message
+        command = f"driftfleet mirror sync {repository} --mirror "
+        assert f"Run: {command}" in result.error.message
+
+    def test_a_mirror_that_others_can_write_to_is_refused(
+        self, answer, repository, tools, tmp_path
+    ):
+        mirror = tmp_path / "open"
+        (mirror / "registry.terraform.io").mkdir(parents=True)
+        (mirror / "registry.terraform.io").chmod(0o777)
+        settings = tools.settings.model_copy(update={"mirror": mirror})
+        providers.write_root(repository / "root", BUILTIN)
+        result = answer(with_tools=replace(tools, settings=settings))
+        assert error_of(result) == ("init", "worker_config")
+        assert f"{mirror}/registry.terraform.io" in result.error.message
+        assert f"chmod -R go-w {mirror}" in result.error.message
 
     def test_a_version_that_is_not_allowed_is_an_error(self, answer, repository):
         providers.write_root(repository / "root", 'terraform {\n  required_version = "< 1.0"\n}\n')

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import ssl
 import subprocess
 import sys
@@ -233,7 +234,9 @@ class TestNetworkMirror:
         assert "no available releases" in self.sync(network_mirror, tmp_path, expect=1)
 
 
-def test_a_killed_sync_leaves_whole_packages_only(tmp_path):
+@pytest.fixture
+def dozen(tmp_path) -> Path:
+    """A packed mirror of twelve providers of 4 MiB, and ``roots`` that want them all."""
     source = tmp_path / "source"
     names = [f"p{number}" for number in range(12)]
     for name in names:
@@ -247,7 +250,11 @@ def test_a_killed_sync_leaves_whole_packages_only(tmp_path):
     providers.write_root(
         tmp_path / "roots", f"terraform {{\n required_providers {{\n{wanted} }}\n}}\n{TAIL}"
     )
-    arguments = [COMMAND, "mirror", "sync", "roots", "--mirror", "m", "--from", source]
+    return source
+
+
+def test_a_killed_sync_leaves_whole_packages_only(dozen, tmp_path):
+    arguments = [COMMAND, "mirror", "sync", "roots", "--mirror", "m", "--from", dozen]
     for count in (1, 3, 6):
         with subprocess.Popen(
             arguments, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
@@ -294,3 +301,34 @@ def test_a_sync_disturbs_no_init(origin, tmp_path):
         assert all(count.result() > 0 for count in counts)
     assert len(unpacked(mirror)) == 41
     assert package_hash(mirror / ONE.path)
+
+
+def test_ctrl_c_ends_a_sync_in_order(dozen, tmp_path):
+    arguments = [COMMAND, "mirror", "sync", "roots", "--mirror", "m", "--from", dozen]
+    with subprocess.Popen(
+        arguments, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as running:  # fmt: skip
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=30)[1]
+    assert running.returncode == 130, said
+    assert said == "stopped\n"
+    assert 0 < len(unpacked(tmp_path / "m")) < 12
+    assert all(one.problem == "" for one in verify(tmp_path / "m"))
+    assert list((tmp_path / ".m.sync").iterdir()) == []
+
+
+def test_a_disk_that_takes_no_more_leaves_nothing_half_done(dozen, tmp_path):
+    prlimit = require_program("prlimit", "install util-linux")
+    arguments = [COMMAND, "mirror", "sync", "roots", "--mirror", "m", "--from", dozen]
+    done = subprocess.run(
+        [prlimit, "--fsize=500000", *arguments],
+        cwd=tmp_path, env=environment(tmp_path), timeout=60, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert unpacked(tmp_path / "m") == []
+    assert list((tmp_path / ".m.sync").iterdir()) == []

@@ -12,7 +12,10 @@ from driftfleet.errors import SourceRefused
 from driftfleet.hcl import HclError, ModuleFacts
 from driftfleet.model import Record
 from driftfleet.module_folders import TreeModules
-from driftfleet.tree import LOCK_FILE, VERSION_FILE, Tree, decides_plan
+from driftfleet.module_facts import RequiredVersion
+from driftfleet.tree import LOCK_FILE, Tree, decides_plan
+from driftfleet.versions.version_file import TERRAFORM_FILE, Asked
+from producer.version_files import read_version_files
 
 # Folders whose modules are for others to call, or to show and test them.
 _SUPPORTING = frozenset({"modules", "examples", "test", "tests"})
@@ -35,7 +38,7 @@ class Folder(Record):
     ``kind``: a ``root`` is planned; a ``child`` is called by another folder; an ``other`` is
     neither, and nothing in it asks for a plan; an ``ignored`` one is left out by its place or by a
     glob. ``reason`` is a sentence for a person. ``needs`` are the module folders outside this one
-    that a root needs, ``files`` the other paths outside both that exist and are named by it;
+    that a root needs, ``within`` those inside it, ``files`` the other paths outside both that exist and are named by it;
     ``problems`` are local sources that can't be followed. ``providers`` maps sources to
     constraints, ``""`` where there is none.
     """
@@ -44,8 +47,10 @@ class Folder(Record):
     kind: Literal["root", "child", "other", "ignored"]
     reason: str
     needs: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     required_version: tuple[str, ...] = ()
+    required: tuple[RequiredVersion, ...] = ()
     providers: dict[str, str] = Field(default_factory=dict)
     backend: str | None = None
     terraform_version: str | None = None
@@ -58,11 +63,12 @@ class Discovery(Record):
     """Every folder with Terraform files, by path.
 
     ``digest`` is that of the files which decide what a plan is: Terraform files, variable files,
-    lock files and version files.
+    lock files and version files. ``version_files`` are what those ask for that count for a root.
     """
 
     folders: tuple[Folder, ...]
     digest: str
+    version_files: tuple[Asked, ...] = ()
 
     @property
     def roots(self) -> tuple[Folder, ...]:
@@ -101,7 +107,12 @@ def discover(tree: Tree, include: Iterable[str] = (), exclude: Iterable[str] = (
             closure = closures.of(path) if followed <= _MOST_FOLLOWED else _not_followed(path)
             followed += closure.followed
         folders.append(_record(path, verdict, facts, tree=tree, closure=closure, existing=existing))
-    return Discovery(folders=tuple(folders), digest=_digest(tree, paths))
+    roots = [folder.path for folder in folders if folder.kind == "root"]
+    return Discovery(
+        folders=tuple(folders),
+        digest=_digest(tree, paths),
+        version_files=read_version_files(tree, paths, roots),
+    )
 
 
 def folder_matches(folder: str, glob: str) -> bool:
@@ -216,14 +227,18 @@ def _record(
         kind=verdict.kind,
         reason=verdict.reason,
         needs=tuple(folder for folder in closure.folders if not is_beneath(folder, path)),
+        within=tuple(f for f in closure.folders if f != path and is_beneath(f, path)),
         files=tuple(
             file for file in closure.files if file in existing and not _is_within(file, within)
         ),
         required_version=facts.required_version,
+        required=facts.required,
         providers=dict(facts.providers or {}),
         backend=facts.backend,
         terraform_version=(
-            _first_word(tree, prefix + VERSION_FILE) if prefix + VERSION_FILE in existing else None
+            _first_word(tree, own_file)
+            if (own_file := prefix + TERRAFORM_FILE) in existing
+            else None
         ),
         lock_file=prefix + LOCK_FILE in existing,
         problems=closure.problems,

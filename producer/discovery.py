@@ -1,6 +1,5 @@
 """The files of a repository -> its root modules, with the reason for each folder. Pure."""
 
-import fnmatch
 import hashlib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -9,10 +8,11 @@ from pydantic import Field
 
 from driftfleet.closure import Closure, Closures, is_beneath, resolve
 from driftfleet.errors import SourceRefused
+from driftfleet.globs import folder_matches
 from driftfleet.hcl import HclError, ModuleFacts
 from driftfleet.model import Record
-from driftfleet.module_folders import TreeModules
 from driftfleet.module_facts import RequiredVersion
+from driftfleet.module_folders import TreeModules
 from driftfleet.tree import LOCK_FILE, Tree, decides_plan
 from driftfleet.versions.version_file import TERRAFORM_FILE, Asked
 from producer.version_files import read_version_files
@@ -38,9 +38,9 @@ class Folder(Record):
     ``kind``: a ``root`` is planned; a ``child`` is called by another folder; an ``other`` is
     neither, and nothing in it asks for a plan; an ``ignored`` one is left out by its place or by a
     glob. ``reason`` is a sentence for a person. ``needs`` are the module folders outside this one
-    that a root needs, ``within`` those inside it, ``files`` the other paths outside both that exist and are named by it;
-    ``problems`` are local sources that can't be followed. ``providers`` maps sources to
-    constraints, ``""`` where there is none.
+    that a root needs, ``within`` those inside it, ``files`` the other paths outside both that exist
+    and are named by it; ``problems`` are local sources that can't be followed. ``providers`` maps
+    sources to constraints, ``""`` where there is none.
     """
 
     path: str
@@ -113,39 +113,6 @@ def discover(tree: Tree, include: Iterable[str] = (), exclude: Iterable[str] = (
         digest=_digest(tree, paths),
         version_files=read_version_files(tree, paths, roots),
     )
-
-
-def folder_matches(folder: str, glob: str) -> bool:
-    """Whether ``glob`` matches the whole path of ``folder``; the repository's top is ``.``.
-
-    It is read part by part, between slashes: ``**`` stands for any number of parts, none
-    included; in a part ``*``, ``?`` and ``[...]`` mean what they mean in a shell. So ``modules``
-    is that folder alone, ``modules/**`` it and all below it, ``envs/*/legacy`` one level between,
-    ``**/legacy`` a folder of that name anywhere. A leading ``./`` and a trailing ``/`` don't count.
-    """
-    parts = [part for part in folder.split("/") if part != "."]
-    wanted = [part for part in glob.split("/") if part not in ("", ".")]
-    # The positions in the glob that are possible after each part: no backtracking.
-    reached = _past_stars(wanted, {0})
-    for part in parts:
-        step = set()
-        for position in reached:
-            if position < len(wanted) and wanted[position] == "**":
-                step.add(position)
-            elif position < len(wanted) and fnmatch.fnmatchcase(part, wanted[position]):
-                step.add(position + 1)
-        reached = _past_stars(wanted, step)
-    return len(wanted) in reached
-
-
-def _past_stars(wanted: list[str], positions: set[int]) -> set[int]:
-    reached = set()
-    for position in positions:
-        reached.add(position)
-        while position < len(wanted) and wanted[position] == "**":
-            position += 1  # noqa: PLW2901
-            reached.add(position)
-    return reached
 
 
 def _callers(modules: TreeModules) -> dict[str, list[str]]:

@@ -21,11 +21,12 @@ from driftfleet.github.client import GitHub
 from driftfleet.github.paths import shown
 from driftfleet.github.repositories import Repository, head, repository
 from driftfleet.github.snapshot import Snapshot
+from driftfleet.globs import folder_matches
 from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Source
 from driftfleet.settings import CacheSettings, DiscoverySettings
 from driftfleet.tree import IGNORED_FOLDERS, Tree
-from producer.discovery import Discovery, discover, folder_matches
+from producer.discovery import Discovery, discover
 from producer.found import Found, Outlook, Trouble
 from producer.memory import Memory, Remembered, discovery_key
 from producer.repositories import Wanted

@@ -76,7 +76,7 @@ class Comparison:
         if self.written > _SEGMENTS_OF_A_VERSION:
             return False
         fixed = self.written - 1
-        return tuple(core)[:fixed] == tuple(self.core)[:fixed]
+        return core.to_tuple()[:fixed] == self.core.to_tuple()[:fixed]
 
 
 def parse_constraint(text: str) -> tuple[Comparison, ...]:

@@ -111,7 +111,11 @@ class _Decider:
         question = self._question
         if question.pin is not None and question.pin.version:
             return self._by_settings(question.pin, "pinned")
-        asked = nearest_file(question.root, question.files)
+        files = question.files
+        if question.pin is not None and question.pin.program is not None:
+            # The program is pinned, and a file of the other one speaks of nothing.
+            files = tuple(one for one in files if one.program == question.pin.program)
+        asked = nearest_file(question.root, files)
         if asked is not None:
             return self._by_file(asked)
         if self._required:

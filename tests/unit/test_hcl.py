@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,14 @@ class TestFacts:
                 }
             ],
         }
-        assert read(json.dumps(tree), "main.tf.json") == read(TERRAFORM)
+        (written,) = read(TERRAFORM).required
+        assert (written.file, written.line) == (
+            "main.tf",
+            TERRAFORM[: TERRAFORM.index("required_version")].count("\n") + 1,
+        )
+        native, json_facts = read(TERRAFORM), read(json.dumps(tree), "main.tf.json")
+        assert json_facts.required_version == native.required_version
+        assert replace(json_facts, required=()) == replace(native, required=())
 
     @pytest.mark.parametrize(
         "tree",

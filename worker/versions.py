@@ -162,7 +162,8 @@ def _not_there(decision: Decision, available: AvailableVersions, terraform: str)
             "version where it is asked for."
         )
         here = available.installed(decision.program)
-        asked = f"{decision.why}, {decision.place}"
+        place = "" if decision.place in decision.why else f", {decision.place}"
+        asked = f"{decision.why}{place}"
         message = missing(decision.program, decision.version, asked, here, remedy)
         return CheckFailed("version", ErrorKind.VERSION, message)
     if decision.program == "tofu":
@@ -202,7 +203,7 @@ def _requirements(
         content = files.read(prefix + name)
         return content if b"required_version" in content else b""
 
-    for folder in closure.folders:
+    for folder in sorted(closure.folders, key=lambda folder: (folder != job.root, folder)):
         prefix = "" if folder == "." else f"{folder}/"
         try:
             names = [n for n in os.listdir(workspace.source / folder) if is_terraform_file(n)]

@@ -157,7 +157,7 @@ class _Decider:
             version = self._latest(program, want, asked.place)
         else:
             version = self._exact(program, want, asked.place)
-        return Decision(program, version, f"{asked.path} says {want}", asked.place)
+        return Decision(program, version, f"{asked.place} says {want}", asked.place)
 
     def _first_available(self, asked: Asked) -> str:
         """Of several versions on a line asdf takes the first that is there."""

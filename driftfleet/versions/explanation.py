@@ -35,10 +35,10 @@ def nothing_fits(
     if near is None:
         first = f"there is no {name} here, and what is asked for is:"
     else:
-        first = f"no {name} that is here satisfies all that is asked for:"
+        first = f"no {name} that is there satisfies all that is asked for:"
     lines = [first, *_listed(constraints, near)]
     if near is not None:
-        lines.append(f"The nearest is {name} {near}; here are: {listed(releases)}.")
+        lines.append(f"The nearest is {name} {near}; there are: {listed(releases)}.")
     lowest = lowest_that_fits(constraints)
     if lowest is None:
         lines.append("No version can satisfy them all: change one of them.")

@@ -146,7 +146,7 @@ def _asked(path: str, line: int, program: Program, words: list[str]) -> Asked:
 def _want(word: str) -> str:
     if word in KEYWORDS:
         return word
-    if len(word) > _LONGEST_WORD:
+    if len(word) > _LONGEST_WORD or word == LATEST:
         raise Malformed(f"'{_shown(word)}' is not {_WHAT_IT_CAN_BE}")
     if word.startswith(LATEST):
         try:

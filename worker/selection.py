@@ -5,6 +5,7 @@ give the same plan. Nothing is read but names, kinds and sizes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Literal, NamedTuple, Protocol
 
 from driftfleet.closure import Closure, holds_values
@@ -135,8 +136,25 @@ def _beneath(root: str, contents: Contents, limit_bytes: int) -> dict[str, Found
 
 def _versions(root: str, contents: Contents) -> dict[str, Found]:
     """The files that ask for a version of Terraform; what is no file there asks for none."""
-    found = ((path, contents.find(path)) for path in version_files(root))
+    wanted: dict[str, set[str]] = {}
+    for path in version_files(root):
+        folder, _, name = path.rpartition("/")
+        wanted.setdefault(folder or ".", set()).add(name)
+    paths = [
+        _join(folder, name)
+        for folder, names in wanted.items()
+        for name in sorted(names.intersection(_known_names(folder, contents)))
+    ]
+    found = ((path, contents.find(path)) for path in paths)
     return {path: one for path, one in found if one and one.kind in ("file", "executable")}
+
+
+def _known_names(folder: str, contents: Contents) -> Iterator[str]:
+    """The names that can be listed: what a folder above holds else is not this root's business."""
+    with suppress(SourceRefused):
+        found = contents.find(folder)
+        if found is not None and found.kind == "folder":
+            yield from contents.names(found.path)
 
 
 def _with_links(chosen: dict[str, Found], links: Mapping[str, str]) -> dict[str, Found]:

@@ -161,11 +161,12 @@ class TestRefusals:
         with pytest.raises(VersionUndecided) as caught:
             ask(">= 1.9.9", "!= 1.11.4", "< 1.13")
         assert caught.value.message.splitlines() == [
-            "no Terraform that is here satisfies all that is asked for:",
+            "no Terraform that is there satisfies all that is asked for:",
             "- '>= 1.9.9' (main.tf:1)",
             "- '!= 1.11.4' (main.tf:2)",
             "- '< 1.13' (main.tf:3) excludes 1.13.0",
-            "The nearest is Terraform 1.13.0; here are: 1.13.0, 1.11.4, 1.9.8, 1.5.7, 1.4.6, 0.12.31.",
+            "The nearest is Terraform 1.13.0; there are: 1.13.0, 1.11.4, 1.9.8, 1.5.7, 1.4.6, "
+            "0.12.31.",
             "Install one that satisfies all, such as 1.9.9, or change the constraints.",
         ]
 

@@ -35,6 +35,7 @@ from worker.workspace import Workspace
 
 _ASK_SECONDS = 30.0
 _ASK_BYTES = 64 << 10
+_PROGRAMS: tuple[Program, ...] = ("terraform", "tofu")
 
 
 class Chosen(NamedTuple):
@@ -137,6 +138,9 @@ class Chooser:
         CheckFailed
             In the phase ``version``: what was asked for is not there, or excludes itself.
         """
+        any_program = self.available.path_of(None, None)
+        if any_program is None and not any(map(self.available.installable, _PROGRAMS)):
+            raise _no_program(self.terraform)
         question = Question(
             root=job.root,
             pin=pin_for(self.settings, job.source, job.root),
@@ -148,7 +152,10 @@ class Chooser:
         try:
             decision = decide(question, self.available, prefer_installed=prefer_installed)
         except VersionUndecided as error:
-            raise CheckFailed("version", ErrorKind.VERSION, error.message) from error
+            message = error.message
+            if any_program is not None and not any(map(self.available.installed, _PROGRAMS)):
+                message += f"\n{any_program} is there, and does not tell its version."
+            raise CheckFailed("version", ErrorKind.VERSION, message) from error
         path = self.available.path_of(decision.program, decision.version)
         if path is None:
             raise _not_there(decision, self.available, self.terraform)
@@ -169,6 +176,10 @@ def _not_there(decision: Decision, available: AvailableVersions, terraform: str)
     if decision.program == "tofu":
         message = f"{decision.place} wants OpenTofu, and there is no 'tofu' on the worker's PATH"
         return CheckFailed("version", ErrorKind.TERRAFORM_MISSING, message)
+    return _no_program(terraform)
+
+
+def _no_program(terraform: str) -> CheckFailed:
     return CheckFailed(
         "version",
         ErrorKind.TERRAFORM_MISSING,

@@ -219,6 +219,21 @@ def test_where_nothing_asks_nobody_is_asked_for_a_version(
     assert not (tmp_path / "asked").exists()
 
 
+def test_a_program_that_does_not_tell_its_version_or_is_not_there_is_named(
+    answer: Answer, repository: Path, tools: Tools, tmp_path: Path
+) -> None:
+    write(repository, {"main.tf": EMPTY + 'terraform {\n  required_version = ">= 1.0"\n}\n'})
+    program = fake(tmp_path / "bin", "terraform", "no version")
+    settings = tools.settings.model_copy(update={"terraform": str(program)})
+    message = refusal(answer(".", with_tools=replace(tools, settings=settings)))
+    assert f"{program} is there, and does not tell its version." in message
+    assert "- '>= 1.0' (main.tf:5)" in message
+    settings = tools.settings.model_copy(update={"terraform": str(tmp_path / "none")})
+    result = answer(".", with_tools=replace(tools, settings=settings, environment={"PATH": ""}))
+    assert result.error is not None
+    assert result.error.kind.value == "terraform_missing"
+
+
 def test_a_program_is_asked_once_and_again_when_it_has_changed(
     tools: Tools, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ DriftfleetError
     │   ├── GitHubNotFound  there is no such thing, or our token may not see it
     │   └── RepositoryEmpty there is no commit yet
     ├── SourceRefused       what a repository holds can't be taken: a hostile path, a submodule, LFS
+    ├── VersionUndecided    no version of Terraform or OpenTofu is all that was asked for
     └── CheckFailed         a check ends in the verdict `error`; has a phase and a kind
 """
 
@@ -101,6 +102,10 @@ class RepositoryEmpty(GitHubRefused):
 
 class SourceRefused(PermanentError):
     """What a repository holds can't be taken; the message names the entry."""
+
+
+class VersionUndecided(PermanentError):
+    """No version of Terraform or OpenTofu is all that was asked for; names each that asks."""
 
 
 class CheckFailed(PermanentError):

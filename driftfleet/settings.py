@@ -11,6 +11,8 @@ from pydantic import Field, SecretStr, field_serializer, field_validator, model_
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
 from driftfleet.names import is_organisation, is_ref, is_repository
+from driftfleet.versions.constraint import Malformed, parse_constraint, parse_version
+from driftfleet.versions.version_file import Program
 
 # What providers need to find their credentials, their proxy and their certificates.
 PLAN_ENVIRONMENT = (
@@ -188,6 +190,50 @@ class VariantRule(Record):
     variants: tuple[Variant, ...] = Field(min_length=1)
 
 
+def _read_wanted(version: str) -> str:
+    """An exact version or a constraint, in Terraform's grammar."""
+    try:
+        parse_version(version)
+    except Malformed:
+        if any(part.prerelease for part in parse_constraint(version)):
+            raise ValueError("a prerelease is pinned as it is: x.y.z-beta1") from None
+    return version
+
+
+class VersionPin(Record):
+    """What plans the roots that both globs match, whatever their repository asks for.
+
+    ``repo`` matches ``owner/repo``, or a local folder's path; ``version`` is exact, such as
+    ``1.5.7``, or a constraint, such as ``~> 1.5``.
+    """
+
+    repo: str = "**"
+    root: str = "**"
+    version: str = ""
+    program: Program | None = None
+
+    _readable = field_validator("version")(lambda v: _read_wanted(v) if v else v)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.version and self.program is None:
+            raise ValueError("must have a 'version', a 'program', or both")
+        return self
+
+
+class TerraformSettings(Record):
+    """Which version plans. ``default`` counts where nothing else speaks; ``program`` for all roots
+    that name none. The first of ``pins`` that matches counts, over all that a repository says.
+    """
+
+    default: str = ""
+    program: Program | None = None
+    pins: tuple[VersionPin, ...] = ()
+    prefer_installed: bool = True
+
+    _readable = field_validator("default")(lambda v: _read_wanted(v) if v else v)
+
+
 class WorkerSettings(Record):
     """How a worker plans. ``writable_root`` is the only place it writes to.
 
@@ -229,5 +275,6 @@ class Settings(Record):
     cache: CacheSettings = CacheSettings()
     variants: tuple[VariantRule, ...] = ()
     limits: Limits = Limits()
+    terraform: TerraformSettings = TerraformSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     logs: LogSettings = LogSettings()

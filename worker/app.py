@@ -67,6 +67,7 @@ def build_tools(
         name=socket.gethostname(),
         withheld=withheld_variables(settings.github),
         modules=modules,
+        terraform=settings.terraform,
     )
 
 

@@ -4,12 +4,11 @@ job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> 
 """
 
 import errno
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +28,7 @@ from driftfleet.errors import (
 from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
-from driftfleet.settings import WorkerSettings
+from driftfleet.settings import TerraformSettings, WorkerSettings
 from worker.environment import (
     DATA_FOLDER,
     available_memory_bytes,
@@ -45,6 +44,7 @@ from worker.process import Programs
 from worker.source import RootSource
 from worker.terraform import Planned, Terraform
 from worker.verdict import Judgement, judge
+from worker.versions import Chooser, PlanningPrograms, ProgramsOnPath
 from worker.workspace import Workspace, Workspaces
 
 log = structlog.get_logger()
@@ -56,7 +56,8 @@ class Tools:
     """What a check works with. ``environment`` is the worker's own, ``name`` the worker's.
 
     ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
-    private modules are fetched; without it they are fetched as anybody would.
+    private modules are fetched; without it they are fetched as anybody would. ``installs`` are the
+    programs that may plan; without it those of the PATH.
     """
 
     settings: WorkerSettings
@@ -67,10 +68,19 @@ class Tools:
     name: str
     withheld: frozenset[str] = frozenset()
     modules: ModuleAccess | None = None
+    terraform: TerraformSettings = field(default_factory=TerraformSettings)
+    installs: PlanningPrograms | None = None
 
     def redactor(self, job: Job) -> Redactor:
         """Masks every secret that the worker, its sources and the job know by now."""
         return Redactor((*self.secrets, *secrets_in(job.variant.env), *self.source.secrets()))
+
+    @cached_property
+    def chooser(self) -> Chooser:
+        """What chooses the program that plans, with what is known of them by now."""
+        named = self.settings.terraform
+        there = self.installs or ProgramsOnPath(self.programs, named, self.environment)
+        return Chooser(self.terraform, there, named)
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -154,7 +164,8 @@ def _plan(
     with watch.measure("source"):
         closure = tools.source.fetch(job, workspace, deadline)
         workspace.measure()
-        terraform = _terraform(job, tools, workspace, deadline)
+        chosen = tools.chooser.choose(job, closure, workspace, deadline)
+        terraform = _terraform(job, tools, workspace, deadline, chosen.path)
     lock_file = LockFile(terraform.folder)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
@@ -167,7 +178,7 @@ def _plan(
         planned = terraform.plan(job.variant)
     judgement = judge(planned.exit_code, planned.messages, _shown(terraform, planned, watch))
     versions = Versions(
-        terraform=planned.messages.terraform_version or "",
+        terraform=planned.messages.terraform_version or chosen.version,
         providers=lock_file.providers(),
     )
     return _Answer(judgement, (*notes, *judgement.notes), versions)
@@ -217,7 +228,9 @@ def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[
         return drift or terraform.show()
 
 
-def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) -> Terraform:
+def _terraform(
+    job: Job, tools: Tools, workspace: Workspace, deadline: float, program: Path
+) -> Terraform:
     settings = tools.settings
     roomy = available_memory_bytes() >= settings.gogc_free_bytes
     environment = plan_environment(
@@ -230,7 +243,7 @@ def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) ->
     )
     workspace.cli_config.write_text(cli_configuration(settings.mirror, workspace.home))
     return Terraform(
-        program=_program(settings.terraform, tools.environment),
+        program=program,
         programs=tools.programs,
         workspace=workspace,
         environment=environment,
@@ -242,18 +255,6 @@ def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) ->
         mirror=settings.mirror,
         timeout_seconds=job.limits.timeout_seconds,
     )
-
-
-def _program(name: str, environment: Mapping[str, str]) -> Path:
-    found = shutil.which(name, path=environment.get("PATH"))
-    if found is None:
-        raise CheckFailed(
-            "version",
-            "terraform_missing",
-            f"'{name}' is no program on this worker: install Terraform, or name it in "
-            "worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
-        )
-    return Path(found).absolute()
 
 
 def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:

@@ -64,14 +64,16 @@ class Installs:
         ConfigurationError
             Nothing can install it, or the folder can't be written to or is not ours alone.
         """
-        if found := self.find(program, version):
-            self._lock(program, version).touch(self._clock())
-            return found
-        try:
-            with self._lock(program, version).installing(deadline):
-                return self.find(program, version) or self._install(program, version, deadline)
-        except OSError as error:
-            raise self._failure(f"{program} {version}", error) from error
+        lock = self._lock(program, version)
+        path = self.find(program, version)
+        if path is None:
+            try:
+                with lock.installing(deadline):
+                    path = self.find(program, version) or self._install(program, version, deadline)
+            except OSError as error:
+                raise self._failure(f"{program} {version}", error) from error
+        lock.touch(self._clock())
+        return path
 
     @contextlib.contextmanager
     def use(self, program: Program, version: str, deadline: float) -> Iterator[Path]:
@@ -132,9 +134,7 @@ class Installs:
             os.rename(binary, ready)
             ready.chmod(0o555)
             require_version(ready, program, version, staging, deadline)
-            path = self._shelf.put(staging.ready, program, version, staging.top / "old")
-        self._lock(program, version).touch(self._clock())
-        return path
+            return self._shelf.put(staging.ready, program, version, staging.top / "old")
 
     def _remove(self, one: Installed, unused_seconds: float) -> bool:
         if self._clock() - one.used_at < unused_seconds:

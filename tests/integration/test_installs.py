@@ -1,0 +1,402 @@
+"""Versions are installed once, whole or not at all, whatever happens to whoever installs them."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from driftfleet.errors import ConfigurationError, InstallRefused, InstallUnavailable
+from driftfleet.installs.folder import Installs
+from driftfleet.installs.installer import NoInstaller
+from tests.conftest import require_program
+from tests.installers import Program, open_folder, soon, staged
+from tests.workers import wait_until
+
+# Ten callers of one process, a thirtieth of a second after each other, those of others between.
+CALLERS = """\
+import json, subprocess, sys, threading, time
+from pathlib import Path
+from tests.installers import open_folder, soon
+from driftfleet.installs.tfenv import Tfenv
+folder, program, first, start, path = sys.argv[1:]
+installs = open_folder(Path(folder), Tfenv(Path(program), {"PATH": path}))
+answers = []
+def call(number):
+    time.sleep(max(0, float(start) + number * 0.03 - time.time()))
+    try:
+        with installs.use("terraform", "1.5.7", soon()) as binary:
+            answers.append(subprocess.run([binary, "version"], capture_output=True).stdout.decode())
+    except Exception as error:
+        answers.append(repr(error))
+threads = [threading.Thread(target=call, args=(int(first) + 6 * n,)) for n in range(10)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(json.dumps(answers))
+"""
+ONE_CALLER = """\
+import sys
+from pathlib import Path
+from tests.installers import open_folder, soon
+from driftfleet.installs.tfenv import Tfenv
+installer = Tfenv(Path(sys.argv[2]), {"PATH": sys.argv[3]})
+print(open_folder(Path(sys.argv[1]), installer).ensure("terraform", "1.5.7", soon()))
+"""
+REPOSITORY = Path(__file__).parents[2]
+
+
+def start(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def says(binary: Path) -> str:
+    answer = subprocess.run([binary, "version", "-json"], check=True, stdout=subprocess.PIPE)
+    version: str = json.loads(answer.stdout)["terraform_version"]
+    return version
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "installs"
+
+
+def test_sixty_staggered_callers_get_one_install(folder: Path, tmp_path: Path) -> None:
+    program = Program(tmp_path / "bin", code="unzip(0.06)")
+    at = time.time() + 2
+    callers = [start(CALLERS, folder, program.path, n, at, os.environ["PATH"]) for n in range(6)]
+    answers = [answer for one in callers for answer in json.loads(one.communicate()[0])]
+    assert answers == ['{"terraform_version": "1.5.7"}\n'] * 60
+    assert len(program.starts) == 1
+    assert staged(folder) == []
+
+
+def test_a_kill_in_the_middle_poisons_nothing(folder: Path, tmp_path: Path) -> None:
+    slow = Program(tmp_path / "slow", code="unzip(0.5)")
+    caller = start(ONE_CALLER, folder, slow.path, os.environ["PATH"])
+    assert wait_until(lambda: list(folder.glob(".staging/*/work/versions/1.5.7/terraform")), 20)
+    caller.send_signal(signal.SIGKILL)
+    caller.communicate()
+    (left,) = staged(folder)
+    quick = Program(tmp_path / "quick").installs(folder)
+    assert quick.find("terraform", "1.5.7") is None
+    assert quick.installed() == []
+    assert says(quick.ensure("terraform", "1.5.7", soon())) == "1.5.7"
+    assert staged(folder) == [], f"{left} is left"
+    pid = slow.starts[0]["pid"]
+    assert isinstance(pid, int)
+    assert wait_until(lambda: not is_alive(pid), 5), "the killed caller's installer lives on"
+
+
+def test_a_neighbour_that_still_installs_is_left_alone(folder: Path, tmp_path: Path) -> None:
+    slow = Program(tmp_path / "slow", code="unzip(0.1)")
+    caller = start(ONE_CALLER, folder, slow.path, os.environ["PATH"])
+    assert wait_until(lambda: len(slow.starts) == 1, 20)
+    other = Program(tmp_path / "quick").installs(folder)
+    other.ensure("terraform", "1.6.0", soon())
+    assert caller.communicate()[0] == f"{folder}/terraform/1.5.7/terraform\n"
+    assert [one.version for one in other.installed()] == ["1.6.0", "1.5.7"]
+
+
+def test_those_who_wait_for_an_install_that_fails_fail_with_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    code = (
+        f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
+        "sys.exit('curl: (7) Failed to connect to releases port 443')"
+    )
+    program = Program(tmp_path / "bin", code=code)
+    installs = program.installs(folder)
+    errors: list[InstallUnavailable] = []
+
+    def call() -> None:
+        try:
+            installs.ensure("terraform", "1.5.7", soon())
+        except InstallUnavailable as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    lock = folder / ".locks" / "terraform-1.5.7"
+    assert wait_until(lambda: waiting(lock) == 5 and len(program.starts) == 1, 20)
+    gate.touch()
+    for thread in threads:
+        thread.join()
+    assert len(program.starts) == 1
+    assert len(errors) == 5
+    assert {"installs.remote" in error.message for error in errors} == {True}
+    with pytest.raises(InstallUnavailable):
+        installs.ensure("terraform", "1.5.7", soon())
+    assert len(program.starts) == 2
+
+
+def waiting(path: Path) -> int:
+    found = 0
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            found += os.readlink(f"/proc/self/fd/{descriptor}") == str(path)
+        except OSError:
+            continue
+    return found
+
+
+def test_a_deadline_ends_the_installer_and_its_children(folder: Path, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    code = (
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    if os.fork():\n"
+        "        os._exit(0)\n"
+        "os.write(os.open(PIDS, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b'%d\\n' % os.getpid())\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('downloading', flush=True)\n"
+        "time.sleep(600)\n"
+    ).replace("PIDS", repr(str(pids)))
+    installs = Program(tmp_path / "bin", code=code).installs(folder, timeout_seconds=2)
+    with pytest.raises(InstallUnavailable, match=r"timeout_seconds(.|\n)*downloading"):
+        installs.ensure("terraform", "1.5.7", soon())
+    started = [int(pid) for pid in pids.read_text().split()]
+    assert len(started) == 2
+    assert not any(is_alive(pid) for pid in started)
+    assert staged(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("content = content.replace(b'1.5.7', b'1.5.6'); unzip(0)", r"'1\.5\.6' is what was"),
+        ("os.symlink('/bin/true', place)", "a link"),
+        ("os.rmdir(os.path.dirname(place)); os.symlink('/bin', os.path.dirname(place)); "
+         "place = '/bin/true'", "not where it should be"),
+        ("pass", "not where it should be"),
+        ("content = content[:20000]; unzip(0)", "does not run"),
+        ("content = b'\\x7fELF' + bytes(100); unzip(0)", "another platform"),
+        ("os.mkdir(place)", "a link"),
+        ("print('No versions matching 1.5.7 found in remote'); sys.exit(1)", "no such version"),
+    ],
+)  # fmt: skip
+def test_what_is_not_the_version_gets_no_place(
+    folder: Path, tmp_path: Path, code: str, message: str
+) -> None:
+    installs = Program(tmp_path / "bin", code=code).installs(folder)
+    with pytest.raises(InstallRefused, match=message):
+        installs.ensure("terraform", "1.5.7", soon())
+    assert installs.installed() == []
+    assert not (folder / "terraform").exists()
+    assert staged(folder) == []
+
+
+def test_an_installer_sees_nothing_of_ours_and_its_secrets_are_masked(
+    folder: Path, tmp_path: Path
+) -> None:
+    ours = {
+        "GITHUB_TOKEN": "ghp_" + "x" * 36,
+        "DRIFTFLEET_BROKER__URL": "redis://:hunter22@redis",
+        "BASH_ENV": "/evil",
+        "TFENV_TERRAFORM_VERSION": "0.1.0",
+        "HTTPS_PROXY": "http://user:proxypassword@proxy:3128",
+        "LANG": "C.UTF-8",
+    }
+    program = Program(tmp_path / "bin", code="print(os.environ); sys.exit(1)")
+    with pytest.raises(InstallUnavailable) as caught:
+        open_folder(folder, program.tfenv(**ours)).ensure("terraform", "1.5.7", soon())
+    (told,) = program.starts
+    environment = told["environment"]
+    assert isinstance(environment, dict)
+    assert environment["HTTPS_PROXY"] == ours["HTTPS_PROXY"]
+    assert not {"GITHUB_TOKEN", "DRIFTFLEET_BROKER__URL", "BASH_ENV"} & environment.keys()
+    assert "TFENV_TERRAFORM_VERSION" not in environment
+    assert environment["TFENV_AUTO_INSTALL"] == "false"
+    assert environment["HOME"].startswith(str(folder / ".staging"))
+    assert (told["words"], told["here"]) == (["install", "1.5.7"], [])
+    assert "proxypassword" not in caught.value.message
+    assert "HTTPS_PROXY" in caught.value.message
+
+
+def test_a_version_that_is_there_needs_neither_installer_nor_a_writable_disk(
+    folder: Path, tmp_path: Path
+) -> None:
+    Program(tmp_path / "bin").installs(folder).ensure("terraform", "1.5.7", soon())
+    bwrap = str(require_program("bwrap", "apt-get install bubblewrap"))
+    code = (
+        "import sys; from pathlib import Path; from tests.installers import open_folder, soon\n"
+        "from driftfleet.installs.tfenv import Tfenv\n"
+        "installs = open_folder(Path(sys.argv[1]), Tfenv(Path('/none'), {}))\n"
+        "with installs.use('terraform', '1.5.7', soon()) as path: print(path)\n"
+        "try: installs.ensure('terraform', '1.6.0', soon())\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    # As an image has it: without the locks of whoever installed.
+    (folder / ".locks" / "terraform-1.5.7").unlink()
+    told = start(
+        code, folder, prefix=(bwrap, "--ro-bind", "/", "/", "--proc", "/proc")
+    ).communicate()
+    path, failure = told[0].splitlines()
+    assert path == f"{folder}/terraform/1.5.7/terraform"
+    assert failure.startswith("ConfigurationError terraform 1.6.0 can't be installed")
+    assert "installs.folder" in failure
+
+
+def test_a_full_disk_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
+    bwrap = str(require_program("bwrap", "apt-get install bubblewrap"))
+    program = Program(tmp_path / "bin", code="content *= 100; unzip(0)")
+    folder.mkdir(mode=0o700)
+    code = (
+        "import sys, os; from pathlib import Path; from tests.installers import open_folder, soon\n"
+        "from driftfleet.installs.tfenv import Tfenv\n"
+        "installs = open_folder(Path(sys.argv[1]), Tfenv(Path(sys.argv[2]), {}))\n"
+        "try: installs.ensure('terraform', '1.5.7', soon())\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+        "print(installs.installed(), os.listdir(sys.argv[1] + '/.staging'))\n"
+    )
+    own = str(tmp_path / "bin")
+    prefix = (
+        bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", own, own,
+        "--size", str(1 << 20), "--tmpfs", str(folder),
+    )  # fmt: skip
+    out, err = start(code, folder, program.path, prefix=prefix).communicate()
+    assert out.startswith("InstallUnavailable tfenv could not install terraform 1.5.7"), out + err
+    assert "the disk is full" in out
+    assert out.splitlines()[-1] == "[] []"
+
+
+@pytest.mark.parametrize("damage", ["no binary", "no record", "shortened", "a link", "a file"])
+def test_what_is_half_there_passes_for_none_and_is_replaced(
+    folder: Path, tmp_path: Path, damage: str
+) -> None:
+    program = Program(tmp_path / "bin")
+    installs = program.installs(folder)
+    binary = installs.ensure("terraform", "1.5.7", soon())
+    if damage == "no binary":
+        binary.unlink()
+    elif damage == "no record":
+        (binary.parent / "installed.json").unlink()
+    elif damage == "shortened":
+        os.truncate(binary, 100)
+    elif damage == "a link":
+        binary.rename(tmp_path / "moved")
+        binary.symlink_to(tmp_path / "moved")
+    else:
+        os.rename(binary.parent, tmp_path / "moved")
+        binary.parent.write_text("")
+    assert installs.find("terraform", "1.5.7") is None
+    assert installs.installed() == []
+    assert says(installs.ensure("terraform", "1.5.7", soon())) == "1.5.7"
+    assert len(program.starts) == 2
+    assert stat.S_IMODE(binary.stat().st_mode) == 0o555
+
+
+def test_a_version_that_others_may_write_to_is_not_run(folder: Path, tmp_path: Path) -> None:
+    installs = Program(tmp_path / "bin").installs(folder)
+    installs.ensure("terraform", "1.5.7", soon())
+    (folder / "terraform").chmod(0o777)
+    with pytest.raises(ConfigurationError, match="writable by others"):
+        installs.ensure("terraform", "1.5.7", soon())
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def three(folder: Path, tmp_path: Path, clock: Clock) -> Installs:
+    """1.1.0, 1.2.0 and 1.3.0, installed at an hour's distance in this order."""
+    installs = Installs(folder, Program(tmp_path / "bin").tfenv(), clock=clock)
+    for version in ("1.1.0", "1.2.0", "1.3.0"):
+        installs.ensure("terraform", version, soon())
+        clock.now += 3600
+    return installs
+
+
+def versions(installs: Installs) -> list[str]:
+    return [one.version for one in installs.installed()]
+
+
+def test_the_least_recently_used_go_first_and_only_as_many_as_must(
+    three: Installs, clock: Clock
+) -> None:
+    with three.use("terraform", "1.1.0", soon()):
+        clock.now += 60
+    size = three.installed()[0].size_bytes
+    clock.now += 7200
+    assert [one.version for one in three.prune(2 * size, 3600)] == ["1.2.0"]
+    assert versions(three) == ["1.3.0", "1.1.0"]
+    assert three.prune(2 * size, 3600) == []
+    assert staged(three.folder) == []
+
+
+def test_what_was_used_a_moment_ago_stays_whatever_the_bound(three: Installs, clock: Clock) -> None:
+    assert three.prune(0, 86400) == []
+    clock.now += 86400 - 3 * 3600
+    assert [one.version for one in three.prune(0, 86400)] == ["1.1.0"]
+
+
+def test_what_a_check_uses_is_never_removed(three: Installs, clock: Clock) -> None:
+    with three.use("terraform", "1.1.0", soon()) as binary:
+        clock.now += 10 * 86400
+        assert [one.version for one in three.prune(0, 3600)] == ["1.2.0", "1.3.0"]
+        assert says(binary) == "1.1.0"
+    # It was used until now.
+    assert three.prune(0, 3600) == []
+    clock.now += 3600
+    assert [one.version for one in three.prune(0, 3600)] == ["1.1.0"]
+    assert says(three.ensure("terraform", "1.1.0", soon())) == "1.1.0"
+
+
+def test_a_process_that_died_uses_nothing(three: Installs, clock: Clock) -> None:
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from tests.installers import open_folder, soon\n"
+        "from driftfleet.installs.installer import NoInstaller\n"
+        "with open_folder(Path(sys.argv[1]), NoInstaller('')).use('terraform', '1.1.0', soon()):\n"
+        "    print('used', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    user = start(code, three.folder)
+    assert user.stdout is not None
+    assert user.stdout.readline() == "used\n"
+    # Its clock is the real one.
+    clock.now = time.time() + 86400
+    assert "1.1.0" not in [one.version for one in three.prune(0, 3600)]
+    user.send_signal(signal.SIGKILL)
+    user.communicate()
+    assert [one.version for one in three.prune(0, 3600)] == ["1.1.0"]
+
+
+def test_without_an_installer_the_error_says_so_and_what_is_there_is_used(
+    three: Installs, clock: Clock
+) -> None:
+    poor = open_folder(three.folder, NoInstaller("nothing can install it: put tfenv on the PATH"))
+    assert says(poor.ensure("terraform", "1.3.0", soon())) == "1.3.0"
+    with pytest.raises(ConfigurationError, match=r"terraform 1\.4\.0 is not .* put tfenv on"):
+        poor.ensure("terraform", "1.4.0", soon())

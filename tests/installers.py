@@ -5,6 +5,7 @@ They do what the real ones do where it matters: unzip slowly into the final path
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,46 @@ from driftfleet.installs.installer import Installer
 from driftfleet.installs.tfenv import Tfenv
 
 SOON = 60.0
+
+# Ten callers of one process, 0.18 s after each other, those of five others between them.
+CALLERS = """\
+import json, os, subprocess, sys, threading, time
+from pathlib import Path
+from driftfleet.installs.remote import parse_remote
+from driftfleet.installs.tfenv import Tfenv
+from tests.installers import open_folder, soon
+folder, program, version, url, first, start = sys.argv[1:]
+remote = parse_remote(url, "installs.remote") if url else None
+tfenv = Tfenv(Path(program), dict(os.environ), remote=remote, verify_signatures=False)
+installs = open_folder(Path(folder), tfenv)
+answers = []
+def call(number):
+    time.sleep(max(0, float(start) + number * 0.03 - time.time()))
+    try:
+        with installs.use("terraform", version, soon()) as binary:
+            environment = {"CHECKPOINT_DISABLE": "1", "HOME": "/nonexistent"}
+            command = [binary, "version", "-json"]
+            said = subprocess.run(command, capture_output=True, env=environment)
+            answers.append(json.loads(said.stdout)["terraform_version"])
+    except Exception as error:
+        answers.append(repr(error))
+threads = [threading.Thread(target=call, args=(int(first) + 6 * n,)) for n in range(10)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(json.dumps(answers))
+"""
+ONE_CALLER = """\
+import os, sys
+from pathlib import Path
+from driftfleet.installs.remote import parse_remote
+from driftfleet.installs.tfenv import Tfenv
+from tests.installers import open_folder, soon
+folder, program, version, url = sys.argv[1:]
+remote = parse_remote(url, "installs.remote") if url else None
+tfenv = Tfenv(Path(program), dict(os.environ), remote=remote, verify_signatures=False)
+print(open_folder(Path(folder), tfenv).ensure("terraform", version, soon()))
+"""
+REPOSITORY = Path(__file__).parents[1]
 
 # A shell script that says nothing until its last line is there: half of it is no binary.
 BINARY = """\
@@ -95,3 +136,15 @@ def soon() -> float:
 def staged(folder: Path) -> list[str]:
     """What is left of installs that are over."""
     return sorted(os.listdir(folder / ".staging"))
+
+
+def start(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+    """Start Python with our packages; its outputs are text."""
+    return subprocess.Popen(
+        [*prefix, sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )

@@ -35,22 +35,29 @@ _REMEDIES = (
         "https://USER:PASSWORD@HOST, best in DRIFTFLEET_INSTALLS__REMOTE",
     ),
     (
+        r"rate-limited by github",
+        "GitHub lets nobody ask that often without a token: name a mirror with "
+        "installs.tofu_remote, or try later",
+    ),
+    (
         r"failed to download remote versions",
         "installs.remote must name the folder that holds terraform/, with an index of versions",
     ),
     (
-        r"no versions matching|\b404\b",
+        r"no versions matching|searched asset not found|\b404\b",
         "the releases have no such version for this platform: see whether it exists",
-    ),
-    (
-        r"signature|gpgv|pgp",
-        "nothing was installed, for nobody vouches for it; where the releases mirror is trusted "
-        "and has no signatures: installs.verify_signatures: false",
     ),
     (
         r"hash does not match|checksum",
         "the archive is not what its SHA256SUMS says: something between here and the releases "
         "changes or truncates it",
+    ),
+    (
+        # Not the mere word: without gpgv tfenv says that it checks no signature.
+        r"signature (?:download failed|rejected|does not match)|"
+        r"invalid pgp|no valid pgp|cosign check failed",
+        "nothing was installed, for nobody vouches for it; where the releases mirror is trusted "
+        "and has no signatures: installs.verify_signatures: false",
     ),
     (
         r"command not found|: not found|no such file or directory",
@@ -59,7 +66,11 @@ _REMEDIES = (
     ),
 )
 # What trying again would not change.
-_NO = re.compile(r"no versions matching|pgp signature rejected|hash does not match", re.I)
+_NO = re.compile(
+    r"no versions matching|searched asset not found|pgp signature rejected|invalid pgp signature|"
+    r"cosign check failed|hash does not match|invalid sha256 checksum",
+    re.I,
+)
 _UNREACHED = re.compile(r"failed to download remote versions", re.I)
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,50 +15,16 @@ from driftfleet.errors import ConfigurationError, InstallRefused, InstallUnavail
 from driftfleet.installs.folder import Installs
 from driftfleet.installs.installer import NoInstaller
 from tests.conftest import require_program
-from tests.installers import Program, open_folder, soon, staged
+from tests.installers import (
+    CALLERS,
+    ONE_CALLER,
+    Program,
+    open_folder,
+    soon,
+    staged,
+    start,
+)
 from tests.workers import wait_until
-
-# Ten callers of one process, a thirtieth of a second after each other, those of others between.
-CALLERS = """\
-import json, subprocess, sys, threading, time
-from pathlib import Path
-from tests.installers import open_folder, soon
-from driftfleet.installs.tfenv import Tfenv
-folder, program, first, start, path = sys.argv[1:]
-installs = open_folder(Path(folder), Tfenv(Path(program), {"PATH": path}))
-answers = []
-def call(number):
-    time.sleep(max(0, float(start) + number * 0.03 - time.time()))
-    try:
-        with installs.use("terraform", "1.5.7", soon()) as binary:
-            answers.append(subprocess.run([binary, "version"], capture_output=True).stdout.decode())
-    except Exception as error:
-        answers.append(repr(error))
-threads = [threading.Thread(target=call, args=(int(first) + 6 * n,)) for n in range(10)]
-[t.start() for t in threads]
-[t.join() for t in threads]
-print(json.dumps(answers))
-"""
-ONE_CALLER = """\
-import sys
-from pathlib import Path
-from tests.installers import open_folder, soon
-from driftfleet.installs.tfenv import Tfenv
-installer = Tfenv(Path(sys.argv[2]), {"PATH": sys.argv[3]})
-print(open_folder(Path(sys.argv[1]), installer).ensure("terraform", "1.5.7", soon()))
-"""
-REPOSITORY = Path(__file__).parents[2]
-
-
-def start(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [*prefix, sys.executable, "-c", code, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
 
 
 def is_alive(pid: int) -> bool:
@@ -83,16 +48,16 @@ def folder(tmp_path: Path) -> Path:
 def test_sixty_staggered_callers_get_one_install(folder: Path, tmp_path: Path) -> None:
     program = Program(tmp_path / "bin", code="unzip(0.06)")
     at = time.time() + 2
-    callers = [start(CALLERS, folder, program.path, n, at, os.environ["PATH"]) for n in range(6)]
+    callers = [start(CALLERS, folder, program.path, "1.5.7", "", n, at) for n in range(6)]
     answers = [answer for one in callers for answer in json.loads(one.communicate()[0])]
-    assert answers == ['{"terraform_version": "1.5.7"}\n'] * 60
+    assert answers == ["1.5.7"] * 60
     assert len(program.starts) == 1
     assert staged(folder) == []
 
 
 def test_a_kill_in_the_middle_poisons_nothing(folder: Path, tmp_path: Path) -> None:
     slow = Program(tmp_path / "slow", code="unzip(0.5)")
-    caller = start(ONE_CALLER, folder, slow.path, os.environ["PATH"])
+    caller = start(ONE_CALLER, folder, slow.path, "1.5.7", "")
     assert wait_until(lambda: list(folder.glob(".staging/*/work/versions/1.5.7/terraform")), 20)
     caller.send_signal(signal.SIGKILL)
     caller.communicate()
@@ -109,7 +74,7 @@ def test_a_kill_in_the_middle_poisons_nothing(folder: Path, tmp_path: Path) -> N
 
 def test_a_neighbour_that_still_installs_is_left_alone(folder: Path, tmp_path: Path) -> None:
     slow = Program(tmp_path / "slow", code="unzip(0.1)")
-    caller = start(ONE_CALLER, folder, slow.path, os.environ["PATH"])
+    caller = start(ONE_CALLER, folder, slow.path, "1.5.7", "")
     assert wait_until(lambda: len(slow.starts) == 1, 20)
     other = Program(tmp_path / "quick").installs(folder)
     other.ensure("terraform", "1.6.0", soon())

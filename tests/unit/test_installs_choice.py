@@ -30,7 +30,7 @@ def test_exact_versions(version: str) -> None:
     "version",
     [
         "", "1", "1.5", "v1.5.7", "1.5.7\n", "1.5.7 ", "01.5.7", "1.5.7.8", "latest", "latest:^1",
-        "min-required", "../../x", "1.5.7/../..", "1.5.7-", "1.5.7-..", "1.5.7-a..b", "-h", "--help",
+        "min-required", "../../x", "1.5.7/../..", "1.5.7-", "1.5.7-..", "1.5.7-a..b", "-h",
         "1.5.7+ent", "1.5.7-\N{LATIN SMALL LETTER E WITH ACUTE}", "\u0661.5.7", "1.5.7-" + "a" * 40,
         "1.5.7;id", "$(id)", "1.5.1234567",
     ],
@@ -64,7 +64,7 @@ def test_a_remote_is_taken_apart() -> None:
      "https://u:ge%0aheim@h", "-K/etc", "https://h/a b", "file:///etc"],
 )  # fmt: skip
 def test_what_is_no_remote_is_refused_and_not_quoted(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="installs.remote must be") as caught:
+    with pytest.raises(ConfigurationError, match=r"installs\.remote must be") as caught:
         parse_remote(url, "installs.remote")
     assert "geheim" not in caught.value.message
 
@@ -99,7 +99,15 @@ def test_an_output_becomes_short_and_readable() -> None:
         ("curl: (22) The requested URL returned error: 401", "credentials", False),
         ("curl: (60) SSL certificate problem: unable to get", "SSL_CERT_FILE", False),
         ("tfenv: [ERROR] PGP signature rejected", "verify_signatures", True),
-        ("tfenv: [ERROR] SHA256 hash does not match!", "SHA256SUMS", True),
+        (
+            "tfenv: Not instructed to use Local PGP, skipping OpenPGP signature verification\n"
+            "tfenv: [ERROR] SHA256 hash does not match!",
+            "SHA256SUMS",
+            True,
+        ),
+        ("Installation failed: invalid pgp signature", "verify_signatures", True),
+        ("searched asset not found: tofu_9.9.9_linux_amd64.zip", "no such version", True),
+        ("you are rate-limited by GitHub. Consider using a token", "tofu_remote", False),
         ("write error (disk full?)\nunzip: No space left on device", "the disk is full", False),
         ("tfenv-install: line 3: unzip: command not found", "a program that is missing", False),
         ("???", "by hand", False),

@@ -56,7 +56,7 @@ def run(
         Python itself can't be started. A missing program is exit code 127.
     """
     child = process.start(
-        [process.PYTHON, "-I", "-S", str(_REAPER), *arguments],
+        [process.PYTHON, "-I", "-S", str(_REAPER), str(os.getpid()), *arguments],
         environment,
         # The reaper is asked, not killed: it has to end what it started.
         death_signal=signal.SIGTERM,

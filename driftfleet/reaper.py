@@ -1,6 +1,6 @@
 """Runs the program in its arguments, and leaves nothing of it behind.
 
-    python -I -S reaper.py PROGRAM [ARGUMENT...]
+    python -I -S reaper.py PARENT PROGRAM [ARGUMENT...]
 
 It is a subreaper (prctl(2)): what the program leaves, even a daemon in a session of its own,
 becomes its child and is killed when the program ends, or when SIGTERM asks for the end. It exits as
@@ -30,10 +30,13 @@ def main() -> None:
         signal.signal(number, signal.SIG_DFL)
     # Blocked, they wait until we ask for them: none is lost between the fork and the loop.
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
-    parent = os.getpid()
+    if os.getppid() != int(sys.argv[1]):
+        # It died while its signal was still ignored, as whoever started it may have had it.
+        os._exit(128 + signal.SIGTERM)
+    own = os.getpid()
     child = os.fork()
     if child == 0:
-        _become(sys.argv[1:], parent)
+        _become(sys.argv[2:], own)
     code = 128 + signal.SIGTERM
     while signal.sigwait(_AWAITED) == signal.SIGCHLD:
         ended = _reap(child)

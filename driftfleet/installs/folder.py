@@ -93,7 +93,7 @@ class Installs:
                     return
 
     def installed(self) -> list[Installed]:
-        """All versions that are there, the least recently used first."""
+        """All versions that are there, the least recently used first. Raises as `find`."""
         found = []
         for program, version in self._shelf.versions():
             if (there := self._shelf.find(program, version)) is not None:

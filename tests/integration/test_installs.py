@@ -138,7 +138,7 @@ def test_a_deadline_ends_the_installer_and_its_children(folder: Path, tmp_path: 
         "print('downloading', flush=True)\n"
         "time.sleep(600)\n"
     ).replace("PIDS", repr(str(pids)))
-    installs = Program(tmp_path / "bin", code=code).installs(folder, timeout_seconds=2)
+    installs = Program(tmp_path / "bin", code=code).installs(folder, timeout_seconds=4)
     with pytest.raises(InstallUnavailable, match=r"timeout_seconds(.|\n)*downloading"):
         installs.ensure("terraform", "1.5.7", soon())
     started = [int(pid) for pid in pids.read_text().split()]

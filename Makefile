@@ -10,7 +10,7 @@ RUN := DRIFTFLEET_CONFIG=examples/fleet.yaml $(BIN)/driftfleet
 help:
 	@echo 'make demo     install into .venv, then find the drift of the example fleet'
 	@echo 'make test     every test that this machine can run'
-	@echo 'make binaries   an old terraform and an OpenTofu, which tests of installs want'
+	@echo 'make binaries an old terraform and an OpenTofu, which tests of installs want'
 	@echo 'make check    formatting, lint, types, imports, schemas'
 	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub'
 	@echo 'make schemas  write docs/schemas from the records'

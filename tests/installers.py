@@ -148,3 +148,10 @@ def start(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> "subpr
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
+
+
+def says(binary: Path) -> str:
+    """The version that a binary says it is."""
+    answer = subprocess.run([binary, "version", "-json"], check=True, stdout=subprocess.PIPE)
+    version: str = json.loads(answer.stdout)["terraform_version"]
+    return version

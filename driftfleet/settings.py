@@ -257,6 +257,30 @@ class WorkerSettings(Record):
     complete_lock_files: bool = True
 
 
+class InstallSettings(Record):
+    """The versions of terraform and OpenTofu that are installed for checks, and what installs them.
+
+    ``folder``: without one ``installs`` in the worker's writable root. ``remote`` and
+    ``tofu_remote`` are internal releases mirrors, with credentials in the URL if need be.
+    ``verify_signatures``: without it wherever the installer can. Versions that no check has used
+    for ``unused_seconds`` go when there are more than ``limit_bytes``. ``timeout_seconds`` is for
+    one install.
+    """
+
+    folder: Path | None = None
+    installer: Literal["auto", "tfenv", "tenv", "none"] = "auto"
+    remote: SecretStr | None = None
+    tofu_remote: SecretStr | None = None
+    verify_signatures: bool | None = None
+    limit_bytes: int = Field(default=2 << 30, ge=0)
+    unused_seconds: float = Field(default=86400, ge=0)
+    timeout_seconds: float = Field(default=300, gt=0)
+
+    @field_serializer("remote", "tofu_remote", when_used="json")
+    def _reveal(self, url: SecretStr | None) -> str | None:
+        return url.get_secret_value() if url else None
+
+
 class LogSettings(Record):
     """``auto``: readable on a terminal, JSON elsewhere."""
 
@@ -277,4 +301,5 @@ class Settings(Record):
     limits: Limits = Limits()
     terraform: TerraformSettings = TerraformSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    installs: InstallSettings = InstallSettings()
     logs: LogSettings = LogSettings()

@@ -6,8 +6,8 @@ job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> 
 import errno
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,7 +28,8 @@ from driftfleet.errors import (
 from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
-from driftfleet.settings import TerraformSettings, WorkerSettings
+from driftfleet.settings import WorkerSettings
+from driftfleet.version_settings import TerraformSettings
 from worker.environment import (
     DATA_FOLDER,
     available_memory_bytes,
@@ -42,13 +43,13 @@ from worker.module_manifest import require_modules
 from worker.planfile import read_drift
 from worker.process import Programs
 from worker.source import RootSource
+from worker.stopwatch import Report, Stopwatch
 from worker.terraform import Planned, Terraform
 from worker.verdict import Judgement, judge
-from worker.versions import Chooser, PlanningPrograms, ProgramsOnPath
+from worker.versions import Chooser, Chosen, PlanningPrograms, ProgramsOnPath
 from worker.workspace import Workspace, Workspaces
 
 log = structlog.get_logger()
-Report = Callable[[Phase], None]
 
 
 @dataclass(frozen=True)
@@ -87,27 +88,6 @@ class Tools:
         """What the worker's own environment holds of them."""
         held = (self.environment[name] for name in self.withheld & self.environment.keys())
         return (*secrets_in(self.environment), *held)
-
-
-class Stopwatch:
-    """Adds up the seconds of each phase and tells who follows which one runs."""
-
-    def __init__(self, report: Report) -> None:
-        self.seconds: dict[str, float] = {}
-        self.phase: Phase = "source"
-        self._report = report
-
-    @contextmanager
-    def measure(self, phase: Phase) -> Iterator[None]:
-        """Count the time of the block as ``phase``."""
-        self.phase = phase
-        self._report(phase)
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            spent = time.monotonic() - started
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
 
 
 @dataclass(frozen=True)
@@ -161,11 +141,25 @@ def _plan(
     job: Job, tools: Tools, workspace: Workspace, watch: Stopwatch, started: float
 ) -> _Answer:
     deadline = started + job.limits.timeout_seconds
-    with watch.measure("source"):
-        closure = tools.source.fetch(job, workspace, deadline)
-        workspace.measure()
-        chosen = tools.chooser.choose(job, closure, workspace, deadline)
+    with ExitStack() as stack:
+        with watch.measure("source"):
+            closure = tools.source.fetch(job, workspace, deadline)
+            workspace.measure()
+            # In use until the check is over: nobody removes it meanwhile.
+            chosen = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
         terraform = _terraform(job, tools, workspace, deadline, chosen.path)
+        return _judged(job, tools, terraform, closure, chosen=chosen, watch=watch)
+
+
+def _judged(
+    job: Job,
+    tools: Tools,
+    terraform: Terraform,
+    closure: Closure,
+    *,
+    chosen: Chosen,
+    watch: Stopwatch,
+) -> _Answer:
     lock_file = LockFile(terraform.folder)
     with watch.measure("init"):
         if tools.settings.mirror is not None:

@@ -3,20 +3,28 @@
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from driftfleet.closure import Closure
-from driftfleet.errors import CheckFailed, VersionUndecided
+from driftfleet.errors import (
+    CheckFailed,
+    ConfigurationError,
+    DriftfleetError,
+    InstallRefused,
+    InstallUnavailable,
+    VersionUndecided,
+)
 from driftfleet.hcl import Allowance, is_terraform_file
 from driftfleet.jobs import Job
 from driftfleet.module_folders import read_folder
 from driftfleet.results import ErrorKind
-from driftfleet.settings import TerraformSettings
 from driftfleet.tree import FilesInside
+from driftfleet.version_settings import TerraformSettings
 from driftfleet.versions.available import AvailableVersions, parse_printed
 from driftfleet.versions.constraint import Version
 from driftfleet.versions.decision import Decision, Question, Requirement, decide
@@ -46,10 +54,19 @@ class Chosen(NamedTuple):
 
 
 class PlanningPrograms(AvailableVersions, Protocol):
-    """The versions that are there, and where: the seam for what installs them."""
+    """The versions that are there, and where."""
 
-    def path_of(self, program: Program | None, version: Version | None) -> Path | None:
-        """The program itself; any version or program where None is asked for. None for none."""
+    def use(
+        self, program: Program | None, version: Version | None, deadline: float
+    ) -> AbstractContextManager[Path | None]:
+        """The program itself, which stays for the block; any version or program where None is
+        asked for. None for none.
+
+        Raises
+        ------
+        InstallRefused, InstallUnavailable, ConfigurationError
+            It isn't there, and could not be installed.
+        """
 
 
 class ProgramsOnPath:
@@ -71,7 +88,15 @@ class ProgramsOnPath:
     def installable(self, program: Program) -> Sequence[Version]:  # noqa: ARG002 - nothing installs
         return ()
 
+    @contextmanager
+    def use(
+        self, program: Program | None, version: Version | None, deadline: float
+    ) -> Iterator[Path | None]:
+        del deadline
+        yield self.path_of(program, version)
+
     def path_of(self, program: Program | None, version: Version | None) -> Path | None:
+        """The program; any version or program where None is asked for. None for none."""
         paths = self._paths()
         if program is None and version is None:
             # What is named in the settings, else OpenTofu where that is all there is.
@@ -127,8 +152,11 @@ class Chooser:
     available: PlanningPrograms
     terraform: str
 
-    def choose(self, job: Job, closure: Closure, workspace: Workspace, deadline: float) -> Chosen:
-        """Decide what plans the job's root, and where that is.
+    @contextmanager
+    def use(
+        self, job: Job, closure: Closure, workspace: Workspace, deadline: float
+    ) -> Iterator[Chosen]:
+        """Decide what plans the job's root; it is there for the block.
 
         Modules that are fetched are not there yet: terraform itself looks at their
         ``required_version`` in init.
@@ -138,9 +166,20 @@ class Chooser:
         CheckFailed
             In the phase ``version``: what was asked for is not there, or excludes itself.
         """
-        any_program = self.available.path_of(None, None)
-        if any_program is None and not any(map(self.available.installable, _PROGRAMS)):
-            raise _no_program(self.terraform)
+        decision = self._decide(job, closure, workspace, deadline)
+        with ExitStack() as stack:
+            try:
+                using = self.available.use(decision.program, decision.version, deadline)
+                path = stack.enter_context(using)
+            except (InstallRefused, InstallUnavailable, ConfigurationError) as error:
+                raise self._not_there(decision, error) from error
+            if path is None:
+                raise self._not_there(decision, None)
+            yield Chosen(path, str(decision.version or ""))
+
+    def _decide(
+        self, job: Job, closure: Closure, workspace: Workspace, deadline: float
+    ) -> Decision:
         question = Question(
             root=job.root,
             pin=pin_for(self.settings, job.source, job.root),
@@ -150,33 +189,39 @@ class Chooser:
         )
         prefer_installed = self.settings.prefer_installed
         try:
-            decision = decide(question, self.available, prefer_installed=prefer_installed)
+            return decide(question, self.available, prefer_installed=prefer_installed)
         except VersionUndecided as error:
             message = error.message
-            if any_program is not None and not any(map(self.available.installed, _PROGRAMS)):
-                message += f"\n{any_program} is there, and does not tell its version."
+            if not any(map(self.available.installed, _PROGRAMS)):
+                with self.available.use(None, None, deadline) as there:
+                    if there is None:
+                        raise _no_program(self.terraform) from error
+                    message += f"\n{there} is there, and does not tell its version."
             raise CheckFailed("version", ErrorKind.VERSION, message) from error
-        path = self.available.path_of(decision.program, decision.version)
-        if path is None:
-            raise _not_there(decision, self.available, self.terraform)
-        return Chosen(path, str(decision.version or ""))
 
-
-def _not_there(decision: Decision, available: AvailableVersions, terraform: str) -> CheckFailed:
-    if decision.program is not None and decision.version is not None:
-        remedy = (
-            f"Install it where the worker's PATH has it as '{decision.program}', or name another "
-            "version where it is asked for."
-        )
-        here = available.installed(decision.program)
-        place = "" if decision.place in decision.why else f", {decision.place}"
-        asked = f"{decision.why}{place}"
-        message = missing(decision.program, decision.version, asked, here, remedy)
-        return CheckFailed("version", ErrorKind.VERSION, message)
-    if decision.program == "tofu":
-        message = f"{decision.place} wants OpenTofu, and there is no 'tofu' on the worker's PATH"
-        return CheckFailed("version", ErrorKind.TERRAFORM_MISSING, message)
-    return _no_program(terraform)
+    def _not_there(self, decision: Decision, failure: DriftfleetError | None) -> CheckFailed:
+        """``failure`` is what came of installing it."""
+        if decision.program is not None and decision.version is not None:
+            remedy = (
+                failure.message
+                if failure is not None
+                else (
+                    f"Install it where the worker's PATH has it as '{decision.program}', or name "
+                    "another version where it is asked for."
+                )
+            )
+            here = self.available.installed(decision.program)
+            place = "" if decision.place in decision.why else f", {decision.place}"
+            asked = f"{decision.why}{place}"
+            message = missing(decision.program, decision.version, asked, here, remedy)
+            transient = isinstance(failure, InstallUnavailable)
+            return CheckFailed("version", ErrorKind.VERSION, message, transient=transient)
+        if decision.program == "tofu":
+            message = (
+                f"{decision.place} wants OpenTofu, and there is no 'tofu' on the worker's PATH"
+            )
+            return CheckFailed("version", ErrorKind.TERRAFORM_MISSING, message)
+        return _no_program(self.terraform)
 
 
 def _no_program(terraform: str) -> CheckFailed:

@@ -11,7 +11,8 @@ from driftfleet.installs.remote import Remote, parse_remote
 from driftfleet.installs.tenv import Tenv
 from driftfleet.installs.tfenv import VARIABLE, Tfenv, find_tfenv
 from driftfleet.installs.version import Program
-from driftfleet.settings import InstallSettings, Settings
+from driftfleet.settings import Settings
+from driftfleet.version_settings import InstallSettings
 
 _TFENV = f"put tfenv (https://github.com/tfutils/tfenv) on the PATH or name it in {VARIABLE}"
 _TENV = "put tenv (https://github.com/tofuutils/tenv) on the PATH"

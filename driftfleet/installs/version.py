@@ -1,11 +1,13 @@
 """Which programs there are, and the one form of a version that gets into a path or an argument."""
 
 import re
-from typing import Literal, get_args
+from typing import get_args
 
 from driftfleet.errors import InstallRefused
+from driftfleet.versions.version_file import Program
 
-Program = Literal["terraform", "tofu"]
+__all__ = ["PROGRAMS", "Program", "is_exact", "require_exact"]
+
 PROGRAMS: tuple[Program, ...] = get_args(Program)
 
 _NUMBER = r"(?:0|[1-9][0-9]{0,5})"

@@ -2,7 +2,7 @@
 
 from driftfleet.globs import folder_matches
 from driftfleet.jobs import Source
-from driftfleet.settings import TerraformSettings
+from driftfleet.version_settings import TerraformSettings
 from driftfleet.versions.decision import Pin
 
 

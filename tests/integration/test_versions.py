@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from driftfleet.configuration import process_environment
 from driftfleet.jobs import Job, Source
 from driftfleet.results import Result, Verdict
-from driftfleet.settings import TerraformSettings, VersionPin, WorkerSettings
+from driftfleet.settings import WorkerSettings
+from driftfleet.version_settings import TerraformSettings, VersionPin
 from producer.commands import main
 from tests import providers
 from worker.check import Tools, check

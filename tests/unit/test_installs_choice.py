@@ -14,7 +14,8 @@ from driftfleet.installs.remote import parse_remote
 from driftfleet.installs.tenv import Tenv
 from driftfleet.installs.tfenv import find_tfenv
 from driftfleet.installs.version import is_exact
-from driftfleet.settings import InstallSettings, Settings
+from driftfleet.settings import Settings
+from driftfleet.version_settings import InstallSettings
 from tests.installers import Program, open_folder, soon
 
 

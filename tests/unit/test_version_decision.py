@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from driftfleet.errors import VersionUndecided
 from driftfleet.jobs import Source
-from driftfleet.settings import TerraformSettings, VersionPin
+from driftfleet.version_settings import TerraformSettings, VersionPin
 from driftfleet.versions.available import KnownVersions, parse_printed
 from driftfleet.versions.constraint import Version, parse_constraint, satisfies
 from driftfleet.versions.decision import Decision, Pin, Question, Requirement, decide

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from driftfleet import process
+from driftfleet.installs.folder import Installs
 from driftfleet.versions.available import parse_printed
-from driftfleet.versions.constraint import Version
+from driftfleet.versions.constraint import Version, parse_version
 from driftfleet.versions.version_file import Program
 
 _ANSWER_SECONDS = 30
@@ -37,15 +38,19 @@ def printed(command: list[str], environment: Mapping[str, str]) -> bytes | None:
 
 
 class ProgramsHere:
-    """What ``worker.terraform`` names, and ``tofu``, as a worker on this machine finds them."""
+    """What ``worker.terraform`` names, ``tofu``, and what is installed for workers here."""
 
-    def __init__(self, terraform: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, terraform: str, environment: Mapping[str, str], installs: Installs) -> None:
         self._terraform = terraform
         self._environment = environment
+        self._installs = installs
         self._found: list[tuple[Program, Version]] | None = None
 
     def installed(self, program: Program) -> Sequence[Version]:
-        return [version for own, version in self.found() if own == program]
+        there = self._installs.installed()
+        placed = [parse_version(one.version) for one in there if one.program == program]
+        found = [version for own, version in self.found() if own == program]
+        return list(dict.fromkeys((*found, *placed)))
 
     def installable(self, program: Program) -> Sequence[Version]:  # noqa: ARG002 - nothing installs
         return ()

@@ -22,6 +22,11 @@ from producer.options import (
 @JSON
 @INCLUDE
 @EXCLUDE
+@click.option(
+    "--install",
+    is_flag=True,
+    help="Install what roots need and this machine lacks, with tfenv or tenv. [installs]",
+)
 @click.pass_obj
 @explained
 def versions_command(
@@ -29,6 +34,7 @@ def versions_command(
     targets: tuple[str, ...],
     *,
     as_json: bool,
+    install: bool,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
 ) -> None:
@@ -45,7 +51,7 @@ def versions_command(
     \b
     Exit codes:
       0    shown, whatever was found
-      1    some repository could not be looked at
+      1    some repository could not be looked at, or some version not be installed
       2    usage or configuration, or no Terraform at all
       130  stopped by Ctrl-C
 
@@ -53,6 +59,7 @@ def versions_command(
     Examples:
       driftfleet versions .
       driftfleet versions payments/infra@main
+      driftfleet versions --install org:payments
       driftfleet versions --json . | jq -r 'select(.installed|not) | .root + " " + .version'
     """
     settings = settings_from(
@@ -72,5 +79,6 @@ def versions_command(
         progress=standard_progress(),
         stdout=sys.stdout,
         as_json=as_json,
+        install=install,
     )
     interruptible(lambda: show_versions(order))

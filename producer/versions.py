@@ -1,12 +1,20 @@
 """What `driftfleet versions` does and prints: what would plan each root, and why."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TextIO
 
-from driftfleet.errors import VersionUndecided
+from driftfleet.errors import (
+    ConfigurationError,
+    InstallRefused,
+    InstallUnavailable,
+    VersionUndecided,
+)
+from driftfleet.installs.choice import open_installs
+from driftfleet.installs.folder import Installs
 from driftfleet.settings import Settings
 from driftfleet.versions.decision import Decision, Question, Requirement, decide
 from driftfleet.versions.pins import default_of, pin_for
@@ -33,6 +41,7 @@ class Versions:
     progress: Progress
     stdout: TextIO
     as_json: bool = False
+    install: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +76,13 @@ def show_versions(order: Versions) -> int:
             )
         outlook = survey(order.targets, order.settings, order.environment, folder, order.progress)
     require_terraform(outlook)
-    here = ProgramsHere(order.settings.worker.terraform, order.environment)
+    installs = open_installs(order.settings, order.environment)
+    here = ProgramsHere(order.settings.worker.terraform, order.environment, installs)
     shown = [one for one in outlook.found if one.discovery.folders]
+    failed = False
+    if order.install:
+        every = [row for found in shown for row in rows_of(found, order.settings, here)]
+        failed = _install(order, every, installs)
     for found in shown:
         rows = rows_of(found, order.settings, here)
         lines = [_record(found, row) for row in rows] if order.as_json else _table(rows)
@@ -77,7 +91,26 @@ def show_versions(order: Versions) -> int:
         for line in lines:
             order.stdout.write(f"{line}\n")
     order.stdout.flush()
-    return 1 if outlook.troubles else 0
+    return 1 if outlook.troubles or failed else 0
+
+
+def _install(order: Versions, rows: Sequence[Row], installs: Installs) -> bool:
+    """Install what some root needs and this machine lacks; returns whether any failed."""
+    lacking = {(r.program, r.version): r for r in rows if r.version and not r.installed}
+    failed = False
+    for (program, version), row in lacking.items():
+        if program is None:
+            continue
+        order.progress.message(f"installing {program} {version}")
+        deadline = time.monotonic() + order.settings.installs.timeout_seconds
+        try:
+            installs.ensure(program, version, deadline)
+        except (InstallRefused, InstallUnavailable, ConfigurationError) as error:
+            failed = True
+            order.progress.message(
+                f"{program} {version}, for {harmless(row.root)}: {error.message}"
+            )
+    return failed
 
 
 def rows_of(found: Found, settings: Settings, here: ProgramsHere) -> list[Row]:

@@ -217,9 +217,7 @@ class Chooser:
             transient = isinstance(failure, InstallUnavailable)
             return CheckFailed("version", ErrorKind.VERSION, message, transient=transient)
         if decision.program == "tofu":
-            message = (
-                f"{decision.place} wants OpenTofu, and there is no 'tofu' on the worker's PATH"
-            )
+            message = f"{decision.place} wants OpenTofu, and the worker has none"
             return CheckFailed("version", ErrorKind.TERRAFORM_MISSING, message)
         return _no_program(self.terraform)
 

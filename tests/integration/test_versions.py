@@ -15,10 +15,12 @@ from driftfleet.configuration import process_environment
 from driftfleet.jobs import Job, Source
 from driftfleet.results import Result, Verdict
 from driftfleet.settings import WorkerSettings
-from driftfleet.version_settings import TerraformSettings, VersionPin
+from driftfleet.version_settings import InstallSettings, TerraformSettings, VersionPin
 from producer.commands import main
 from tests import providers
+from tests.installers import Program
 from worker.check import Tools, check
+from worker.installed_programs import InstalledPrograms
 from worker.local_source import LocalSource
 from worker.process import Programs
 from worker.versions import ProgramsOnPath
@@ -321,3 +323,87 @@ class TestCommand:
             done = CliRunner().invoke(main, ["--config", str(config), "versions", str(fleet)])
             assert done.exit_code == 2, done.output
             assert "terraform." in done.stderr
+
+
+class TestInstalling:
+    """What the PATH lacks is installed, by an installer that has the real terraform."""
+
+    @pytest.fixture
+    def program(self, tmp_path: Path) -> Program:
+        terraform = shutil.which("terraform")
+        assert terraform is not None
+        real = str(Path(terraform).resolve())
+        return Program(tmp_path / "bin", code=f"import shutil\nshutil.copy({real!r}, place)")
+
+    @pytest.fixture
+    def installing(self, tools: Tools, program: Program, tmp_path: Path) -> Tools:
+        on_path = ProgramsOnPath(tools.programs, "no-terraform", {"PATH": "/nonexistent"})
+        installs = program.installs(tmp_path / "installs")
+        return replace(tools, installs=InstalledPrograms(on_path, installs, InstallSettings()))
+
+    def test_an_exact_version_is_installed_once_and_plans(
+        self,
+        answer: Answer,
+        repository: Path,
+        installing: Tools,
+        program: Program,
+        version: str,
+    ) -> None:
+        write(repository, {"envs/prod/main.tf": EMPTY, ".terraform-version": f"{version}\n"})
+        for _ in range(2):
+            result = answer(with_tools=installing)
+            assert (result.verdict, result.error) == (Verdict.CLEAN, None)
+            assert result.versions.terraform == version
+        assert [start["words"] for start in program.starts] == [["install", version]]
+
+    def test_what_was_installed_satisfies_constraints_afterwards(
+        self,
+        answer: Answer,
+        repository: Path,
+        installing: Tools,
+        version: str,
+    ) -> None:
+        wanted = 'terraform {\n  required_version = ">= 1.0"\n}\n'
+        write(repository, {"envs/prod/main.tf": EMPTY + wanted})
+        error = answer(with_tools=installing).error
+        assert error is not None
+        assert error.kind.value == "terraform_missing"
+        write(repository, {".terraform-version": f"{version}\n"})
+        assert answer(with_tools=installing).verdict is Verdict.CLEAN
+        (repository / ".terraform-version").unlink()
+        assert answer(with_tools=installing).verdict is Verdict.CLEAN
+
+    def test_a_version_that_cant_be_installed_is_told_with_what_the_installer_said(
+        self, answer: Answer, repository: Path, tools: Tools, tmp_path: Path
+    ) -> None:
+        code = "print('No versions matching 9.9.9 found in remote')\nsys.exit(1)"
+        installs = Program(tmp_path / "bin", code=code).installs(tmp_path / "installs")
+        on_path = ProgramsOnPath(tools.programs, "no-terraform", {"PATH": "/nonexistent"})
+        failing = replace(tools, installs=InstalledPrograms(on_path, installs, InstallSettings()))
+        write(repository, {"envs/prod/main.tf": EMPTY, "envs/.terraform-version": "9.9.9"})
+        error = answer(with_tools=failing).error
+        assert error is not None
+        assert (error.phase, error.kind.value) == ("version", "version")
+        for part in ("9.9.9", "envs/.terraform-version:1", "No versions matching"):
+            assert part in error.message
+
+    def test_the_command_installs_ahead(
+        self, repository: Path, program: Program, version: str, tmp_path: Path
+    ) -> None:
+        root = 'terraform {\n  backend "local" {}\n}\n'
+        write(repository, {"a/main.tf": root, "a/.terraform-version": version})
+        config = tmp_path / "fleet.yaml"
+        config.write_text(
+            "worker:\n  terraform: no-terraform\n"
+            f"installs:\n  folder: {tmp_path / 'installs'}\n  installer: tfenv\n"
+        )
+        environment = {"DRIFTFLEET_TFENV": str(program.path)}
+        arguments = ["--config", str(config), "versions", "--json", str(repository)]
+        shown = CliRunner().invoke(main, arguments, env=environment)
+        assert json.loads(shown.stdout)["installed"] is False
+        arguments.insert(3, "--install")
+        for _ in range(2):
+            shown = CliRunner().invoke(main, arguments, env=environment)
+            assert shown.exit_code == 0, shown.output
+            assert json.loads(shown.stdout)["installed"] is True
+        assert len(program.starts) == 1

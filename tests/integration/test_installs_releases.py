@@ -16,11 +16,11 @@ from driftfleet.installs.installer import find_program
 from driftfleet.installs.remote import parse_remote
 from driftfleet.installs.tenv import Tenv
 from driftfleet.installs.tfenv import Tfenv, find_tfenv
+from tests.binaries import old_terraform, opentofu
 from tests.conftest import lacking, require_program
 from tests.installers import (
     CALLERS,
     ONE_CALLER,
-    REPOSITORY,
     Program,
     open_folder,
     soon,
@@ -49,12 +49,6 @@ def own_terraform(tmp_path: Path) -> tuple[Path, str]:
     return terraform.resolve(), start(code, terraform).communicate()[0].strip()
 
 
-def binary(pattern: str) -> Path:
-    """A binary of `make binaries`."""
-    found = sorted((REPOSITORY / ".binaries").glob(pattern))
-    return found[0] if found else lacking("no .binaries: make binaries")
-
-
 def test_the_terraform_of_this_machine(folder: Path, tmp_path: Path) -> None:
     terraform, version = own_terraform(tmp_path)
     program = Program(tmp_path / "bin", code=COPY.format(str(terraform)))
@@ -65,14 +59,14 @@ def test_the_terraform_of_this_machine(folder: Path, tmp_path: Path) -> None:
 
 
 def test_opentofu(folder: Path, tmp_path: Path) -> None:
-    tofu = binary("package/tofu")
+    tofu = opentofu()
     program = Program(tmp_path / "bin", "tenv", COPY.format(str(tofu)))
     installs = open_folder(folder, Tenv(program.path, {"PATH": os.environ["PATH"]}))
     assert installs.ensure("tofu", "1.6.2", soon()) == folder / "tofu" / "1.6.2" / "tofu"
 
 
 def test_a_terraform_so_old_that_it_knows_no_json(folder: Path, tmp_path: Path) -> None:
-    terraform = binary("*/data/lib/terraform")
+    terraform = old_terraform()
     program = Program(tmp_path / "bin", code=COPY.format(str(terraform)))
     installs = program.installs(folder)
     installs.ensure("terraform", "0.11.11", soon())

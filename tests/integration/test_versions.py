@@ -18,6 +18,7 @@ from driftfleet.settings import WorkerSettings
 from driftfleet.version_settings import InstallSettings, TerraformSettings, VersionPin
 from producer.commands import main
 from tests import providers
+from tests.binaries import opentofu
 from tests.installers import Program
 from worker.check import Tools, check
 from worker.installed_programs import InstalledPrograms
@@ -259,11 +260,8 @@ def test_a_program_is_asked_once_and_again_when_it_has_changed(
 def test_opentofu_plans_what_asks_for_it(
     answer: Answer, repository: Path, tools: Tools, tmp_path: Path
 ) -> None:
-    found = os.environ.get("DRIFTFLEET_TEST_TOFU") or shutil.which("tofu")
-    if not found:
-        pytest.skip("no OpenTofu: put tofu on the PATH or name it in DRIFTFLEET_TEST_TOFU")
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "tofu").symlink_to(found)
+    (tmp_path / "bin" / "tofu").symlink_to(opentofu())
     path = f"{tmp_path}/bin:{os.environ['PATH']}"
     with_tofu = replace(tools, environment={**tools.environment, "PATH": path})
     known = ProgramsOnPath(tools.programs, "terraform", {"PATH": path})

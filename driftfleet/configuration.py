@@ -161,9 +161,10 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
             worker["terraform"] = str(_absolute(base, terraform))
         if isinstance(worker.get("local_roots"), list | tuple):
             worker["local_roots"] = [_absolute(base, p) for p in worker["local_roots"]]
-    cache = tree.get("cache")
-    if isinstance(cache, dict) and isinstance(cache.get("folder"), str | Path):
-        cache["folder"] = _absolute(base, cache["folder"])
+    for name in ("cache", "installs"):
+        section = tree.get(name)
+        if isinstance(section, dict) and isinstance(section.get("folder"), str | Path):
+            section["folder"] = _absolute(base, section["folder"])
     github = tree.get("github")
     app = github.get("app") if isinstance(github, dict) else None
     for section, key in ((tree.get("results"), "store"), (github, "token"), (app, "private_key")):

@@ -8,12 +8,15 @@ DriftfleetError
 │   ├── StoreUnavailable    the result store did not take or give a record
 │   ├── BrokerUnavailable   Redis did not answer
 │   ├── SecretUnavailable   the place that keeps a secret did not answer
-│   └── GitHubUnavailable   GitHub did not answer in time or in order, or wants us to wait
+│   ├── GitHubUnavailable   GitHub did not answer in time or in order, or wants us to wait
+│   └── InstallUnavailable  a version could not be installed this time: network, disk, time
 └── PermanentError          trying again gives the same answer
     ├── GitHubRefused       GitHub answered, and the answer is no
     │   ├── GitHubNotFound  there is no such thing, or our token may not see it
     │   └── RepositoryEmpty there is no commit yet
+    ├── InstallRefused      no such version, or what was installed as it is something else
     ├── SourceRefused       what a repository holds can't be taken: a hostile path, a submodule, LFS
+    ├── VersionUndecided    no version of Terraform or OpenTofu is all that was asked for
     └── CheckFailed         a check ends in the verdict `error`; has a phase and a kind
 """
 
@@ -79,6 +82,10 @@ class GitHubUnavailable(TransientError):
     """GitHub did not answer in time or in order, or wants us to wait."""
 
 
+class InstallUnavailable(TransientError):
+    """A version of terraform could not be installed this time."""
+
+
 class PermanentError(DriftfleetError):
     """Trying again gives the same answer."""
 
@@ -99,8 +106,16 @@ class RepositoryEmpty(GitHubRefused):
     """The repository has no commit yet."""
 
 
+class InstallRefused(PermanentError):
+    """There is no such version of terraform, or what was installed is something else."""
+
+
 class SourceRefused(PermanentError):
     """What a repository holds can't be taken; the message names the entry."""
+
+
+class VersionUndecided(PermanentError):
+    """No version of Terraform or OpenTofu is all that was asked for; names each that asks."""
 
 
 class CheckFailed(PermanentError):

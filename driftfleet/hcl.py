@@ -8,6 +8,7 @@ value is no plain string, and about every file that `blocks` doubts.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from driftfleet.blocks import Argument, Block, NestedTooDeep, SyntaxDoubt, items, line_of
@@ -19,6 +20,7 @@ from driftfleet.module_facts import (
     HclError,
     ModuleFacts,
     TooManyNames,
+    overrides,
     text_of,
 )
 from driftfleet.references import references_in
@@ -46,6 +48,10 @@ _REMARK = r"(?:#|//)[^\n]*+"
 _PLAIN = re.compile(rf'"([^"\\\n$%]*+)"[ \t\r]*+(?:{_REMARK})?')
 _PAIR = re.compile(rf'{_REMARK}|"?([\w-]++)"?\s*+[=:]\s*+(?:"([^"\\\n$%]*+)"|\[[\w.,\s-]*+\])')
 _PLAIN_OBJECT = re.compile(rf"\{{(?:[\s,]++|{_PAIR.pattern}){{0,1000}}\}}[ \t\r]*+(?:{_REMARK})?")
+_VERSION = re.compile(
+    r"^(?:[^\"#/\n]*[{,])?[ \t]*+(\"?required_version\"?)[ \t]*+[=:]", re.MULTILINE
+)
+_MOST_VERSIONS = 100
 # In python-hcl2's heredoc pattern such a run costs its length squared.
 _LONG_SPACE = re.compile(r"\s{1000}")
 
@@ -80,12 +86,7 @@ def is_terraform_file(name: str) -> bool:
 
 def reading_order(names: Iterable[str]) -> list[str]:
     """As terraform reads a folder: override files last, so that theirs is the backend."""
-    return sorted(names, key=_override_last)
-
-
-def _override_last(name: str) -> tuple[bool, str]:
-    stem = name.removesuffix(".json").removesuffix(".tf")
-    return stem == "override" or stem.endswith("_override"), name
+    return sorted(names, key=lambda name: (overrides(name), name))
 
 
 def read_module(files: Mapping[str, bytes], *, sources_only: bool = False) -> ModuleFacts:
@@ -148,10 +149,17 @@ class ModuleReader:
         if self._sources_only and "module" not in text:
             return
         if json_text:
-            self._gathered.add(read_json(text))
+            tree = read_json(text)
         else:
             parser = _Parser(self._allowance)
-            self._gathered.add(_read_native(text, parser, sources_only=self._sources_only))
+            tree = _read_native(text, parser, sources_only=self._sources_only)
+        self._gathered.add(tree, name, _lines_of_versions(text))
+
+
+def _lines_of_versions(text: str) -> list[int]:
+    """For a person who looks for them: in a comment of several lines one may be found, too."""
+    found = islice(_VERSION.finditer(text), _MOST_VERSIONS)
+    return [line_of(text, match.start(1)) for match in found]
 
 
 def _decode(content: bytes) -> str:

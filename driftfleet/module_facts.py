@@ -1,6 +1,6 @@
 """What a folder's Terraform files say, gathered from the tree of each."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,14 @@ _MOST_ERRORS = 100
 _LOCAL = ("./", "../")
 
 Body = dict[str, Any]
+
+
+class RequiredVersion(Record):
+    """A ``required_version``, as written, with the ``file`` in its folder and the line from 1."""
+
+    constraint: str
+    file: str
+    line: int
 
 
 class HclError(Record):
@@ -38,12 +46,17 @@ class ModuleFacts:
     local_sources: tuple[str, ...] = ()
     remote_sources: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
-    required_version: tuple[str, ...] = ()
+    required: tuple[RequiredVersion, ...] = ()
     providers: Mapping[str, str] | None = None
     backend: str | None = None
     declares: frozenset[str] = frozenset()
     errors: tuple[HclError, ...] = ()
     skipped: tuple[HclError, ...] = ()
+
+    @property
+    def required_version(self) -> tuple[str, ...]:
+        """The constraints alone, each once."""
+        return tuple(dict.fromkeys(one.constraint for one in self.required))
 
 
 class TooManyNames(Exception):
@@ -57,7 +70,7 @@ class Gathered:
         # By the call's name: an override file, which is read last, replaces what it overrides.
         self._sources: dict[str, str] = {}
         self._references: dict[Reference, None] = {}
-        self._versions: dict[str, None] = {}
+        self._versions: dict[RequiredVersion, None] = {}
         self._required: dict[str, str] = {}
         self._required_names: set[str] = set()
         self._provider_blocks: dict[str, str] = {}
@@ -72,12 +85,16 @@ class Gathered:
             self._references[reference] = None
             self._enforce_bound()
 
-    def add(self, tree: Body) -> None:
-        """Take in what a file's tree says. Raises `TooManyNames`, having taken what there is."""
+    def add(self, tree: Body, file: str = "", lines: Sequence[int] = ()) -> None:
+        """Take in what a file's tree says. Raises `TooManyNames`, having taken what there is.
+
+        ``lines`` are those on which a ``required_version`` stands in it, in order.
+        """
         self._declares.update(key for key, value in tree.items() if value)
         for name, body in _labelled(tree.get("module")):
             if source := text_of(body.get("source")):
                 self._sources[name] = source
+        self._add_versions(tree, file, lines)
         for body in bodies(tree.get("terraform")):
             self._add_terraform(body)
         for name, body in _labelled(tree.get("provider")):
@@ -98,7 +115,7 @@ class Gathered:
             local_sources=local,
             remote_sources=tuple(s for s in sources if not s.startswith(_LOCAL)),
             references=tuple(r for r in self._references if r.certain or r.written not in known),
-            required_version=tuple(self._versions),
+            required=tuple(self._versions),
             providers=self._providers(),
             backend=self._backend,
             declares=frozenset(self._declares),
@@ -106,9 +123,19 @@ class Gathered:
             skipped=tuple(self._skipped),
         )
 
+    def _add_versions(self, tree: Body, file: str, lines: Sequence[int]) -> None:
+        values = (body.get("required_version") for body in bodies(tree.get("terraform")))
+        # A number is converted by terraform, too.
+        texts = [str(v) if isinstance(v, int | float) else text_of(v) for v in values]
+        written = [text for text in texts if text]
+        if written and overrides(file):
+            # Each override file replaces what stands in all files before it.
+            self._versions.clear()
+        for number, text in enumerate(written):
+            line = lines[number] if number < len(lines) else 1
+            self._versions[RequiredVersion(constraint=text, file=text_of(file), line=line)] = None
+
     def _add_terraform(self, body: Body) -> None:
-        if version := text_of(body.get("required_version")):
-            self._versions[version] = None
         for name, wanted in _labelled(body.get("required_providers"), bare=True):
             self._required_names.add(name)
             source = text_of(wanted.get("source")) or name
@@ -131,6 +158,12 @@ class Gathered:
         named += len(self._required_names) + len(self._provider_blocks) + len(self._declares)
         if named > MOST_NAMES:
             raise TooManyNames
+
+
+def overrides(name: str) -> bool:
+    """Whether a Terraform file of that name is read after the others, and replaces theirs."""
+    stem = name.removesuffix(".json").removesuffix(".tf")
+    return stem == "override" or stem.endswith("_override")
 
 
 def bodies(value: Any) -> Iterator[Body]:

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_serializer, field_validator, model_
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
 from driftfleet.names import is_organisation, is_ref, is_repository
+from driftfleet.version_settings import InstallSettings, TerraformSettings
 
 # What providers need to find their credentials, their proxy and their certificates.
 PLAN_ENVIRONMENT = (
@@ -229,5 +230,7 @@ class Settings(Record):
     cache: CacheSettings = CacheSettings()
     variants: tuple[VariantRule, ...] = ()
     limits: Limits = Limits()
+    terraform: TerraformSettings = TerraformSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
+    installs: InstallSettings = InstallSettings()
     logs: LogSettings = LogSettings()

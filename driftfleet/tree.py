@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from driftfleet.hcl import READ_BYTES, TOO_LARGE, is_terraform_file
+from driftfleet.versions.version_file import is_version_file
 
 LOCK_FILE = ".terraform.lock.hcl"
-VERSION_FILE = ".terraform-version"
 # Folders that hold no source: version control, and what terraform and its wrappers download.
 IGNORED_FOLDERS = frozenset({".git", ".hg", ".terraform", ".terragrunt-cache"})
 # Without O_NONBLOCK it would wait for whoever writes into a pipe.
@@ -37,7 +37,8 @@ def decides_plan(name: str) -> bool:
     return (
         is_terraform_file(name)
         or name.endswith((".tfvars", ".tfvars.json"))
-        or name in (LOCK_FILE, VERSION_FILE)
+        or name == LOCK_FILE
+        or is_version_file(name)
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a command keeps what it fetched from GitHub."""
+"""Where a command keeps what it fetched from GitHub, and what it installed."""
 
 import contextlib
 import os
@@ -48,6 +48,21 @@ def cache_folder(settings: Settings, environment: Mapping[str, str]) -> Path | N
     return None
 
 
+def with_kept_installs(settings: Settings, environment: Mapping[str, str]) -> Settings:
+    """The settings of a command on this machine: what it installs is there for the next one.
+
+    `installs.folder`, else in `worker.writable_root` where that is named, else beside the cache.
+    """
+    named = "writable_root" in settings.worker.model_fields_set
+    if settings.installs.folder is not None or named:
+        return settings
+    base = _base(environment)
+    if base is None:
+        return settings
+    installs = settings.installs.model_copy(update={"folder": base / "installs"})
+    return settings.model_copy(update={"installs": installs})
+
+
 def why_not_kept(settings: Settings, environment: Mapping[str, str]) -> str:
     """Why `cache_folder` knows none, for a person."""
     folder = _wished(settings, environment)
@@ -59,6 +74,10 @@ def why_not_kept(settings: Settings, environment: Mapping[str, str]) -> str:
 def _wished(settings: Settings, environment: Mapping[str, str]) -> Path | None:
     if settings.cache.folder is not None:
         return settings.cache.folder.expanduser().absolute()
+    return _base(environment)
+
+
+def _base(environment: Mapping[str, str]) -> Path | None:
     base = environment.get("XDG_CACHE_HOME", "")
     home = environment.get("HOME", "")
     if not base.startswith("/") and not home.startswith("/"):

@@ -24,6 +24,7 @@ from producer.options import (
     settings_from,
     store_url,
 )
+from producer.version_commands import versions_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -42,6 +43,7 @@ def main(context: click.Context, config: Path | None) -> None:
     \b
     Examples:
       driftfleet discover .               what would be checked, and why
+      driftfleet versions .               which Terraform would plan it, and why
       driftfleet scan .                   check it all, on this machine
       driftfleet scan acme/infra          the same for a repository on GitHub
       driftfleet scan --json . | jq .verdict
@@ -224,5 +226,5 @@ def discover_command(
     interruptible(lambda: discover_targets(order))
 
 
-for command in (enqueue_command, doctor_command, worker_command, mirror_group):
+for command in (versions_command, enqueue_command, doctor_command, worker_command, mirror_group):
     main.add_command(command)

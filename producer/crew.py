@@ -7,6 +7,7 @@ from pathlib import Path
 
 from driftfleet import process
 from driftfleet.configuration import PREFIX, environment_of, process_environment
+from driftfleet.installs.tfenv import VARIABLE as TFENV_VARIABLE
 from driftfleet.secrets import variable_of
 from driftfleet.settings import DiscoverySettings, Settings
 from driftfleet.worker_command import worker_arguments
@@ -82,7 +83,7 @@ def worker_environment(settings: Settings) -> dict[str, str]:
     foreign = {
         name: value
         for name, value in process_environment().items()
-        if not name.startswith(PREFIX) or name in secrets
+        if not name.startswith(PREFIX) or name in secrets or name == TFENV_VARIABLE
     }
     return {**foreign, **environment_of(settings)}
 

@@ -1,6 +1,5 @@
 """The files of a repository -> its root modules, with the reason for each folder. Pure."""
 
-import fnmatch
 import hashlib
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -9,10 +8,14 @@ from pydantic import Field
 
 from driftfleet.closure import Closure, Closures, is_beneath, resolve
 from driftfleet.errors import SourceRefused
+from driftfleet.globs import folder_matches
 from driftfleet.hcl import HclError, ModuleFacts
 from driftfleet.model import Record
+from driftfleet.module_facts import RequiredVersion
 from driftfleet.module_folders import TreeModules
-from driftfleet.tree import LOCK_FILE, VERSION_FILE, Tree, decides_plan
+from driftfleet.tree import LOCK_FILE, Tree, decides_plan
+from driftfleet.versions.version_file import TERRAFORM_FILE, Asked
+from producer.version_files import read_version_files
 
 # Folders whose modules are for others to call, or to show and test them.
 _SUPPORTING = frozenset({"modules", "examples", "test", "tests"})
@@ -35,17 +38,19 @@ class Folder(Record):
     ``kind``: a ``root`` is planned; a ``child`` is called by another folder; an ``other`` is
     neither, and nothing in it asks for a plan; an ``ignored`` one is left out by its place or by a
     glob. ``reason`` is a sentence for a person. ``needs`` are the module folders outside this one
-    that a root needs, ``files`` the other paths outside both that exist and are named by it;
-    ``problems`` are local sources that can't be followed. ``providers`` maps sources to
-    constraints, ``""`` where there is none.
+    that a root needs, ``within`` those inside it, ``files`` the other paths outside both that exist
+    and are named by it; ``problems`` are local sources that can't be followed. ``providers`` maps
+    sources to constraints, ``""`` where there is none.
     """
 
     path: str
     kind: Literal["root", "child", "other", "ignored"]
     reason: str
     needs: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     required_version: tuple[str, ...] = ()
+    required: tuple[RequiredVersion, ...] = ()
     providers: dict[str, str] = Field(default_factory=dict)
     backend: str | None = None
     terraform_version: str | None = None
@@ -58,11 +63,12 @@ class Discovery(Record):
     """Every folder with Terraform files, by path.
 
     ``digest`` is that of the files which decide what a plan is: Terraform files, variable files,
-    lock files and version files.
+    lock files and version files. ``version_files`` are what those ask for that count for a root.
     """
 
     folders: tuple[Folder, ...]
     digest: str
+    version_files: tuple[Asked, ...] = ()
 
     @property
     def roots(self) -> tuple[Folder, ...]:
@@ -101,40 +107,12 @@ def discover(tree: Tree, include: Iterable[str] = (), exclude: Iterable[str] = (
             closure = closures.of(path) if followed <= _MOST_FOLLOWED else _not_followed(path)
             followed += closure.followed
         folders.append(_record(path, verdict, facts, tree=tree, closure=closure, existing=existing))
-    return Discovery(folders=tuple(folders), digest=_digest(tree, paths))
-
-
-def folder_matches(folder: str, glob: str) -> bool:
-    """Whether ``glob`` matches the whole path of ``folder``; the repository's top is ``.``.
-
-    It is read part by part, between slashes: ``**`` stands for any number of parts, none
-    included; in a part ``*``, ``?`` and ``[...]`` mean what they mean in a shell. So ``modules``
-    is that folder alone, ``modules/**`` it and all below it, ``envs/*/legacy`` one level between,
-    ``**/legacy`` a folder of that name anywhere. A leading ``./`` and a trailing ``/`` don't count.
-    """
-    parts = [part for part in folder.split("/") if part != "."]
-    wanted = [part for part in glob.split("/") if part not in ("", ".")]
-    # The positions in the glob that are possible after each part: no backtracking.
-    reached = _past_stars(wanted, {0})
-    for part in parts:
-        step = set()
-        for position in reached:
-            if position < len(wanted) and wanted[position] == "**":
-                step.add(position)
-            elif position < len(wanted) and fnmatch.fnmatchcase(part, wanted[position]):
-                step.add(position + 1)
-        reached = _past_stars(wanted, step)
-    return len(wanted) in reached
-
-
-def _past_stars(wanted: list[str], positions: set[int]) -> set[int]:
-    reached = set()
-    for position in positions:
-        reached.add(position)
-        while position < len(wanted) and wanted[position] == "**":
-            position += 1  # noqa: PLW2901
-            reached.add(position)
-    return reached
+    roots = [folder.path for folder in folders if folder.kind == "root"]
+    return Discovery(
+        folders=tuple(folders),
+        digest=_digest(tree, paths),
+        version_files=read_version_files(tree, paths, roots),
+    )
 
 
 def _callers(modules: TreeModules) -> dict[str, list[str]]:
@@ -216,14 +194,18 @@ def _record(
         kind=verdict.kind,
         reason=verdict.reason,
         needs=tuple(folder for folder in closure.folders if not is_beneath(folder, path)),
+        within=tuple(f for f in closure.folders if f != path and is_beneath(f, path)),
         files=tuple(
             file for file in closure.files if file in existing and not _is_within(file, within)
         ),
         required_version=facts.required_version,
+        required=facts.required,
         providers=dict(facts.providers or {}),
         backend=facts.backend,
         terraform_version=(
-            _first_word(tree, prefix + VERSION_FILE) if prefix + VERSION_FILE in existing else None
+            _first_word(tree, own_file)
+            if (own_file := prefix + TERRAFORM_FILE) in existing
+            else None
         ),
         lock_file=prefix + LOCK_FILE in existing,
         problems=closure.problems,

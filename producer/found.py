@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
+from driftfleet.globs import folder_matches
 from driftfleet.jobs import Source
 from driftfleet.settings import DiscoverySettings
 from driftfleet.tree import LocalTree
-from producer.discovery import Discovery, Folder, discover, folder_matches
+from producer.discovery import Discovery, Folder, discover
 
 _MOST_REASONS = 10
 _MOST_NAMED = 3

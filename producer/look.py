@@ -21,14 +21,16 @@ from driftfleet.github.client import GitHub
 from driftfleet.github.paths import shown
 from driftfleet.github.repositories import Repository, head, repository
 from driftfleet.github.snapshot import Snapshot
+from driftfleet.globs import folder_matches
 from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Source
 from driftfleet.settings import CacheSettings, DiscoverySettings
-from driftfleet.tree import IGNORED_FOLDERS, VERSION_FILE, Tree
-from producer.discovery import Discovery, discover, folder_matches
+from driftfleet.tree import IGNORED_FOLDERS, Tree
+from producer.discovery import Discovery, discover
 from producer.found import Found, Outlook, Trouble
 from producer.memory import Memory, Remembered, discovery_key
 from producer.repositories import Wanted
+from producer.version_files import paths_for
 
 _NOT_FOUND = 404
 _UNPROCESSABLE = 422
@@ -188,15 +190,11 @@ class _Readable:
 
 
 def paths_that_matter(tree: Tree) -> list[str]:
-    """The Terraform files, and the version files beside them."""
+    """The Terraform files, and the version files beside and above them."""
     paths = list(tree.paths())
     wanted = [path for path in paths if is_terraform_file(path.rpartition("/")[2])]
-    folders = {path.rpartition("/")[0] for path in wanted}
-    return wanted + [
-        path
-        for path in paths
-        if path.rpartition("/")[2] == VERSION_FILE and path.rpartition("/")[0] in folders
-    ]
+    folders = {path.rpartition("/")[0] or "." for path in wanted}
+    return wanted + paths_for(paths, folders)
 
 
 def _renamed(name: str, full_name: str) -> tuple[str, ...]:

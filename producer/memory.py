@@ -24,12 +24,15 @@ _FACTS_SECONDS = 86_400
 _FORGET_SECONDS = 90 * 86_400
 # What decides which files discovery is given, and what it makes of them.
 READERS = (
-    "driftfleet.blocks", "driftfleet.closure", "driftfleet.hcl", "driftfleet.json_syntax",
+    "driftfleet.blocks", "driftfleet.closure", "driftfleet.globs", "driftfleet.hcl",
+    "driftfleet.json_syntax",
     "driftfleet.model", "driftfleet.module_facts", "driftfleet.module_folders",
     "driftfleet.references", "driftfleet.tree", "driftfleet.github.contents",
     "driftfleet.github.git_trees", "driftfleet.github.links", "driftfleet.github.listing",
     "driftfleet.github.paths", "driftfleet.github.snapshot", "driftfleet.github.tree_walk",
-    "producer.discovery", "producer.look",
+    "driftfleet.versions.constraint", "driftfleet.versions.pattern",
+    "driftfleet.versions.version_file", "producer.discovery", "producer.look",
+    "producer.version_files",
 )  # fmt: skip
 
 

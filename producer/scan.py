@@ -65,7 +65,7 @@ def scan(order: Scan) -> int:
     StoreUnavailable
         The result store broke down during the scan.
     """
-    require_machine(order.settings)
+    require_machine(order.settings, order.environment)
     course = _Course()
     try:
         with stopping() as stop, ExitStack() as stack:

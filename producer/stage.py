@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import ConfigurationError
+from driftfleet.installs.choice import can_install, open_installs
 from driftfleet.settings import BrokerSettings, Settings
 from driftfleet.store import ResultStore, open_store
-from producer.cache_place import kept_or_temporary_cache
+from producer.cache_place import kept_or_temporary_cache, with_kept_installs
 from producer.crew import Crew
 from producer.embedded import Embedded, embedded_redis
 from producer.orphans import no_orphans
@@ -37,7 +38,7 @@ class Stage:
     cache: Path | None
 
 
-def require_machine(settings: Settings) -> None:
+def require_machine(settings: Settings, environment: Mapping[str, str]) -> None:
     """Refuse to start without what every check needs.
 
     Raises
@@ -46,11 +47,12 @@ def require_machine(settings: Settings) -> None:
         Terraform, the mirror or a writable folder is missing; says how to mend it.
     """
     worker = settings.worker
-    if shutil.which(worker.terraform) is None:
+    if not _can_plan(settings, environment):
         raise ConfigurationError(
             f"'{worker.terraform}' is no program here: install Terraform "
             "(https://developer.hashicorp.com/terraform/install) and put it on the PATH, or name "
-            "it with --terraform PATH (worker.terraform)"
+            "it with --terraform PATH (worker.terraform); or install tfenv or tenv, which get the "
+            "version that each root asks for (docs/installs.md)"
         )
     if worker.mirror is not None and not worker.mirror.is_dir():
         what = "is no folder" if worker.mirror.exists() else "no such folder"
@@ -84,7 +86,8 @@ def open_stage(
             cache = stack.enter_context(kept_or_temporary_cache(settings, environment, progress))
         folder = stack.enter_context(_folder())
         redis = stack.enter_context(embedded_redis(folder))
-        own = _own_settings(settings, folder, folders, cache, redis.url)
+        kept = with_kept_installs(settings, environment)
+        own = _own_settings(kept, folder, folders, cache, redis.url)
         crew = Crew(own, folder, None if show_log else folder / "worker.log")
         stack.callback(crew.end)
         # It takes a second to boot: meanwhile we look for what to check.
@@ -122,6 +125,17 @@ def _own_settings(
     # What we fetch to look for roots, the worker has at hand.
     kept = settings.cache.model_copy(update={"folder": cache} if cache else {})
     return settings.model_copy(update={"worker": worker, "broker": broker, "cache": kept})
+
+
+def _can_plan(settings: Settings, environment: Mapping[str, str]) -> bool:
+    """Whether there is a program, or what installs one for roots that name a version."""
+    path = environment.get("PATH")
+    if any(shutil.which(name, path=path) for name in (settings.worker.terraform, "tofu")):
+        return True
+    kept = with_kept_installs(settings, environment)
+    return can_install(kept.installs, environment) or bool(
+        open_installs(kept, environment).installed()
+    )
 
 
 def _has_own_root(settings: Settings) -> bool:

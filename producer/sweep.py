@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from driftfleet.errors import ConfigurationError
+from driftfleet.globs import folder_matches
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import SweepRecord, Verdict
 from driftfleet.settings import Settings, VariantRule
-from producer.discovery import folder_matches
 from producer.found import Found, Trouble
 
 DEFAULT_VARIANTS = (Variant(),)

@@ -13,6 +13,7 @@ from celery import Celery, signals
 
 from driftfleet.celery_app import build_app
 from driftfleet.configuration import load_settings, process_environment
+from driftfleet.installs.choice import open_installs
 from driftfleet.ledger import RedisLedger, connect
 from driftfleet.logs import Redactor, configure_logs
 from driftfleet.settings import Settings
@@ -21,11 +22,13 @@ from worker.check import Tools
 from worker.github_connection import LazyConnection, connection_of, withheld_variables
 from worker.github_source import GitHubSource
 from worker.heartbeat import UnackedHeartbeat
+from worker.installed_programs import InstalledPrograms
 from worker.local_source import LocalSource
 from worker.module_access import ModuleAccess
 from worker.process import Programs
 from worker.source import RootSource, Sources
 from worker.tasks import register
+from worker.versions import ProgramsOnPath
 from worker.workspace import Workspaces
 
 log = structlog.get_logger()
@@ -67,6 +70,12 @@ def build_tools(
         name=socket.gethostname(),
         withheld=withheld_variables(settings.github),
         modules=modules,
+        terraform=settings.terraform,
+        installs=InstalledPrograms(
+            ProgramsOnPath(programs, settings.worker.terraform, environment),
+            open_installs(settings, environment),
+            settings.installs,
+        ),
     )
 
 

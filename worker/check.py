@@ -6,11 +6,12 @@ job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> 
 import errno
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -29,6 +30,7 @@ from driftfleet.logs import Redactor, secrets_in
 from driftfleet.mirror.permissions import require_unwritable
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
 from driftfleet.settings import WorkerSettings
+from driftfleet.version_settings import TerraformSettings
 from worker.environment import (
     DATA_FOLDER,
     available_memory_bytes,
@@ -42,12 +44,13 @@ from worker.module_manifest import require_modules
 from worker.planfile import read_drift
 from worker.process import Programs
 from worker.source import RootSource
-from worker.terraform import Planned, Terraform, program_of
+from worker.stopwatch import Report, Stopwatch
+from worker.terraform import Planned, Terraform
 from worker.verdict import Judgement, judge
+from worker.versions import Chooser, Chosen, PlanningPrograms, ProgramsOnPath
 from worker.workspace import Workspace, Workspaces
 
 log = structlog.get_logger()
-Report = Callable[[Phase], None]
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Tools:
     """What a check works with. ``environment`` is the worker's own, ``name`` the worker's.
 
     ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
-    private modules are fetched; without it they are fetched as anybody would.
+    private modules are fetched; without it they are fetched as anybody would. ``installs`` are the
+    programs that may plan; without it those of the PATH.
     """
 
     settings: WorkerSettings
@@ -66,37 +70,25 @@ class Tools:
     name: str
     withheld: frozenset[str] = frozenset()
     modules: ModuleAccess | None = None
+    terraform: TerraformSettings = field(default_factory=TerraformSettings)
+    installs: PlanningPrograms | None = None
 
     def redactor(self, job: Job) -> Redactor:
         """Masks every secret that the worker, its sources and the job know by now."""
         return Redactor((*self.secrets, *secrets_in(job.variant.env), *self.source.secrets()))
 
     @cached_property
+    def chooser(self) -> Chooser:
+        """What chooses the program that plans, with what is known of them by now."""
+        named = self.settings.terraform
+        there = self.installs or ProgramsOnPath(self.programs, named, self.environment)
+        return Chooser(self.terraform, there, named)
+
+    @cached_property
     def secrets(self) -> tuple[str, ...]:
         """What the worker's own environment holds of them."""
         held = (self.environment[name] for name in self.withheld & self.environment.keys())
         return (*secrets_in(self.environment), *held)
-
-
-class Stopwatch:
-    """Adds up the seconds of each phase and tells who follows which one runs."""
-
-    def __init__(self, report: Report) -> None:
-        self.seconds: dict[str, float] = {}
-        self.phase: Phase = "source"
-        self._report = report
-
-    @contextmanager
-    def measure(self, phase: Phase) -> Iterator[None]:
-        """Count the time of the block as ``phase``."""
-        self.phase = phase
-        self._report(phase)
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            spent = time.monotonic() - started
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
 
 
 @dataclass(frozen=True)
@@ -150,10 +142,25 @@ def _plan(
     job: Job, tools: Tools, workspace: Workspace, watch: Stopwatch, started: float
 ) -> _Answer:
     deadline = started + job.limits.timeout_seconds
-    with watch.measure("source"):
-        closure = tools.source.fetch(job, workspace, deadline)
-        workspace.measure()
-        terraform = _terraform(job, tools, workspace, deadline)
+    with ExitStack() as stack:
+        with watch.measure("source"):
+            closure = tools.source.fetch(job, workspace, deadline)
+            workspace.measure()
+            # In use until the check is over: nobody removes it meanwhile.
+            chosen = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
+        terraform = _terraform(job, tools, workspace, deadline, chosen.path)
+        return _judged(job, tools, terraform, closure, chosen=chosen, watch=watch)
+
+
+def _judged(
+    job: Job,
+    tools: Tools,
+    terraform: Terraform,
+    closure: Closure,
+    *,
+    chosen: Chosen,
+    watch: Stopwatch,
+) -> _Answer:
     lock_file = LockFile(terraform.folder)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
@@ -167,7 +174,7 @@ def _plan(
         planned = terraform.plan(job.variant)
     judgement = judge(planned.exit_code, planned.messages, _shown(terraform, planned, watch))
     versions = Versions(
-        terraform=planned.messages.terraform_version or "",
+        terraform=planned.messages.terraform_version or chosen.version,
         providers=lock_file.providers(),
     )
     return _Answer(judgement, (*notes, *judgement.notes), versions)
@@ -217,7 +224,9 @@ def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[
         return drift or terraform.show()
 
 
-def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) -> Terraform:
+def _terraform(
+    job: Job, tools: Tools, workspace: Workspace, deadline: float, program: Path
+) -> Terraform:
     settings = tools.settings
     roomy = available_memory_bytes() >= settings.gogc_free_bytes
     environment = plan_environment(
@@ -230,7 +239,7 @@ def _terraform(job: Job, tools: Tools, workspace: Workspace, deadline: float) ->
     )
     workspace.cli_config.write_text(cli_configuration(settings.mirror, workspace.home))
     return Terraform(
-        program=program_of(settings.terraform, tools.environment),
+        program=program,
         programs=tools.programs,
         workspace=workspace,
         environment=environment,

@@ -53,7 +53,7 @@ def parse_messages(stdout: bytes) -> PlanMessages:
         if kind == "diagnostic":
             diagnostics.append(_diagnostic(_mapping(message.get("diagnostic"))))
         elif kind == "version":
-            version = _text(message.get("terraform"))
+            version = _text(message.get("terraform")) or _text(message.get("tofu"))
         elif kind in addresses:
             resource = _mapping(_mapping(message.get("change")).get("resource"))
             addresses[kind].append(_text(resource.get("addr")))

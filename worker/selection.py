@@ -5,6 +5,7 @@ give the same plan. Nothing is read but names, kinds and sizes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Literal, NamedTuple, Protocol
 
 from driftfleet.closure import Closure, holds_values
@@ -12,6 +13,7 @@ from driftfleet.errors import SourceRefused
 from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Variant
 from driftfleet.tree import IGNORED_FOLDERS
+from driftfleet.versions.version_file import version_files
 
 # What the quota counts for an entry at least: a tree of empty files costs inodes.
 ENTRY_BYTES = 512
@@ -92,7 +94,8 @@ def select(
     those are modules of their own, here if they are in the closure. What is ``named`` is whole,
     even where Terraform lies in it: a ``fileset`` over it must find what it finds in the
     repository; what is named and isn't there is left to terraform. All that lies beneath ``root``
-    is there as well where it is little: some expression may make up its name.
+    is there as well where it is little: some expression may make up its name; and so are the
+    version files of its folder and of those above.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def select(
             selection.add(path, whole=True)
     chosen = selection.chosen
     if root is not None:
-        chosen = {**_beneath(root, contents, limit_bytes), **chosen}
+        chosen = {**_beneath(root, contents, limit_bytes), **chosen, **_versions(root, contents)}
     chosen = _with_links(chosen, dict(closure.links))
     for path in chosen:
         # What terraform finds there it takes for what it has fetched itself.
@@ -129,6 +132,29 @@ def _beneath(root: str, contents: Contents, limit_bytes: int) -> dict[str, Found
     except (QuotaExceeded, SourceRefused):
         return {}
     return {path: one._replace(spare=True) for path, one in selection.chosen.items()}
+
+
+def _versions(root: str, contents: Contents) -> dict[str, Found]:
+    """The files that ask for a version of Terraform; what is no file there asks for none."""
+    wanted: dict[str, set[str]] = {}
+    for path in version_files(root):
+        folder, _, name = path.rpartition("/")
+        wanted.setdefault(folder or ".", set()).add(name)
+    paths = [
+        _join(folder, name)
+        for folder, names in wanted.items()
+        for name in sorted(names.intersection(_known_names(folder, contents)))
+    ]
+    found = ((path, contents.find(path)) for path in paths)
+    return {path: one for path, one in found if one and one.kind in ("file", "executable")}
+
+
+def _known_names(folder: str, contents: Contents) -> Iterator[str]:
+    """The names that can be listed: what a folder above holds else is not this root's business."""
+    with suppress(SourceRefused):
+        found = contents.find(folder)
+        if found is not None and found.kind == "folder":
+            yield from contents.names(found.path)
 
 
 def _with_links(chosen: dict[str, Found], links: Mapping[str, str]) -> dict[str, Found]:

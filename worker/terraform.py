@@ -1,7 +1,6 @@
 """init, plan, show and what they need, as typed calls. There is no apply, here or anywhere."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,16 +183,3 @@ class Terraform:
 def _errors_of(done: Completed) -> tuple[Diagnostic, ...]:
     # Errors go to stderr; what stands on stdout then is only how far terraform had come.
     return parse_text(done.stderr) or parse_text(done.stdout)
-
-
-def program_of(name: str, environment: Mapping[str, str]) -> Path:
-    """Where a program is. Raises `CheckFailed` (``terraform_missing``)."""
-    found = shutil.which(name, path=environment.get("PATH"))
-    if found is None:
-        raise CheckFailed(
-            "version",
-            "terraform_missing",
-            f"'{name}' is no program on this worker: install Terraform, or name it in "
-            "worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
-        )
-    return Path(found).absolute()

@@ -4,11 +4,9 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from driftfleet import process
 from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.git_version import OLDEST_GIT, is_new_enough
@@ -18,8 +16,8 @@ from driftfleet.settings import Settings
 from driftfleet.store import open_store
 from producer.cache_place import cache_folder, why_not_kept
 from producer.doctor.findings import Finding, fail, ok, skip, warn
+from producer.programs import printed
 
-_VERSION_SECONDS = 30
 _FEW_BYTES = 1 << 30
 
 
@@ -34,8 +32,7 @@ def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
             "install Terraform (https://developer.hashicorp.com/terraform/install) and put it on "
             "the PATH, or name it in worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
         )
-    printed = _printed([path, "version", "-json"], environment)
-    version = _terraform_version(printed or b"")
+    version = _terraform_version(printed([path, "version", "-json"], environment) or b"")
     if version is None:
         return fail(
             "terraform",
@@ -51,30 +48,10 @@ def git(environment: Mapping[str, str]) -> Finding:
     path = shutil.which("git")
     if path is None:
         return warn("git", "no program here, and modules in git repositories need it", mend)
-    printed = (_printed([path, "version"], environment) or b"").decode("utf-8", "replace").strip()
-    if not is_new_enough(printed):
-        return warn("git", f"{printed or 'no version told'} at {path}: private modules fail", mend)
-    return ok("git", f"{printed.removeprefix('git version ')} at {path}")
-
-
-def _printed(command: list[str], environment: Mapping[str, str]) -> bytes | None:
-    kept = {name: environment[name] for name in ("PATH", "HOME") if name in environment}
-    try:
-        running = process.start(
-            command,
-            {**kept, "CHECKPOINT_DISABLE": "1"},
-            death_signal=signal.SIGKILL,
-            stdout=process.PIPE,
-        )
-    except OSError:
-        return None
-    with running:
-        try:
-            output: bytes = running.communicate(timeout=_VERSION_SECONDS)[0]
-        except process.TimeoutExpired:
-            running.kill()
-            return None
-    return output
+    told = (printed([path, "version"], environment) or b"").decode("utf-8", "replace").strip()
+    if not is_new_enough(told):
+        return warn("git", f"{told or 'no version told'} at {path}: private modules fail", mend)
+    return ok("git", f"{told.removeprefix('git version ')} at {path}")
 
 
 def _terraform_version(printed: bytes) -> str | None:

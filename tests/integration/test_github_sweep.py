@@ -115,6 +115,20 @@ def test_a_repository_is_seen_at_its_newest_commit_with_five_requests_when_cold(
     assert len(fetched) == 3, "what is neither Terraform nor a version file beside it stays there"
 
 
+def test_version_files_above_a_root_are_known_with_the_lines_of_constraints(
+    ghe: StandIn, sweep: Sweeper
+) -> None:
+    files = {**FILES, ".tool-versions": "opentofu 1.6.2\n", "envs/.opentofu-version": "v1.8.0\n"}
+    ghe.add_repository("acme/versions", files)
+    (found,) = sweep("acme/versions").found
+    asked = [(one.place, one.program, one.wants) for one in found.discovery.version_files]
+    assert asked == [
+        (".tool-versions:1", "tofu", ("1.6.2",)),
+        ("envs/.opentofu-version:1", "tofu", ("1.8.0",)),
+        ("envs/prod/.terraform-version:1", "terraform", ("1.11.4",)),
+    ]
+
+
 def test_an_unchanged_repository_costs_one_conditional_request_and_reads_nothing(
     ghe: StandIn, sweep: Sweeper
 ) -> None:

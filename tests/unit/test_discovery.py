@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftfleet.globs import folder_matches
 from driftfleet.hcl import READ_BYTES
 from driftfleet.tree import LocalTree, MemoryTree
-from producer.discovery import Discovery, Folder, discover, folder_matches
+from producer.discovery import Discovery, Folder, discover
 
 RESOURCE = 'resource "terraform_data" "x" {}\n'
 BACKEND = 'terraform {\n  backend "s3" {}\n}\n'

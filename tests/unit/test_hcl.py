@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,29 @@ class TestFacts:
         assert facts.backend == "s3"
         assert facts.errors == ()
 
+    def test_a_required_version_has_its_file_and_line(self) -> None:
+        files = {
+            "a.tf": b'terraform {\n  required_version = ">= 1.0"\n}\n\n'
+            b'terraform {\n  # required_version = "0.1"\n  required_version = "< 2"\n}\n',
+            "b.tf": b"terraform { required_version = 1.5 }\n",
+            "c.tf.json": b'{"terraform": {\n"required_version": "!= 1.3.0"}}',
+        }
+        found = read_module(files).required
+        assert [(one.constraint, one.file, one.line) for one in found] == [
+            (">= 1.0", "a.tf", 2),
+            ("< 2", "a.tf", 7),
+            ("1.5", "b.tf", 1),
+            ("!= 1.3.0", "c.tf.json", 2),
+        ]
+
+    def test_an_override_file_replaces_the_constraints_of_all_others(self) -> None:
+        block = 'terraform {{\n  required_version = "{}"\n}}\n'
+        files = {
+            "main.tf": block.format("= 1.2.3").encode(),
+            "x_override.tf": block.format(">= 1.2.3").encode(),
+        }
+        assert read_module(files).required_version == (">= 1.2.3",)
+
     def test_json_says_the_same_as_the_native_syntax(self) -> None:
         tree = {
             "//": "a comment",
@@ -78,7 +102,14 @@ class TestFacts:
                 }
             ],
         }
-        assert read(json.dumps(tree), "main.tf.json") == read(TERRAFORM)
+        (written,) = read(TERRAFORM).required
+        assert (written.file, written.line) == (
+            "main.tf",
+            TERRAFORM[: TERRAFORM.index("required_version")].count("\n") + 1,
+        )
+        native, json_facts = read(TERRAFORM), read(json.dumps(tree), "main.tf.json")
+        assert json_facts.required_version == native.required_version
+        assert replace(json_facts, required=()) == replace(native, required=())
 
     @pytest.mark.parametrize(
         "tree",

@@ -83,7 +83,7 @@ def test_a_constraint_chooses_the_newest(constraint: str, chosen: str | None) ->
 
 @pytest.mark.parametrize("constraint", ["x", "1.0,", "~ 1", "${var.x}", "1.2.3.4", "=> 1"])
 def test_what_is_no_constraint_is_refused(constraint: str) -> None:
-    with pytest.raises(ValueError, match="no version constraint"):
+    with pytest.raises(ValueError, match=r"is no constraint|is empty"):
         newest(["1.0.0"], constraint)
 
 

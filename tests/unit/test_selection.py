@@ -173,12 +173,13 @@ def test_every_chosen_path_leads_to_what_was_chosen(
     """Whatever the links: the workspace has at a path what the repository has there."""
     assume(".terraform" not in top.split("/"))
     # A file can't hold files, nor a link; and circles are the resolver's to refuse.
-    tidy = {
+    placed = {
         path: target
         for path, target in entries.items()
         if not any(path.startswith(f"{other}/") for other in entries)
-        and (isinstance(target, int) or (target in entries and isinstance(entries[target], int)))
     }
+    files = {path for path, target in placed.items() if isinstance(target, int)}
+    tidy = {path: t for path, t in placed.items() if isinstance(t, int) or t in files}
     memory = Memory(tidy)
     for path, found in select(Closure((top,)), ["a", "b"], memory, PLENTY).items():
         assert memory.find(path) == found

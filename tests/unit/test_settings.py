@@ -36,6 +36,12 @@ EVERYTHING: dict[str, Any] = {
         "stop_grace_seconds": 0.5,
         "complete_lock_files": False,
     },
+    "terraform": {
+        "default": "1.5.7",
+        "program": "terraform",
+        "pins": [{"repo": "a/*", "root": "envs/**", "version": "~> 1.6", "program": "tofu"}],
+        "prefer_installed": False,
+    },
     "logs": {"level": "debug", "format": "json"},
     "github": {
         "url": "https://ghe.example.com",

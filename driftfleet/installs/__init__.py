@@ -1,0 +1,1 @@
+"""Exact versions of terraform and OpenTofu, installed once and safely for a host's checks."""

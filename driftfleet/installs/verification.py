@@ -1,0 +1,82 @@
+"""Whether a binary is what its installer was asked for: it is run, and says so itself."""
+
+import json
+import os
+import re
+import stat
+from pathlib import Path
+
+from driftfleet import programs
+from driftfleet.errors import InstallRefused, InstallUnavailable
+from driftfleet.installs.installer import Staging
+from driftfleet.installs.output import readable
+from driftfleet.installs.version import Program
+
+_NAMES: dict[Program, str] = {"terraform": "Terraform", "tofu": "OpenTofu"}
+# Terraform before 0.13 knows no -json, and ignores it.
+_FIRST_LINE = re.compile(r"(?:Terraform|OpenTofu) v(\S+)")
+
+
+def require_inside(binary: Path, staging: Staging, what: str) -> None:
+    """Raise `InstallRefused` unless it is a file of our own in the staging folder, and no link.
+
+    A link would be gone, or be something else, as soon as what it leads to is.
+    """
+    top = os.path.realpath(staging.top)
+    expected = os.path.join(top, os.path.relpath(binary, staging.top))
+    try:
+        status = os.lstat(binary)
+    except OSError:
+        raise InstallRefused(
+            f"{what}: its installer said that it is installed, but {binary.name} is not where it "
+            "should be: an installer of another version, or one that is set up otherwise?"
+        ) from None
+    if os.path.realpath(binary) != expected or not stat.S_ISREG(status.st_mode):
+        raise InstallRefused(
+            f"{what}: its installer made {binary.name} a link, which is not taken: what it leads "
+            "to may change or go at any time"
+        )
+
+
+def require_version(
+    binary: Path, program: Program, version: str, staging: Staging, deadline: float
+) -> None:
+    """Run it, and raise `InstallRefused` unless it says that it is exactly that version.
+
+    `InstallUnavailable` where it has not said so by ``deadline``.
+    """
+    what = f"{program} {version}"
+    environment = {**staging.environment(), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
+    try:
+        done = programs.run(
+            [str(binary), "version", "-json"],
+            environment,
+            folder=staging.empty,
+            deadline=deadline,
+        )
+    except programs.OutOfTime:
+        raise InstallUnavailable(
+            f"{what} was installed, but had not told its version when the time was over; raise "
+            "installs.timeout_seconds"
+        ) from None
+    said = _version_in(done.stdout) if done.exit_code == 0 else None
+    if said is None:
+        raise InstallRefused(
+            f"{what} was installed, but does not run (exit code {done.exit_code}); is it for "
+            f"another platform? It said:\n{readable(done.stdout + done.stderr)}"
+        )
+    if said != version:
+        raise InstallRefused(
+            f"{what} was asked for, and {_NAMES[program]} {said[:80]!a} is what was installed: the "
+            "releases mirror (installs.remote) has the wrong archive under that name"
+        )
+
+
+def _version_in(output: bytes) -> str | None:
+    text = output.decode("utf-8", "replace").strip()
+    try:
+        found = json.loads(text)["terraform_version"]
+    except (ValueError, KeyError, TypeError):
+        match = _FIRST_LINE.match(text)
+        return match[1] if match else None
+    return found if isinstance(found, str) else None

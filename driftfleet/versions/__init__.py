@@ -1,0 +1,1 @@
+"""Which version of which program plans a root: pure, and shared by both sides."""

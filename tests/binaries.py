@@ -1,0 +1,22 @@
+"""Binaries of `make binaries`: what the registries have of other versions, and of OpenTofu."""
+
+from pathlib import Path
+
+from tests.conftest import lacking
+
+_FOLDER = Path(__file__).parents[1] / ".binaries"
+
+
+def opentofu() -> Path:
+    """OpenTofu 1.6.2."""
+    return _binary("package/tofu")
+
+
+def old_terraform() -> Path:
+    """Terraform 0.11.11."""
+    return _binary("*/data/lib/terraform")
+
+
+def _binary(pattern: str) -> Path:
+    found = sorted(_FOLDER.glob(pattern))
+    return found[0] if found else lacking("no .binaries: make binaries")

@@ -1,0 +1,78 @@
+"""What plans where versions are installed for the fleet: the PATH's, and those."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from driftfleet.errors import ConfigurationError
+from driftfleet.installs.folder import Installs
+from driftfleet.version_settings import InstallSettings
+from driftfleet.versions.constraint import Version, parse_version
+from driftfleet.versions.version_file import Program
+from worker.versions import ProgramsOnPath
+
+log = structlog.get_logger()
+
+
+class InstalledPrograms:
+    """A `worker.versions.PlanningPrograms`. What the PATH has goes before what is installed, and an
+    exact version that neither has is installed."""
+
+    def __init__(
+        self, on_path: ProgramsOnPath, installs: Installs, settings: InstallSettings
+    ) -> None:
+        self._on_path = on_path
+        self._installs = installs
+        self._settings = settings
+
+    def installed(self, program: Program) -> Sequence[Version]:
+        found = [
+            parse_version(i.version) for i in self._installs.installed() if i.program == program
+        ]
+        return list(dict.fromkeys((*self._on_path.installed(program), *found)))
+
+    def installable(self, program: Program) -> Sequence[Version]:
+        return self._on_path.installable(program)
+
+    @contextmanager
+    def use(
+        self, program: Program | None, version: Version | None, deadline: float
+    ) -> Iterator[Path | None]:
+        there = self._on_path.path_of(program, version)
+        if there is None and version is None:
+            program, version = self._newest(program)
+        if there is not None or program is None or version is None:
+            yield there
+            return
+        known = self._installs.find(program, str(version))
+        with self._installs.use(program, str(version), deadline) as path:
+            if known is None:
+                log.info("version_installed", program=program, version=str(version))
+            yield path
+        if known is None:
+            # Only an install makes it grow.
+            self._prune()
+
+    def _prune(self) -> None:
+        """Remove old versions that no check has used of late, and what killed installers left."""
+        settings = self._settings
+        try:
+            removed = self._installs.prune(settings.limit_bytes, settings.unused_seconds)
+        except ConfigurationError as error:
+            # The check is over, and well.
+            log.warning("versions_not_pruned", reason=error.message)
+            return
+        for one in removed:
+            log.info(
+                "version_removed", program=one.program, version=one.version, bytes=one.size_bytes
+            )
+
+    def _newest(self, program: Program | None) -> tuple[Program | None, Version | None]:
+        """Where anything will do: Terraform before OpenTofu, and the newest of it."""
+        for one in (program,) if program is not None else ("terraform", "tofu"):
+            found = [i.version for i in self._installs.installed() if i.program == one]
+            if found:
+                return one, max(map(parse_version, found))
+        return None, None

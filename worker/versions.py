@@ -1,0 +1,270 @@
+"""Which program plans a root, decided before init from what its workspace holds."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from driftfleet.closure import Closure
+from driftfleet.errors import (
+    CheckFailed,
+    ConfigurationError,
+    DriftfleetError,
+    InstallRefused,
+    InstallUnavailable,
+    VersionUndecided,
+)
+from driftfleet.hcl import Allowance, is_terraform_file
+from driftfleet.jobs import Job
+from driftfleet.module_folders import read_folder
+from driftfleet.results import ErrorKind
+from driftfleet.tree import FilesInside
+from driftfleet.version_settings import TerraformSettings
+from driftfleet.versions.available import AvailableVersions, parse_printed
+from driftfleet.versions.constraint import Version
+from driftfleet.versions.decision import Decision, Question, Requirement, decide
+from driftfleet.versions.explanation import missing
+from driftfleet.versions.pins import default_of, pin_for
+from driftfleet.versions.version_file import (
+    Asked,
+    Program,
+    parse_version_file,
+    unreadable,
+    version_files,
+)
+from worker.process import Command, OutOfTime, OutputLimit, Programs, RunnerDied
+from worker.source import enforce_deadline
+from worker.workspace import Workspace
+
+_ASK_SECONDS = 30.0
+_ASK_BYTES = 64 << 10
+_PROGRAMS: tuple[Program, ...] = ("terraform", "tofu")
+
+
+class Chosen(NamedTuple):
+    """What plans: ``version`` is empty where nothing asked for one, so that nobody looked."""
+
+    path: Path
+    version: str
+
+
+class PlanningPrograms(AvailableVersions, Protocol):
+    """The versions that are there, and where."""
+
+    def use(
+        self, program: Program | None, version: Version | None, deadline: float
+    ) -> AbstractContextManager[Path | None]:
+        """The program itself, which stays for the block; any version or program where None is
+        asked for. None for none.
+
+        Raises
+        ------
+        InstallRefused, InstallUnavailable, ConfigurationError
+            It isn't there, and could not be installed.
+        """
+
+
+class ProgramsOnPath:
+    """What ``worker.terraform`` names, and ``tofu``, as the PATH has them.
+
+    Each is run once for its version, and again after it changed.
+    """
+
+    def __init__(self, programs: Programs, terraform: str, environment: Mapping[str, str]) -> None:
+        self._programs = programs
+        self._terraform = terraform
+        self._path = environment.get("PATH", os.defpath)
+        self._known: dict[tuple[str, int, int], tuple[Program, Version] | None] = {}
+
+    def installed(self, program: Program) -> Sequence[Version]:
+        found = (self._identity(path) for path in self._paths())
+        return [one[1] for one in found if one is not None and one[0] == program]
+
+    def installable(self, program: Program) -> Sequence[Version]:  # noqa: ARG002 - nothing installs
+        return ()
+
+    @contextmanager
+    def use(
+        self, program: Program | None, version: Version | None, deadline: float
+    ) -> Iterator[Path | None]:
+        del deadline
+        yield self.path_of(program, version)
+
+    def path_of(self, program: Program | None, version: Version | None) -> Path | None:
+        """The program; any version or program where None is asked for. None for none."""
+        paths = self._paths()
+        if program is None and version is None:
+            # What is named in the settings, else OpenTofu where that is all there is.
+            return next(iter(paths), None)
+        for path in paths:
+            if (found := self._identity(path)) is None:
+                continue
+            if program in (None, found[0]) and version in (None, found[1]):
+                return path
+        return None
+
+    def _paths(self) -> list[Path]:
+        found = (shutil.which(name, path=self._path) for name in (self._terraform, "tofu"))
+        return list(dict.fromkeys(Path(path).absolute() for path in found if path is not None))
+
+    def _identity(self, path: Path) -> tuple[Program, Version] | None:
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        key = (str(path), status.st_mtime_ns, status.st_size)
+        if key not in self._known:
+            self._known[key] = parse_printed(self._ask(path))
+        return self._known[key]
+
+    def _ask(self, path: Path) -> bytes:
+        command = Command(
+            arguments=[str(path), "version"],
+            environment={
+                "PATH": self._path,
+                # No settings of anybody's, nothing written, no news asked for, nothing installed.
+                "HOME": "/nonexistent",
+                "CHECKPOINT_DISABLE": "1",
+                "TFENV_AUTO_INSTALL": "false",
+            },
+            folder=Path("/"),
+            deadline=time.monotonic() + _ASK_SECONDS,
+            output_bytes=_ASK_BYTES,
+            file_bytes=_ASK_BYTES,
+            watch=lambda: None,
+        )
+        try:
+            return self._programs.run(command).stdout
+        except (OutOfTime, OutputLimit, RunnerDied):
+            return b""
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Chooses for each job; ``terraform`` is what ``worker.terraform`` says, for the message."""
+
+    settings: TerraformSettings
+    available: PlanningPrograms
+    terraform: str
+
+    @contextmanager
+    def use(
+        self, job: Job, closure: Closure, workspace: Workspace, deadline: float
+    ) -> Iterator[Chosen]:
+        """Decide what plans the job's root; it is there for the block.
+
+        Modules that are fetched are not there yet: terraform itself looks at their
+        ``required_version`` in init.
+
+        Raises
+        ------
+        CheckFailed
+            In the phase ``version``: what was asked for is not there, or excludes itself.
+        """
+        decision = self._decide(job, closure, workspace, deadline)
+        with ExitStack() as stack:
+            try:
+                using = self.available.use(decision.program, decision.version, deadline)
+                path = stack.enter_context(using)
+            except (InstallRefused, InstallUnavailable, ConfigurationError) as error:
+                raise self._not_there(decision, error) from error
+            if path is None:
+                raise self._not_there(decision, None)
+            yield Chosen(path, str(decision.version or ""))
+
+    def _decide(
+        self, job: Job, closure: Closure, workspace: Workspace, deadline: float
+    ) -> Decision:
+        question = Question(
+            root=job.root,
+            pin=pin_for(self.settings, job.source, job.root),
+            files=_version_files(job, workspace),
+            requirements=_requirements(job, closure, workspace, deadline),
+            default=default_of(self.settings),
+        )
+        prefer_installed = self.settings.prefer_installed
+        try:
+            return decide(question, self.available, prefer_installed=prefer_installed)
+        except VersionUndecided as error:
+            message = error.message
+            if not any(map(self.available.installed, _PROGRAMS)):
+                with self.available.use(None, None, deadline) as there:
+                    if there is None:
+                        raise _no_program(self.terraform) from error
+                    message += f"\n{there} is there, and does not tell its version."
+            raise CheckFailed("version", ErrorKind.VERSION, message) from error
+
+    def _not_there(self, decision: Decision, failure: DriftfleetError | None) -> CheckFailed:
+        """``failure`` is what came of installing it."""
+        if decision.program is not None and decision.version is not None:
+            remedy = (
+                failure.message
+                if failure is not None
+                else (
+                    f"Install it where the worker's PATH has it as '{decision.program}', or name "
+                    "another version where it is asked for."
+                )
+            )
+            here = self.available.installed(decision.program)
+            place = "" if decision.place in decision.why else f", {decision.place}"
+            asked = f"{decision.why}{place}"
+            message = missing(decision.program, decision.version, asked, here, remedy)
+            transient = isinstance(failure, InstallUnavailable)
+            return CheckFailed("version", ErrorKind.VERSION, message, transient=transient)
+        if decision.program == "tofu":
+            message = f"{decision.place} wants OpenTofu, and the worker has none"
+            return CheckFailed("version", ErrorKind.TERRAFORM_MISSING, message)
+        return _no_program(self.terraform)
+
+
+def _no_program(terraform: str) -> CheckFailed:
+    return CheckFailed(
+        "version",
+        ErrorKind.TERRAFORM_MISSING,
+        f"'{terraform}' is no program on this worker: install Terraform, or name it in "
+        "worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
+    )
+
+
+def _version_files(job: Job, workspace: Workspace) -> tuple[Asked, ...]:
+    files, found = FilesInside(workspace.source), []
+    for path in version_files(job.root):
+        try:
+            asked = parse_version_file(path, files.read(path))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            asked = unreadable(path, error.strerror or "no such file")
+        if asked is not None:
+            found.append(asked)
+    return tuple(found)
+
+
+def _requirements(
+    job: Job, closure: Closure, workspace: Workspace, deadline: float
+) -> tuple[Requirement, ...]:
+    """Every ``required_version`` of the root and of the modules in its repository."""
+    files, allowance = FilesInside(workspace.source), Allowance()
+    found: list[Requirement] = []
+
+    def read(prefix: str, name: str) -> bytes:
+        enforce_deadline(job, deadline)
+        content = files.read(prefix + name)
+        return content if b"required_version" in content else b""
+
+    for folder in sorted(closure.folders, key=lambda folder: (folder != job.root, folder)):
+        prefix = "" if folder == "." else f"{folder}/"
+        try:
+            names = [n for n in os.listdir(workspace.source / folder) if is_terraform_file(n)]
+        except OSError:
+            continue
+        facts = read_folder(names, partial(read, prefix), allowance=allowance)
+        found += [
+            Requirement(one.constraint, f"{prefix}{one.file}:{one.line}") for one in facts.required
+        ]
+    return tuple(found)

@@ -333,15 +333,17 @@ class TestFaults:
 
 
 def _kill_the_runner_while_it_plans() -> None:
-    def provider() -> list[psutil.Process]:
-        below = psutil.Process().children(recursive=True)
-        return [p for p in below if p.name() == "terraform" and len(p.children()) > 0]
+    def planning() -> list[psutil.Process]:
+        found = []
+        for one in psutil.Process().children(recursive=True):
+            # Those of init come and go while we look.
+            with contextlib.suppress(psutil.Error):
+                if one.name() == "terraform" and "plan" in one.cmdline() and one.children():
+                    found.append(one)
+        return found
 
-    assert wait_until(lambda: provider() != [], 30)
-    terraform = provider()[0]
-    while "plan" not in terraform.cmdline():
-        (terraform,) = provider() or (terraform,)
-    terraform.parent().kill()
+    assert wait_until(lambda: planning() != [], 30)
+    planning()[0].parent().kill()
 
 
 class TestErrors:

@@ -53,14 +53,18 @@ def with_kept_installs(settings: Settings, environment: Mapping[str, str]) -> Se
 
     `installs.folder`, else in `worker.writable_root` where that is named, else beside the cache.
     """
-    named = "writable_root" in settings.worker.model_fields_set
-    if settings.installs.folder is not None or named:
+    if settings.installs.folder is not None or names_writable_root(settings):
         return settings
     base = _base(environment)
     if base is None:
         return settings
     installs = settings.installs.model_copy(update={"folder": base / "installs"})
     return settings.model_copy(update={"installs": installs})
+
+
+def names_writable_root(settings: Settings) -> bool:
+    """Whether somebody has chosen where workers write."""
+    return "writable_root" in settings.worker.model_fields_set
 
 
 def why_not_kept(settings: Settings, environment: Mapping[str, str]) -> str:

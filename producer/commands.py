@@ -18,6 +18,7 @@ from producer.options import (
     RESULTS,
     TARGETS,
     explained,
+    filters,
     interruptible,
     key,
     leave,
@@ -144,8 +145,7 @@ def scan_command(
             "results.store": store_url(results) if results else None,
             "limits.timeout_seconds": timeout,
             "limits.workspace_bytes": workspace_bytes,
-            "discovery.include": include or None,
-            "discovery.exclude": exclude or None,
+            **filters(include, exclude),
             "logs.level": log_level,
         },
     )
@@ -204,10 +204,7 @@ def discover_command(
       driftfleet discover payments/infra@main
       driftfleet discover --all --json . | jq -r 'select(.kind=="child").path'
     """
-    settings = settings_from(
-        config,
-        {"discovery.include": include or None, "discovery.exclude": exclude or None},
-    )
+    settings = settings_from(config, filters(include, exclude))
     from producer.targets import read_targets  # noqa: PLC0415
 
     read = read_targets(targets, settings)

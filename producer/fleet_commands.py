@@ -17,6 +17,7 @@ from producer.options import (
     RESULTS,
     TARGETS,
     explained,
+    filters,
     interruptible,
     leave,
     settings_from,
@@ -78,8 +79,7 @@ def enqueue_command(
         config,
         {
             "results.store": store_url(results) if results else None,
-            "discovery.include": include or None,
-            "discovery.exclude": exclude or None,
+            **filters(include, exclude),
         },
     )
     from producer.targets import read_targets  # noqa: PLC0415

@@ -3,16 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TextIO
 
 from driftfleet.settings import Settings
-from producer.cache_place import kept_or_temporary_cache
 from producer.discovery import Folder
-from producer.found import Found, require_terraform
+from producer.found import Found
 from producer.progress import Progress
-from producer.survey import survey
+from producer.survey import survey_once
 from producer.table import harmless, width_of
 from producer.targets import Targets
 
@@ -38,21 +36,13 @@ def discover_targets(order: Inventory) -> int:
     ConfigurationError
         There is no Terraform in a folder, or in none of the repositories; or a setting is missing.
     """
-    with ExitStack() as stack:
-        folder = None
-        if order.targets.rules:
-            folder = stack.enter_context(
-                kept_or_temporary_cache(order.settings, order.environment, order.progress)
-            )
-        outlook = survey(
-            order.targets,
-            order.settings,
-            order.environment,
-            folder,
-            order.progress,
-            shown=order.everything,
-        )
-    require_terraform(outlook)
+    outlook = survey_once(
+        order.targets,
+        order.settings,
+        order.environment,
+        order.progress,
+        shown=order.everything,
+    )
     shown = [one for one in outlook.found if one.discovery.folders]
     show(shown, as_json=order.as_json, everything=order.everything, stdout=order.stdout)
     return 1 if outlook.troubles else 0

@@ -12,6 +12,7 @@ from producer.options import (
     JSON,
     TARGETS,
     explained,
+    filters,
     interruptible,
     key,
     settings_from,
@@ -102,8 +103,7 @@ def sync_command(
         {
             "worker.mirror": mirror,
             "worker.terraform": terraform,
-            "discovery.include": include or None,
-            "discovery.exclude": exclude or None,
+            **filters(include, exclude),
         },
     )
     from producer.mirror_fleet import MirrorOrder, sync_mirror  # noqa: PLC0415
@@ -179,8 +179,7 @@ def prune_command(
         context.obj,
         {
             "worker.mirror": mirror,
-            "discovery.include": include or None,
-            "discovery.exclude": exclude or None,
+            **filters(include, exclude),
         },
     )
     from producer.mirror_fleet import MirrorOrder, prune_mirror  # noqa: PLC0415

@@ -80,6 +80,11 @@ def interruptible(work: Callable[[], int]) -> None:
     leave(code)
 
 
+def filters(include: tuple[str, ...], exclude: tuple[str, ...]) -> dict[str, Any]:
+    """The settings that --include and --exclude override."""
+    return {"discovery.include": include or None, "discovery.exclude": exclude or None}
+
+
 def settings_from(config: Path | None, overrides: dict[str, Any]) -> Settings:
     """The settings, with what was given on the command line over them."""
     given = {key: value for key, value in overrides.items() if value is not None}

@@ -8,7 +8,7 @@ from pathlib import Path
 from driftfleet import process
 from driftfleet.installs.folder import Installs
 from driftfleet.versions.available import parse_printed
-from driftfleet.versions.constraint import Version, parse_version
+from driftfleet.versions.constraint import Version
 from driftfleet.versions.version_file import Program
 
 _ANSWER_SECONDS = 30
@@ -47,10 +47,8 @@ class ProgramsHere:
         self._found: list[tuple[Program, Version]] | None = None
 
     def installed(self, program: Program) -> Sequence[Version]:
-        there = self._installs.installed()
-        placed = [parse_version(one.version) for one in there if one.program == program]
         found = [version for own, version in self.found() if own == program]
-        return list(dict.fromkeys((*found, *placed)))
+        return list(dict.fromkeys((*found, *self._installs.versions(program))))
 
     def installable(self, program: Program) -> Sequence[Version]:  # noqa: ARG002 - nothing installs
         return ()

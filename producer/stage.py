@@ -15,7 +15,11 @@ from driftfleet.errors import ConfigurationError
 from driftfleet.installs.choice import can_install, open_installs
 from driftfleet.settings import BrokerSettings, Settings
 from driftfleet.store import ResultStore, open_store
-from producer.cache_place import kept_or_temporary_cache, with_kept_installs
+from producer.cache_place import (
+    kept_or_temporary_cache,
+    names_writable_root,
+    with_kept_installs,
+)
 from producer.crew import Crew
 from producer.embedded import Embedded, embedded_redis
 from producer.orphans import no_orphans
@@ -61,7 +65,7 @@ def require_machine(settings: Settings, environment: Mapping[str, str]) -> None:
             "`driftfleet mirror sync TARGET --mirror DIR`, and name it with --mirror DIR "
             "(worker.mirror)"
         )
-    if _has_own_root(settings):
+    if names_writable_root(settings):
         EphemeralFolders(worker.writable_root).create().remove()
 
 
@@ -113,7 +117,7 @@ def _folder() -> Iterator[Path]:
 def _own_settings(
     settings: Settings, folder: Path, folders: Sequence[Path], cache: Path | None, broker_url: str
 ) -> Settings:
-    writable_root = settings.worker.writable_root if _has_own_root(settings) else folder / "w"
+    writable_root = settings.worker.writable_root if names_writable_root(settings) else folder / "w"
     worker = settings.worker.model_copy(
         update={"local_roots": tuple(folders), "writable_root": writable_root}
     )
@@ -136,7 +140,3 @@ def _can_plan(settings: Settings, environment: Mapping[str, str]) -> bool:
     return can_install(kept.installs, environment) or bool(
         open_installs(kept, environment).installed()
     )
-
-
-def _has_own_root(settings: Settings) -> bool:
-    return "writable_root" in settings.worker.model_fields_set

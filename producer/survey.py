@@ -1,12 +1,20 @@
 """Targets -> what there is to check in them, folders and repositories alike."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from driftfleet.settings import Settings
-from producer.found import Outlook, find_in_folders, merged, rootless_messages
+from producer.cache_place import kept_or_temporary_cache
+from producer.found import (
+    Outlook,
+    find_in_folders,
+    merged,
+    require_terraform,
+    rootless_messages,
+)
 from producer.progress import Progress
 from producer.targets import Targets
 
@@ -50,6 +58,27 @@ def survey(
     outlook = merged(outlooks)
     for message in (*outlook.messages, *outlook.problems):
         progress.message(message)
+    return outlook
+
+
+def survey_once(
+    targets: Targets,
+    settings: Settings,
+    environment: Mapping[str, str],
+    progress: Progress,
+    *,
+    shown: bool = False,
+) -> Outlook:
+    """`survey`, where nothing else needs the cache, and where there has to be Terraform.
+
+    Raises `ConfigurationError` where there is none, in a folder or in all of the repositories.
+    """
+    with ExitStack() as stack:
+        folder = None
+        if targets.rules:
+            folder = stack.enter_context(kept_or_temporary_cache(settings, environment, progress))
+        outlook = survey(targets, settings, environment, folder, progress, shown=shown)
+    require_terraform(outlook)
     return outlook
 
 

@@ -12,6 +12,7 @@ from producer.options import (
     JSON,
     TARGETS,
     explained,
+    filters,
     interruptible,
     settings_from,
 )
@@ -62,10 +63,7 @@ def versions_command(
       driftfleet versions --install org:payments
       driftfleet versions --json . | jq -r 'select(.installed|not) | .root + " " + .version'
     """
-    settings = settings_from(
-        config,
-        {"discovery.include": include or None, "discovery.exclude": exclude or None},
-    )
+    settings = settings_from(config, filters(include, exclude))
     from producer.targets import read_targets  # noqa: PLC0415 - `--help` needs none of it
 
     read = read_targets(targets, settings)

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -19,12 +18,12 @@ from driftfleet.settings import Settings
 from driftfleet.versions.decision import Decision, Question, Requirement, decide
 from driftfleet.versions.pins import default_of, pin_for
 from driftfleet.versions.version_file import Program
-from producer.cache_place import kept_or_temporary_cache, with_kept_installs
+from producer.cache_place import with_kept_installs
 from producer.discovery import Folder
-from producer.found import Found, require_terraform
+from producer.found import Found
 from producer.programs import ProgramsHere
 from producer.progress import Progress
-from producer.survey import survey
+from producer.survey import survey_once
 from producer.table import harmless, harmless_lines, width_of
 from producer.targets import Targets
 
@@ -68,14 +67,7 @@ def show_versions(order: Versions) -> int:
     ConfigurationError
         There is no Terraform in a folder, or in none of the repositories; or a setting is missing.
     """
-    with ExitStack() as stack:
-        folder = None
-        if order.targets.rules:
-            folder = stack.enter_context(
-                kept_or_temporary_cache(order.settings, order.environment, order.progress)
-            )
-        outlook = survey(order.targets, order.settings, order.environment, folder, order.progress)
-    require_terraform(outlook)
+    outlook = survey_once(order.targets, order.settings, order.environment, order.progress)
     kept = with_kept_installs(order.settings, order.environment)
     installs = open_installs(kept, order.environment)
     here = ProgramsHere(order.settings.worker.terraform, order.environment, installs)

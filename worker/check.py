@@ -27,6 +27,7 @@ from driftfleet.errors import (
 )
 from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
+from driftfleet.mirror.layout import platform_name
 from driftfleet.mirror.permissions import require_unwritable
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
 from driftfleet.settings import WorkerSettings
@@ -38,7 +39,7 @@ from worker.environment import (
     plan_environment,
 )
 from worker.lockfile import LockFile
-from worker.mirror import cli_configuration, platform_name, sync_command
+from worker.mirror import cli_configuration, sync_command
 from worker.module_access import ModuleAccess
 from worker.module_manifest import require_modules
 from worker.planfile import read_drift

@@ -9,7 +9,7 @@ import structlog
 from driftfleet.errors import ConfigurationError
 from driftfleet.installs.folder import Installs
 from driftfleet.version_settings import InstallSettings
-from driftfleet.versions.constraint import Version, parse_version
+from driftfleet.versions.constraint import Version
 from driftfleet.versions.version_file import Program
 from worker.versions import ProgramsOnPath
 
@@ -28,10 +28,8 @@ class InstalledPrograms:
         self._settings = settings
 
     def installed(self, program: Program) -> Sequence[Version]:
-        found = [
-            parse_version(i.version) for i in self._installs.installed() if i.program == program
-        ]
-        return list(dict.fromkeys((*self._on_path.installed(program), *found)))
+        found = (*self._on_path.installed(program), *self._installs.versions(program))
+        return list(dict.fromkeys(found))
 
     def installable(self, program: Program) -> Sequence[Version]:
         return self._on_path.installable(program)
@@ -72,7 +70,6 @@ class InstalledPrograms:
     def _newest(self, program: Program | None) -> tuple[Program | None, Version | None]:
         """Where anything will do: Terraform before OpenTofu, and the newest of it."""
         for one in (program,) if program is not None else ("terraform", "tofu"):
-            found = [i.version for i in self._installs.installed() if i.program == one]
-            if found:
-                return one, max(map(parse_version, found))
+            if found := self._installs.versions(one):
+                return one, max(found)
         return None, None

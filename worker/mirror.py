@@ -4,9 +4,6 @@ import shlex
 from pathlib import Path
 
 from driftfleet.jobs import Source
-from driftfleet.mirror.layout import platform_name
-
-__all__ = ["cli_configuration", "platform_name", "sync_command"]
 
 
 def cli_configuration(mirror: Path | None, empty: Path) -> str:

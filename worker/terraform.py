@@ -8,9 +8,9 @@ from typing import Any
 
 from driftfleet.errors import CheckFailed, Phase
 from driftfleet.jobs import Variant
+from driftfleet.mirror.layout import platform_name
 from worker.diagnostics import Diagnostic, PlanMessages, parse_messages, parse_text
 from worker.failures import explain
-from worker.mirror import platform_name
 from worker.process import Command, Completed, OutOfTime, OutputLimit, Programs, RunnerDied
 from worker.workspace import Workspace
 

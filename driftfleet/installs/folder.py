@@ -14,6 +14,7 @@ from driftfleet.installs.shelf import Installed, Shelf
 from driftfleet.installs.verification import require_inside, require_version
 from driftfleet.installs.version import Program, require_exact
 from driftfleet.installs.version_lock import VersionLock
+from driftfleet.versions.constraint import Version, parse_version
 
 _STAGING = ".staging"
 _LOCKS = ".locks"
@@ -101,6 +102,10 @@ class Installs:
                 used_at = self._lock(program, version).used_at() or status.st_mtime
                 found.append(Installed(program, version, path, status.st_size, used_at))
         return sorted(found, key=lambda one: (one.used_at, one.program, one.version))
+
+    def versions(self, program: Program) -> list[Version]:
+        """Those of one program, in any order. Raises as `find`."""
+        return [parse_version(one.version) for one in self.installed() if one.program == program]
 
     def prune(self, limit_bytes: int, unused_seconds: float) -> list[Installed]:
         """Remove the least recently used versions until no more than ``limit_bytes`` are left.

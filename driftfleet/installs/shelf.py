@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftfleet.durable import sync_to_disk
 from driftfleet.errors import ConfigurationError
 from driftfleet.installs.version import PROGRAMS, Program, is_exact
 
@@ -77,12 +78,12 @@ class Shelf:
         (ready / _RECORD).write_text(text)
         # All that is in it is on the disk before its name is: after a power cut too it is whole.
         for path in (binary, ready / _RECORD, ready):
-            _sync(path)
+            sync_to_disk(path, os.O_NOFOLLOW)
         place = self._place(program, version)
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.take(program, version, away)
         os.rename(ready, place)
-        _sync(place.parent)
+        sync_to_disk(place.parent, os.O_NOFOLLOW)
         return place / program
 
     def take(self, program: Program, version: str, away: Path) -> None:
@@ -115,11 +116,3 @@ def _record(program: Program, version: str, size: int) -> dict[str, object]:
 def _read(path: Path) -> object:
     with path.open("rb") as file:
         return json.loads(file.read(_RECORD_BYTES))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,8 +11,8 @@ from driftfleet.errors import InstallRefused, InstallUnavailable
 from driftfleet.installs.installer import Staging
 from driftfleet.installs.output import readable
 from driftfleet.installs.version import Program
+from driftfleet.versions.explanation import NAMES
 
-_NAMES: dict[Program, str] = {"terraform": "Terraform", "tofu": "OpenTofu"}
 # Terraform before 0.13 knows no -json, and ignores it.
 _FIRST_LINE = re.compile(r"(?:Terraform|OpenTofu) v(\S+)")
 
@@ -67,7 +67,7 @@ def require_version(
         )
     if said != version:
         raise InstallRefused(
-            f"{what} was asked for, and {_NAMES[program]} {said[:80]!a} is what was installed: the "
+            f"{what} was asked for, and {NAMES[program]} {said[:80]!a} is what was installed: the "
             "releases mirror (installs.remote) has the wrong archive under that name"
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from driftfleet.durable import sync_to_disk
 from driftfleet.errors import PermanentError
 from driftfleet.mirror.hashes import archive_hash, fresh_package_hash
 from driftfleet.mirror.layout import Package, bytes_of, is_version, unpacked
@@ -184,7 +185,7 @@ class _Sync:
         self._write_record(package, record)
         os.rename(folder, target)
         target.chmod(0o555)
-        _keep(target.parent)
+        sync_to_disk(target.parent, os.O_DIRECTORY)
 
     def _write_record(self, package: Package, record: PackageRecord) -> None:
         staged = self._staging / "record.json"
@@ -244,12 +245,3 @@ def _copy_file(source: Path, target: Path) -> None:
     with source.open("rb") as reader, target.open("wb") as writer:
         while chunk := reader.read(1 << 20):
             writer.write(chunk)
-
-
-def _keep(folder: Path) -> None:
-    """Have the disk keep what was renamed into a folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

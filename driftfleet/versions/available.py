@@ -1,8 +1,7 @@
 """Which versions are there, or could be: the seam between deciding and installing."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Protocol
 
 from driftfleet.versions.constraint import Malformed, Version, parse_version
@@ -21,20 +20,6 @@ class AvailableVersions(Protocol):
 
     def installable(self, program: Program) -> Sequence[Version]:
         """Those that an installer could get; empty where there is none."""
-
-
-@dataclass(frozen=True)
-class KnownVersions:
-    """Versions that are known beforehand."""
-
-    installed_versions: Mapping[Program, Sequence[Version]] = field(default_factory=dict)
-    installable_versions: Mapping[Program, Sequence[Version]] = field(default_factory=dict)
-
-    def installed(self, program: Program) -> Sequence[Version]:
-        return self.installed_versions.get(program, ())
-
-    def installable(self, program: Program) -> Sequence[Version]:
-        return self.installable_versions.get(program, ())
 
 
 def parse_printed(output: bytes) -> tuple[Program, Version] | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from semver import Version
 
+from driftfleet.versions.printable import shown
+
 __all__ = ["LONGEST_CONSTRAINT", "Comparison", "Malformed", "Version", "parse_constraint",
            "parse_version", "satisfies"]  # fmt: skip
 
@@ -107,20 +109,20 @@ def parse_version(text: str) -> Version:
     """
     match = _EXACT.fullmatch(text) if len(text) <= LONGEST_CONSTRAINT else None
     if match is None:
-        raise Malformed(f"'{_shown(text)}' is no version such as 1.5.7")
+        raise Malformed(f"'{shown(text)}' is no version such as 1.5.7")
     try:
         # Zeros in front are nothing to go-version, and an error to Semantic Versioning.
         core = ".".join(str(segment) for segment in _segments(match[1]))
         return Version.parse(f"{core}{match[2] or ''}")
     except ValueError as error:
-        raise Malformed(f"'{_shown(text)}' is no version such as 1.5.7") from error
+        raise Malformed(f"'{shown(text)}' is no version such as 1.5.7") from error
 
 
 def _parse_part(part: str) -> Comparison:
     match = _COMPARISON.fullmatch(part)
     if match is None:
         raise Malformed(
-            f"'{_shown(part.strip())}' is no constraint such as '>= 1.3'"
+            f"'{shown(part.strip())}' is no constraint such as '>= 1.3'"
             if part.strip()
             else "a part between two commas is empty"
         )
@@ -139,11 +141,5 @@ def _parse_part(part: str) -> Comparison:
 def _segments(text: str) -> tuple[int, ...]:
     segments = tuple(int(segment) for segment in text.split("."))
     if max(segments) > _LARGEST_SEGMENT:
-        raise Malformed(f"'{_shown(text)}' has a number that is too large")
+        raise Malformed(f"'{shown(text)}' has a number that is too large")
     return segments
-
-
-def _shown(text: str) -> str:
-    """What a repository's file holds, short and printable."""
-    short = text if len(text) <= 60 else f"{text[:57]}..."
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)

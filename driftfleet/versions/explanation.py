@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from driftfleet.versions.constraint import Comparison, Version, satisfies
+from driftfleet.versions.printable import printable
 from driftfleet.versions.version_file import Program
 
 NAMES: dict[Program, str] = {"terraform": "Terraform", "tofu": "OpenTofu"}
@@ -22,7 +23,7 @@ class Constraint:
 
     def __str__(self) -> str:
         """``'>= 1.3' (main.tf:2)``."""
-        return f"'{_printable(self.text)}' ({_printable(self.place)})"
+        return f"'{printable(self.text)}' ({printable(self.place)})"
 
 
 def nothing_fits(
@@ -54,7 +55,7 @@ def contradiction(
 ) -> str:
     """An exact version was asked for that some ``required_version`` excludes."""
     lines = [
-        f"{NAMES[program]} {version} is asked for by {_printable(asked)}, and required_version "
+        f"{NAMES[program]} {version} is asked for by {printable(asked)}, and required_version "
         "excludes it, so that it would refuse to plan:",
         *_listed(constraints, version),
     ]
@@ -79,7 +80,7 @@ def missing(
         found = f"here are: {listed(here)} (the nearest is {near})"
     else:
         found = f"there is no {name} here"
-    return f"{name} {version} is wanted ({_printable(asked)}), and {found}. {remedy}"
+    return f"{name} {version} is wanted ({printable(asked)}), and {found}. {remedy}"
 
 
 def nearest(constraints: Iterable[Constraint], versions: Iterable[Version]) -> Version | None:
@@ -130,7 +131,3 @@ def _distance(one: Version, other: Version) -> tuple[int, int, int]:
     return (
         abs(one.major - other.major), abs(one.minor - other.minor), abs(one.patch - other.patch),
     )  # fmt: skip
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -8,6 +8,8 @@ each letter of ``(a+)+b``; what people write here is a prefix such as ``^1\\.5``
 import string
 from dataclasses import dataclass
 
+from driftfleet.versions.printable import printable
+
 LONGEST_PATTERN = 100
 # All that a version can be written with.
 _ALPHABET = frozenset(string.ascii_letters + string.digits + ".-+~")
@@ -117,14 +119,14 @@ def _accepted(text: str, position: int) -> tuple[frozenset[str], int]:
         if escaped == "d":
             return frozenset(string.digits), position + 2
         if not escaped or escaped.isalnum() or escaped in _REFUSED:
-            raise PatternRefused(f"'\\{_printable(escaped)}' is not understood in a pattern")
+            raise PatternRefused(f"'\\{printable(escaped)}' is not understood in a pattern")
         return frozenset(escaped), position + 2
     if character == ".":
         return _ALPHABET, position + 1
     if character in _REFUSED or character in "*+?^$]":
         raise PatternRefused(f"'{character}' is not understood at that place of a pattern")
     if character not in _ALPHABET:
-        raise PatternRefused(f"'{_printable(character)}' is in no version")
+        raise PatternRefused(f"'{printable(character)}' is in no version")
     return frozenset(character), position + 1
 
 
@@ -144,7 +146,3 @@ def _class(text: str, position: int) -> tuple[frozenset[str], int]:
     if text.startswith("^", position):
         accepts = set(_ALPHABET - accepts)
     return frozenset(accepts), end + 1
-
-
-def _printable(character: str) -> str:
-    return character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"

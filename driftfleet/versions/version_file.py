@@ -12,6 +12,7 @@ from typing import Literal
 from driftfleet.model import Record
 from driftfleet.versions.constraint import Malformed, parse_version
 from driftfleet.versions.pattern import PatternRefused, parse_pattern
+from driftfleet.versions.printable import shown
 
 Program = Literal["terraform", "tofu"]
 
@@ -96,7 +97,7 @@ def parse_version_file(path: str, content: bytes) -> Asked | None:
         return Asked(path=path, program=program, error=f"says nothing: write {_WHAT_IT_CAN_BE}")
     line, words = lines[0]
     if len(words) > 1:
-        message = f"'{_shown(' '.join(words))}' is more than one word: write {_WHAT_IT_CAN_BE}"
+        message = f"'{shown(' '.join(words))}' is more than one word: write {_WHAT_IT_CAN_BE}"
         return Asked(path=path, line=line, program=program, error=message)
     return _asked(path, line, program, words)
 
@@ -147,19 +148,14 @@ def _want(word: str) -> str:
     if word in KEYWORDS:
         return word
     if len(word) > _LONGEST_WORD or word == LATEST:
-        raise Malformed(f"'{_shown(word)}' is not {_WHAT_IT_CAN_BE}")
+        raise Malformed(f"'{shown(word)}' is not {_WHAT_IT_CAN_BE}")
     if word.startswith(LATEST):
         try:
             parse_pattern(word.removeprefix(LATEST))
         except PatternRefused as error:
-            raise PatternRefused(f"'{_shown(word)}': {error}") from error
+            raise PatternRefused(f"'{shown(word)}': {error}") from error
         return word
     try:
         return str(parse_version(word))
     except Malformed as error:
-        raise Malformed(f"'{_shown(word)}' is not {_WHAT_IT_CAN_BE}") from error
-
-
-def _shown(text: str) -> str:
-    short = text if len(text) <= 60 else f"{text[:57]}..."
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
+        raise Malformed(f"'{shown(word)}' is not {_WHAT_IT_CAN_BE}") from error

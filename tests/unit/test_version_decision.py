@@ -1,7 +1,8 @@
 """Which version plans a root: who wins, what is said, and what is refused."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from driftfleet.errors import VersionUndecided
 from driftfleet.jobs import Source
 from driftfleet.version_settings import TerraformSettings, VersionPin
-from driftfleet.versions.available import KnownVersions, parse_printed
+from driftfleet.versions.available import parse_printed
 from driftfleet.versions.constraint import Version, parse_constraint, satisfies
 from driftfleet.versions.decision import Decision, Pin, Question, Requirement, decide
 from driftfleet.versions.explanation import Constraint, lowest_that_fits
@@ -23,6 +24,20 @@ TO_BE_HAD = ("0.12.31", "1.4.6", "1.5.7", "1.13.0", "1.14.0-beta1")
 
 def versions(*texts: str) -> list[Version]:
     return [Version.parse(text) for text in texts]
+
+
+@dataclass(frozen=True)
+class KnownVersions:
+    """Versions that are known beforehand."""
+
+    installed_versions: Mapping[Program, Sequence[Version]] = field(default_factory=dict)
+    installable_versions: Mapping[Program, Sequence[Version]] = field(default_factory=dict)
+
+    def installed(self, program: Program) -> Sequence[Version]:
+        return self.installed_versions.get(program, ())
+
+    def installable(self, program: Program) -> Sequence[Version]:
+        return self.installable_versions.get(program, ())
 
 
 THERE = KnownVersions(

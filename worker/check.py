@@ -192,6 +192,11 @@ def _explain(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckE
         transient = failure.transient
         if kind is ErrorKind.PROVIDER_MISSING:
             message += f" Run: {sync_command(job.source, tools.settings.mirror)}"
+        if kind is ErrorKind.PROVIDER_CRASHED and tools.settings.isolation != "none":
+            message += (
+                " Plans are isolated here: one that is made of more than what its package in the "
+                "mirror holds needs that in worker.isolation_shows."
+            )
     elif isinstance(failure, SoftTimeLimitExceeded):
         kind, transient = ErrorKind.TIMEOUT, False
         message = "the check was ended: it took longer than Celery's soft time limit"

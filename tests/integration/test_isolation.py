@@ -331,6 +331,15 @@ class TestWhatIsShown:
         shown = (*isolated.settings.isolation_shows, state.parent)
         assert isolated.check(isolation_shows=shown).verdict is Verdict.CLEAN
 
+    def test_a_provider_that_lacks_what_it_is_made_of_says_where_to_name_it(
+        self, isolated: Host
+    ) -> None:
+        drifted_root(isolated)
+        result = isolated.check(isolation_shows=(isolated.world,))
+        assert result.error is not None, result
+        assert result.error.kind.value == "provider_crashed"
+        assert "worker.isolation_shows" in result.error.message
+
     def test_a_file_that_the_environment_names_is_shown(
         self, isolated: Host, monkeypatch: pytest.MonkeyPatch
     ) -> None:

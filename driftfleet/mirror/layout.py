@@ -9,14 +9,19 @@ https://developer.hashicorp.com/terraform/cli/config/config-file#filesystem_mirr
 import os
 import platform as machine
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from driftfleet.errors import ConfigurationError
+from driftfleet.versions.version_file import Program
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_REGISTRY = "registry.terraform.io"
+# The host that a source without one means, to each program.
+REGISTRIES: Mapping[Program, str] = {
+    "terraform": "registry.terraform.io",
+    "tofu": "registry.opentofu.org",
+}
 # What needs no mirror: it is part of terraform.
 _BUILTIN = "terraform.io/builtin/"
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?(?::[0-9]{1,5})?")
@@ -66,10 +71,10 @@ def platform_name() -> str:
     return f"linux_{_MACHINES.get(name, name)}"
 
 
-def full_address(source: str) -> str | None:
+def full_address(source: str, program: Program = "terraform") -> str | None:
     """``HOST/NAMESPACE/TYPE`` of a source as people write it, ``aws`` and ``acme/x`` too.
 
-    None for what is part of terraform itself.
+    None for what is part of ``program`` itself, which decides on the host where none is written.
 
     Raises
     ------
@@ -82,7 +87,7 @@ def full_address(source: str) -> str | None:
     if len(parts) == 1:
         parts = ["hashicorp", *parts]
     if len(parts) == 2:
-        parts = [_REGISTRY, *parts]
+        parts = [REGISTRIES[program], *parts]
     address = "/".join(parts)
     if address.startswith(_BUILTIN):
         return None

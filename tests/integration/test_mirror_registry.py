@@ -22,10 +22,23 @@ ADDRESS = "registry.terraform.io/driftfleet/demo"
 PLATFORMS = ("linux_amd64", "darwin_arm64")
 
 
-def write_registry(folder: Path, url: str) -> None:
-    """The provider registry protocol as files: two versions for two platforms, signed."""
+def write_registry(
+    folder: Path,
+    url: str,
+    program: str = "",
+    services: tuple[str, ...] = ("driftfleet/demo",),
+) -> None:
+    """The provider registry protocol as files: two versions for two platforms, signed.
+
+    What ``services`` lists are the same packages under other names; ``program`` is in them.
+    """
     gpg = require_program("gpg", "it signs the test registry's checksums")
-    service = folder / "v1/providers/driftfleet/demo"
+    service = folder / "v1/providers" / services[0]
+    service.mkdir(parents=True)
+    for other in services[1:]:
+        place = folder / "v1/providers" / other
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(service)
     listed = []
     with tempfile.TemporaryDirectory(prefix="df-", ignore_cleanup_errors=True) as home:
         own = [gpg, "--homedir", home, "--batch", "--passphrase", ""]
@@ -43,7 +56,7 @@ def write_registry(folder: Path, url: str) -> None:
             for platform in PLATFORMS:
                 path = folder / f"terraform-provider-demo_{version}_{platform}.zip"
                 with zipfile.ZipFile(path, "w") as archive:
-                    archive.writestr(f"terraform-provider-demo_v{version}", platform)
+                    archive.writestr(f"terraform-provider-demo_v{version}", program or platform)
                 names[platform] = path
             sums = folder / f"{version}_SHA256SUMS"
             sums.write_text("".join(f"{archive_hash(p)[3:]}  {p.name}\n" for p in names.values()))

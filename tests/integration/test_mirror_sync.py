@@ -20,6 +20,7 @@ from driftfleet.mirror.hashes import archive_hash, package_hash
 from driftfleet.mirror.layout import Package, packed, unpacked
 from driftfleet.mirror.verify import verify
 from tests import providers
+from tests.certificates import make_certificate
 from tests.conftest import require_program
 
 COMMAND = Path(sys.executable).with_name("driftfleet")
@@ -166,7 +167,6 @@ class _Handler(SimpleHTTPRequestHandler):
 @pytest.fixture
 def network_mirror(packed_origin, tmp_path) -> Iterator[ThreadingHTTPServer]:
     """Terraform's network mirror protocol over TLS; ``asked`` holds the paths of requests."""
-    openssl = require_program("openssl", "it makes the test's certificate")
     folder = tmp_path / "www"
     (folder / ADDRESS).mkdir(parents=True)
     (folder / ADDRESS / "index.json").write_text('{"versions": {"1.0.0": {}, "1.1.0": {}}}')
@@ -175,14 +175,9 @@ def network_mirror(packed_origin, tmp_path) -> Iterator[ThreadingHTTPServer]:
         (folder / package.archive).write_bytes(archive.read_bytes())
         listed = {"archives": {package.platform: {"url": archive.name}}}
         (folder / ADDRESS / f"{package.version}.json").write_text(json.dumps(listed))
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
-         tmp_path / "key.pem", "-out", tmp_path / "ca.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate = make_certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "ca.pem", tmp_path / "key.pem")
+    context.load_cert_chain(*certificate)
 
     def handler(*arguments: object) -> _Handler:
         return _Handler(*arguments, directory=str(folder))

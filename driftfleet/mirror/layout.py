@@ -126,13 +126,17 @@ def unpacked(mirror: Path) -> list[Package]:
 
     Raises ``OSError`` where a folder can't be read: what it holds would pass for not there.
     """
-    found = []
-    for address, folder in _addresses(mirror):
-        for version in _folders(folder):
-            if is_version(version):
-                platforms = _folders(folder / version)
-                found += [Package(address, version, p) for p in platforms if is_platform(p)]
-    return sorted(found)
+    return sorted(p for address, _ in _addresses(mirror) for p in unpacked_of(mirror, address))
+
+
+def unpacked_of(mirror: Path, address: str) -> list[Package]:
+    """The packages of one provider. Raises ``OSError`` as `unpacked` does, and for no folder."""
+    folder, found = mirror / address, []
+    for version in _folders(folder):
+        if is_version(version):
+            platforms = _folders(folder / version)
+            found += [Package(address, version, p) for p in platforms if is_platform(p)]
+    return found
 
 
 def packed(mirror: Path) -> list[Package]:
@@ -140,12 +144,18 @@ def packed(mirror: Path) -> list[Package]:
     found = []
     for address, folder in _addresses(mirror):
         for entry in os.scandir(folder):
-            match = _ARCHIVE.fullmatch(entry.name)
-            if match is None or not is_version(match[2]) or not is_platform(match[3]):
-                continue
-            if match[1] == address.rpartition("/")[2] and entry.is_file():
-                found.append(Package(address, match[2], match[3]))
+            package = package_of(address, entry.name)
+            if package is not None and entry.is_file():
+                found.append(package)
     return sorted(found)
+
+
+def package_of(address: str, archive: str) -> Package | None:
+    """The package of which a packed mirror has an archive of that name; None where it is none."""
+    match = _ARCHIVE.fullmatch(archive)
+    if match is None or not is_version(match[2]) or not is_platform(match[3]):
+        return None
+    return Package(address, match[2], match[3]) if match[1] == address.rpartition("/")[2] else None
 
 
 def bytes_of(folder: Path) -> int:

@@ -14,6 +14,7 @@ from driftfleet.mirror.download import TerraformSource
 from driftfleet.mirror.layout import platform_name, require_platforms
 from driftfleet.mirror.needs import Needs
 from driftfleet.mirror.prune import Unneeded, prune, unneeded
+from driftfleet.mirror.room import free_bytes
 from driftfleet.mirror.sources import FolderSource, Source
 from driftfleet.mirror.staging import staging
 from driftfleet.mirror.sync import Outcome, sync
@@ -248,6 +249,8 @@ def _disk_told(mirror: Path) -> Iterator[None]:
         place = error.filename or mirror
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PermanentError(
-                f"the disk of {mirror} is full; what was half-done is removed"
+                f"the disk of {mirror} is full: {place} could not be written "
+                f"({free_bytes(mirror.parent):,} bytes are free now that what was half-done is "
+                "removed)"
             ) from error
         raise ConfigurationError(f"{place}: {error.strerror}") from error

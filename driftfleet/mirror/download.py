@@ -17,6 +17,7 @@ from driftfleet import process
 from driftfleet.blocks import Block, SyntaxDoubt, items
 from driftfleet.mirror.layout import REGISTRIES, Package, bytes_of, is_version
 from driftfleet.mirror.locked import locked_providers
+from driftfleet.mirror.room import MirrorDiskFull, free_bytes
 from driftfleet.mirror.sources import Fetched, ProviderUnavailable
 from driftfleet.mirror.unpack import MOST_BYTES, remove
 from driftfleet.tree import LOCK_FILE
@@ -24,13 +25,16 @@ from driftfleet.versions.version_file import Program
 
 # What terraform needs to reach a registry; no secret of the fleet's own is among it.
 _ENVIRONMENT = re.compile(
-    r"PATH|HOME|TMPDIR|TZ|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)"
+    r"PATH|HOME|TZ|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)"
     r"|TF_TOKEN_\w+|TF_REGISTRY_\w+"
 )
 # Of a person's CLI configuration: how hosts are reached, and as whom.
 _KEPT_BLOCKS = frozenset({"host", "credentials", "credentials_helper"})
 _LONGEST_CONFIGURATION = 1 << 20
 _LONGEST_ERROR = 700
+_LONGEST_LOG = 1 << 16
+# What every system calls ENOSPC, as Go writes it.
+_NO_SPACE = b"no space left on device"
 _POLL_SECONDS = 0.05
 _MEASURE_SECONDS = 1.0
 _TIMEOUT_SECONDS = 3600.0
@@ -141,13 +145,18 @@ class TerraformSource:
     def _terraform(self, run: Path, address: str, arguments: Sequence[str]) -> None:
         """Run it to its end, within its bounds. Raises `ProviderUnavailable` with its words."""
         kept = {k: v for k, v in self.environment.items() if _ENVIRONMENT.fullmatch(k)}
+        temporary = run / "tmp"
+        temporary.mkdir(exist_ok=True)
         environment = {
             **kept,
+            # Archives are downloaded into it: what is killed leaves them where they are cleared up.
+            "TMPDIR": str(temporary),
             "TF_CLI_CONFIG_FILE": str(run / "terraform.rc"),
             "CHECKPOINT_DISABLE": "1",
             "TF_IN_AUTOMATION": "1",
         }
         program = self._program_for(address)
+        free = free_bytes(run)
         log = run / "terraform.log"
         with log.open("wb") as output:
             running = process.start(
@@ -165,6 +174,12 @@ class TerraformSource:
             finally:
                 running.kill()
                 running.wait()
+        if exit_code != 0 and _NO_SPACE in _beginning(log):
+            raise MirrorDiskFull(
+                f"the disk of {self.folder.parent} is full: {free:,} bytes were free when "
+                f"{program} began to download {address}, and it needs more (it doesn't say how "
+                "much). Make room there, and sync again: it goes on where it ended"
+            )
         if exit_code != 0:
             raise ProviderUnavailable(_words(program, log, exit_code))
 
@@ -230,10 +245,14 @@ def _end_of(text: str, block: Block) -> int:
     return text.index("}", end) + 1
 
 
+def _beginning(log: Path) -> bytes:
+    with log.open("rb") as file:
+        return file.read(_LONGEST_LOG)
+
+
 def _words(program: Program, log: Path, exit_code: int) -> str:
     """The program's own account of a failure, on one line."""
-    with log.open("rb") as file:
-        text = file.read(1 << 16).decode("utf-8", "replace")
+    text = _beginning(log).decode("utf-8", "replace")
     lines = [line.strip("╷│╵ ") for line in text.splitlines()]
     flat = " ".join(word for line in lines for word in line.split())
     found = flat[max(flat.find("Error:"), 0) :]

@@ -4,9 +4,7 @@ import json
 import os
 import shlex
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -19,8 +17,9 @@ from driftfleet.results import Result, Verdict
 from driftfleet.settings import WorkerSettings
 from tests import providers
 from tests.binaries import opentofu
-from tests.integration.test_mirror_registry import write_registry
-from tests.integration.test_mirror_sync import _Handler, run
+from tests.folder_server import FolderServer
+from tests.integration.test_mirror_registry import serving_registry
+from tests.integration.test_mirror_sync import run
 from tests.workers import short_folder
 from worker.check import Tools, check
 from worker.local_source import LocalSource
@@ -34,42 +33,15 @@ NAMED = providers.REQUIRES_DEMO.replace('"1.0.0"', '">= 1.0"')
 UNNAMED = 'data "terraform_remote_state" "s" {\n  backend = "local"\n  count = 0\n}\n'
 
 
-class _Noting(_Handler):
-    def do_GET(self) -> None:  # noqa: N802
-        self.server.agents.append((self.headers["User-Agent"].partition("/")[0], self.path))
-        super().do_GET()
-
-
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
+def registry(tmp_path: Path) -> Iterator[FolderServer]:
     """Both public registries on loopback, with a demo provider that works; ``agents`` asked."""
     providers.require_terraform()
-    folder = tmp_path / "registry"
-    folder.mkdir()
-
-    def handler(*arguments: object) -> _Noting:
-        return _Noting(*arguments, directory=str(folder))
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.asked, server.agents = [], []
-    url = f"http://127.0.0.1:{server.server_port}"
     command = shlex.join([sys.executable, "-I", "-B", str(MODULE)])
     program = f'#!/bin/sh\nexec {command} "$@"\n'
-    write_registry(folder, url, program, ("driftfleet/demo", "hashicorp/demo"))
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / ".terraformrc").write_text(
-        "".join(
-            f'host "{host}" {{\n  services = {{\n'
-            f'    "providers.v1" = "{url}/v1/providers/"\n  }}\n}}\n'
-            for host in (TERRAFORM, TOFU)
-        )
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    services = ("driftfleet/demo", "hashicorp/demo")
+    with serving_registry(tmp_path, (TERRAFORM, TOFU), program, services) as server:
+        yield server
 
 
 @pytest.fixture
@@ -107,7 +79,7 @@ def root(folder: Path, code: str, *, tofu: bool = False) -> None:
 
 
 def test_each_program_gets_its_registrys_providers_and_plans_with_them(
-    registry: ThreadingHTTPServer, path: str, tmp_path: Path
+    registry: FolderServer, path: str, tmp_path: Path
 ) -> None:
     roots, mirror = tmp_path / "roots", tmp_path / "m"
     root(roots / "tofu", NAMED, tofu=True)
@@ -115,8 +87,8 @@ def test_each_program_gets_its_registrys_providers_and_plans_with_them(
     assert "2 added" in run(tmp_path, "sync", "roots", "--mirror", mirror, PATH=path)
     wanted = [Package(f"{host}/driftfleet/demo", "1.1.0", LINUX) for host in (TOFU, TERRAFORM)]
     assert unpacked(mirror) == wanted
-    archives = {agent for agent, asked in registry.agents if asked.endswith(".zip")}
-    assert archives == {"OpenTofu", "Terraform"}
+    asked = zip(registry.agents, registry.asked, strict=True)
+    assert {agent for agent, path in asked if path.endswith(".zip")} == {"OpenTofu", "Terraform"}
     for name, package in zip(("tofu", "terraform"), wanted, strict=True):
         result = answer(roots, name, mirror, path)
         assert result.verdict is Verdict.UNAPPLIED, result
@@ -128,7 +100,7 @@ def test_each_program_gets_its_registrys_providers_and_plans_with_them(
 
 @pytest.mark.parametrize("tofu", [True, False])
 def test_a_provider_that_nothing_names_comes_and_stays(
-    registry: ThreadingHTTPServer, path: str, tmp_path: Path, tofu: bool
+    registry: FolderServer, path: str, tmp_path: Path, tofu: bool
 ) -> None:
     roots, mirror = tmp_path / "roots", tmp_path / "m"
     root(roots / "a", UNNAMED, tofu=tofu)
@@ -143,7 +115,7 @@ def test_a_provider_that_nothing_names_comes_and_stays(
 
 
 def test_the_settings_say_which_program_and_a_lock_file_keeps_its_own_hosts(
-    registry: ThreadingHTTPServer, path: str, tmp_path: Path
+    registry: FolderServer, path: str, tmp_path: Path
 ) -> None:
     locked = Package(f"{TERRAFORM}/driftfleet/demo", "1.0.0", LINUX)
     root(tmp_path / "roots", NAMED)
@@ -159,7 +131,7 @@ def test_the_settings_say_which_program_and_a_lock_file_keeps_its_own_hosts(
 
 
 def test_prune_keeps_what_another_machines_program_may_need(
-    registry: ThreadingHTTPServer, path: str, tmp_path: Path
+    registry: FolderServer, path: str, tmp_path: Path
 ) -> None:
     root(tmp_path / "roots", NAMED)
     run(tmp_path, "sync", "roots", "--mirror", "m", PATH=path, DRIFTFLEET_TERRAFORM__PROGRAM="tofu")
@@ -172,7 +144,7 @@ def test_prune_keeps_what_another_machines_program_may_need(
 
 
 def test_without_opentofu_terraform_downloads_what_opentofu_needs(
-    registry: ThreadingHTTPServer, tmp_path: Path
+    registry: FolderServer, tmp_path: Path
 ) -> None:
     root(tmp_path / "roots", NAMED, tofu=True)
     assert "1 added" in run(tmp_path, "sync", "roots", "--mirror", "m")

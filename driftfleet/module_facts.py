@@ -40,10 +40,10 @@ class ModuleFacts:
 
     ``local_sources`` are as written, and may hold an interpolation. ``providers`` maps a source
     (where there is none, the local name) to a constraint, ``""`` where there is none; those that
-    only the types of resources tell of are among them. ``declares``
-    are the types of the top-level blocks. ``errors`` hide nothing: the other files are read.
-    ``skipped`` are those of them that a bound of ours is the reason for: terraform may well read
-    what wasn't read here, so that more is needed than these facts say. Of each, the first hundred.
+    only the types of resources tell of are among them. ``declares`` are the types of the top-level
+    blocks. ``errors`` hide nothing: the other files are read. ``skipped`` are those of them that a
+    bound of ours is the reason for: terraform may well read what wasn't read here, so that more is
+    needed than these facts say. Of each, the first hundred.
     """
 
     local_sources: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,7 +177,10 @@ def _source(order: MirrorOrder, origin: str | None, mirror: Path, folder: Path) 
     if origin is not None and "://" not in origin:
         return FolderSource(Path(origin).expanduser().absolute())
     paths = {program: order.here.path_of(program) for program in PROGRAMS}
-    programs = {program: str(path) for program, path in paths.items() if path is not None}
+    programs = {one: str(path) for one, path in paths.items() if path is not None}
+    # Some shims don't tell a version outside a folder that asks for one.
+    if not programs and (there := shutil.which(order.settings.worker.terraform)) is not None:
+        programs = {"terraform": str(Path(there).absolute())}
     if not programs:
         raise ConfigurationError(
             f"'{order.settings.worker.terraform}' is no program here: install Terraform, or name "

@@ -22,6 +22,7 @@ import structlog
 from driftfleet.mirror.archive import PackageArchive, PackageChanged
 from driftfleet.mirror.protocol import NotInMirror, answer
 from driftfleet.mirror.unpack import PackageRefused
+from driftfleet.versions.printable import printable
 
 log = structlog.get_logger()
 
@@ -199,7 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
         except NotInMirror:
             self.send_error(404)
         except (PackageRefused, OSError) as error:
-            log.error("mirror_unreadable", path=self.path[:_LONGEST_LOGGED], reason=str(error))
+            path = printable(self.path[:_LONGEST_LOGGED])
+            log.error("mirror_unreadable", path=path, reason=str(error))
             self.send_error(500)
         else:
             if isinstance(found, bytes):
@@ -256,9 +258,11 @@ class _Handler(BaseHTTPRequestHandler):
         """`_log` writes one line for each request."""
 
     def _log(self, problem: str) -> None:
-        path = self.path[:_LONGEST_LOGGED]
+        # A terminal may show it.
+        path = printable(self.path[:_LONGEST_LOGGED])
+        method = printable(self.command[:_LONGEST_LOGGED])
         seconds = round(time.monotonic() - self._began, 3)
-        request = {"client": self.client_address[0], "method": self.command, "path": path}
+        request = {"client": self.client_address[0], "method": method, "path": path}
         facts = {"status": self._status, "bytes": self._sent, "seconds": seconds}
         if problem:
             log.warning("mirror_request_cut", **request, **facts, reason=problem)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,10 @@ import pytest
 from driftfleet.configuration import process_environment
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.mirror.layout import Package, unpacked
+from driftfleet.mirror.needs import needs_of
 from driftfleet.results import Result, Verdict
 from driftfleet.settings import WorkerSettings
+from driftfleet.tree import LocalTree
 from tests import providers
 from tests.binaries import opentofu
 from tests.folder_server import FolderServer
@@ -150,3 +154,63 @@ def test_without_opentofu_terraform_downloads_what_opentofu_needs(
     assert "1 added" in run(tmp_path, "sync", "roots", "--mirror", "m")
     assert [package.address for package in unpacked(tmp_path / "m")] == [f"{TOFU}/driftfleet/demo"]
     assert psutil.Process().children() == []
+
+
+# `import` with a provider, `check` and all that both programs know.
+EVERYTHING = """\
+terraform {
+  required_providers {
+    cloud = { source = "acme/cloud" }
+    web   = { source = "example.com/acme/web" }
+  }
+}
+resource "aws_instance" "a" {}
+resource "cloud_thing" "b" {}
+resource "other_thing" "c" {
+  provider = cloud.west
+}
+resource "google_thing" "d" {
+  provider = google-beta
+}
+resource "legacy_thing" "quoted" {
+  provider = "oldstyle"
+}
+resource "terraform_data" "e" {}
+data "http" "f" {
+  url = "x"
+}
+data "terraform_remote_state" "g" {
+  backend = "local"
+}
+check "up" {
+  data "dns_a" "h" {}
+  assert {
+    condition     = data.dns_a.h.host != ""
+    error_message = "Down."
+  }
+}
+provider "random" {}
+module "m" {
+  source = "./m"
+}
+"""
+
+
+@pytest.mark.parametrize("program", ["terraform", "tofu"])
+def test_what_is_needed_is_what_the_program_itself_says(program: str, tmp_path: Path) -> None:
+    root = providers.write_root(tmp_path / "root", EVERYTHING)
+    child = {"resource": {"aws_x": {"a": {}}, "null_resource": {"b": {"provider": "null"}}}}
+    (root / "m").mkdir()
+    (root / "m" / "main.tf.json").write_text(json.dumps(child))
+    binary = providers.require_terraform() if program == "terraform" else str(opentofu())
+    with providers.terraform_environment(tmp_path) as environment:
+        for arguments in (["get"], ["providers", "-no-color"]):
+            said = subprocess.run(
+                [binary, *arguments], cwd=root, env=environment, check=True, capture_output=True,
+                text=True, timeout=60,
+            ).stdout  # fmt: skip
+    addresses = set(re.findall(r"provider\[([^\]]+)\]", said)) - {"terraform.io/builtin/terraform"}
+    found = needs_of(LocalTree(root), [(".", program)], "r")
+    assert found.gaps == ()
+    assert {need.address for need in found.needs} == addresses
+    assert len(addresses) >= 9

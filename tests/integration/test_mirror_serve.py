@@ -184,6 +184,17 @@ def test_a_sync_from_it_brings_the_same_packages(serving, mirror, tmp_path) -> N
     assert "0 added (0 bytes), 2 there" in run(tmp_path, *arguments, **trusted)
 
 
+def test_a_line_of_the_log_holds_nothing_that_a_terminal_obeys(serving) -> None:
+    port = int(serving.url.rstrip("/").rpartition(":")[2])
+    client = ssl.create_default_context(cafile=serving.certificate.path)
+    with client.wrap_socket(connect(port), server_hostname="127.0.0.1") as connection:
+        connection.sendall(b"G\x1bT /\x1b[2J\x9b HTTP/1.1\r\n\r\n")
+        assert received(connection).startswith(b"HTTP/1.1 405")
+    assert wait_until(lambda: len(serving.requests()) == 1, 10)
+    (line,) = serving.requests()
+    assert (line["method"], line["path"]) == ("G\ufffdT", "/\ufffd[2J\ufffd")
+
+
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_in_order(mirror, tmp_path, signum, code) -> None:
     with start(mirror, tmp_path) as running:

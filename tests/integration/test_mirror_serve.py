@@ -39,7 +39,7 @@ class Serving:
 
     url: str
     certificate: Certificate
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | None"
     log: Path
 
     def requests(self) -> list[dict]:
@@ -332,6 +332,23 @@ class TestBadClients:
             (length,) = re.findall(rb"Content-Length: (\d+)", head)
             assert len(received(connection)) < int(length) - 1024
         assert b"404 Not Found" in ask(port, INDEX)
+
+    @pytest.mark.parametrize("number", [0, 1])
+    def test_an_init_that_gets_it_short_fails(self, served, tmp_path, number) -> None:
+        certificate = make_certificate(tmp_path)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        (program,) = (tmp_path / "large" / ONE.path).iterdir()
+        # Takes no disk, and longer than the half second that the answer has.
+        os.truncate(program, 3 << 30)
+        port = served(context, head_seconds=0.5, slowest_bytes_per_second=1 << 40)
+        serving = Serving(f"https://127.0.0.1:{port}/", certificate, None, tmp_path / "none")
+        folder = root(tmp_path / "short")
+        code = (folder / "main.tf").read_text().replace('"driftfleet/demo"', f'"{ADDRESS}"')
+        (folder / "main.tf").write_text(code)
+        said = serving.init(folder, programs()[number], expect=1).stderr
+        assert "Error while installing" in " ".join(said.split()), said
+        assert not (folder / ".terraform.lock.hcl").exists()
 
     @pytest.mark.parametrize(
         ("request_bytes", "status"),

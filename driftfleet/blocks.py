@@ -130,6 +130,21 @@ def items(text: str, body: int | None = None) -> Iterator[Argument | Block]:
             raise SyntaxDoubt("a block, or the end of the file, is expected here", item.end() - 1)
 
 
+def with_ends(text: str, body: int | None = None) -> Iterator[tuple[Block, int]]:
+    """The blocks of one body, each with an offset behind it, before the next block's body.
+
+    Raises as `items`.
+    """
+    before: Block | None = None
+    for item in items(text, body):
+        if isinstance(item, Block):
+            if before is not None:
+                yield before, item.body
+            before = item
+    if before is not None:
+        yield before, len(text)
+
+
 def line_of(text: str, offset: int) -> int:
     """The line, from 1, on which ``offset`` is."""
     return text.count("\n", 0, offset) + 1

@@ -6,12 +6,13 @@ value is no plain string, and about every file that `blocks` doubts.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from driftfleet.blocks import Argument, Block, NestedTooDeep, SyntaxDoubt, items, line_of
+from driftfleet.blocks import Argument, Block, NestedTooDeep, SyntaxDoubt, items, line_of, with_ends
+from driftfleet.implied import USING_BLOCKS, implied_names, names_used
 from driftfleet.json_syntax import NotTerraformJson, read_json
 from driftfleet.module_facts import (
     MOST_NAMES,
@@ -20,7 +21,7 @@ from driftfleet.module_facts import (
     HclError,
     ModuleFacts,
     TooManyNames,
-    overrides,
+    reading_order,
     text_of,
 )
 from driftfleet.references import references_in
@@ -84,11 +85,6 @@ def is_terraform_file(name: str) -> bool:
     return name.endswith((".tf", ".tf.json")) and not leftover
 
 
-def reading_order(names: Iterable[str]) -> list[str]:
-    """As terraform reads a folder: override files last, so that theirs is the backend."""
-    return sorted(names, key=lambda name: (overrides(name), name))
-
-
 def read_module(files: Mapping[str, bytes], *, sources_only: bool = False) -> ModuleFacts:
     """Read the files of one folder, by name; see `ModuleReader`."""
     reader = ModuleReader(Allowance(), sources_only=sources_only)
@@ -148,12 +144,15 @@ class ModuleReader:
         )
         if self._sources_only and "module" not in text:
             return
+        used: set[str] = set()
         if json_text:
             tree = read_json(text)
         else:
-            parser = _Parser(self._allowance)
-            tree = _read_native(text, parser, sources_only=self._sources_only)
+            names = None if self._sources_only else used
+            tree = _read_native(text, _Parser(self._allowance), names)
         self._gathered.add(tree, name, _lines_of_versions(text))
+        if not self._sources_only:
+            self._gathered.add_implied(used | implied_names(tree))
 
 
 def _lines_of_versions(text: str) -> list[int]:
@@ -172,26 +171,29 @@ def _decode(content: bytes) -> str:
         raise _Unreadable(line, "the file is not UTF-8 text") from error
 
 
-def _read_native(text: str, parser: "_Parser", *, sources_only: bool) -> Body:
+def _read_native(text: str, parser: "_Parser", used: set[str] | None) -> Body:
     try:
-        return _outline(text, parser, sources_only=sources_only)
+        return _outline(text, parser, used)
     except NestedTooDeep as doubt:
         raise _Unreadable(line_of(text, doubt.offset), doubt.message, bounded=True) from doubt
     except SyntaxDoubt as doubt:
         return parser.parse(text, 1, doubt.message, line_of(text, doubt.offset))
 
 
-def _outline(text: str, parser: "_Parser", *, sources_only: bool) -> Body:
-    """The same tree as python-hcl2's, with no more in it than is asked for."""
+def _outline(text: str, parser: "_Parser", used: set[str] | None) -> Body:
+    """The same tree as python-hcl2's, with no more in it than is asked for.
+
+    ``used`` takes the providers of resources: without it only module calls are read.
+    """
     tree: Body = {}
-    for item in items(text):
-        if isinstance(item, Argument):
+    for block, end in with_ends(text):
+        found = tree.setdefault(block.type, [{}])
+        if used is None and block.type != "module":
             continue
-        read = _READERS.get(item.type)
-        if read and (item.type == "module" or not sources_only):
-            tree.setdefault(item.type, []).append(read(text, item, parser))
-        else:
-            tree.setdefault(item.type, [{}])
+        if read := _READERS.get(block.type):
+            found.append(read(text, block, parser))
+        elif used is not None and block.type in USING_BLOCKS:
+            used.update(names_used(text, block, end))
     return tree
 
 

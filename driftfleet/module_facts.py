@@ -12,6 +12,8 @@ from driftfleet.references import Reference
 MOST_NAMES = 20_000
 _MOST_ERRORS = 100
 _LOCAL = ("./", "../")
+# What `terraform_data` and `terraform_remote_state` imply.
+_BUILTIN = "terraform"
 
 Body = dict[str, Any]
 
@@ -37,10 +39,11 @@ class ModuleFacts:
     """What one folder's files say.
 
     ``local_sources`` are as written, and may hold an interpolation. ``providers`` maps a source
-    (where there is none, the local name) to a constraint, ``""`` where there is none. ``declares``
-    are the types of the top-level blocks. ``errors`` hide nothing: the other files are read.
-    ``skipped`` are those of them that a bound of ours is the reason for: terraform may well read
-    what wasn't read here, so that more is needed than these facts say. Of each, the first hundred.
+    (where there is none, the local name) to a constraint, ``""`` where there is none; those that
+    only the types of resources tell of are among them. ``declares`` are the types of the top-level
+    blocks. ``errors`` hide nothing: the other files are read. ``skipped`` are those of them that a
+    bound of ours is the reason for: terraform may well read what wasn't read here, so that more is
+    needed than these facts say. Of each, the first hundred.
     """
 
     local_sources: tuple[str, ...] = ()
@@ -74,6 +77,7 @@ class Gathered:
         self._required: dict[str, str] = {}
         self._required_names: set[str] = set()
         self._provider_blocks: dict[str, str] = {}
+        self._implied: set[str] = set()
         self._backend: str | None = None
         self._declares: set[str] = set()
         self._errors: list[HclError] = []
@@ -100,6 +104,11 @@ class Gathered:
         for name, body in _labelled(tree.get("provider")):
             version = text_of(body.get("version"))
             self._provider_blocks[name] = self._provider_blocks.get(name) or version
+        self._enforce_bound()
+
+    def add_implied(self, names: Iterable[str]) -> None:
+        """Take in the local names of providers that resources use. Raises `TooManyNames`."""
+        self._implied.update(map(text_of, names))
         self._enforce_bound()
 
     def add_error(self, error: HclError, *, skipped: bool = False) -> None:
@@ -151,11 +160,14 @@ class Gathered:
         for name, version in self._provider_blocks.items():
             if name not in self._required_names:
                 constraints[name] = constraints.get(name) or version
+        for name in self._implied - self._required_names - {_BUILTIN}:
+            constraints.setdefault(name, "")
         return dict(sorted(constraints.items()))
 
     def _enforce_bound(self) -> None:
         named = len(self._sources) + len(self._references) + len(self._versions)
         named += len(self._required_names) + len(self._provider_blocks) + len(self._declares)
+        named += len(self._implied)
         if named > MOST_NAMES:
             raise TooManyNames
 
@@ -164,6 +176,11 @@ def overrides(name: str) -> bool:
     """Whether a Terraform file of that name is read after the others, and replaces theirs."""
     stem = name.removesuffix(".json").removesuffix(".tf")
     return stem == "override" or stem.endswith("_override")
+
+
+def reading_order(names: Iterable[str]) -> list[str]:
+    """As terraform reads a folder: override files last, so that theirs is the backend."""
+    return sorted(names, key=lambda name: (overrides(name), name))
 
 
 def bodies(value: Any) -> Iterator[Body]:

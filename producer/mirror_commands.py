@@ -10,6 +10,7 @@ from producer.options import (
     EXCLUDE,
     INCLUDE,
     JSON,
+    LOG_LEVEL,
     TARGETS,
     explained,
     filters,
@@ -35,6 +36,7 @@ def mirror_group() -> None:
       driftfleet mirror sync infrastructure/ --mirror /srv/providers
       driftfleet mirror verify --mirror /srv/providers
       driftfleet mirror prune infrastructure/ --mirror /srv/providers
+      driftfleet mirror serve --mirror /srv/providers --certificate tls.crt --key tls.key
     """
 
 
@@ -187,3 +189,64 @@ def prune_command(
 
     order = MirrorOrder.of(targets, settings, process_environment(), sys.stdout, as_json=as_json)
     interruptible(lambda: prune_mirror(order, yes=yes))
+
+
+@mirror_group.command("serve")
+@_MIRROR
+@click.option(
+    "--listen",
+    default="127.0.0.1:8443",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where to listen: an address of this machine, 0.0.0.0 or [::] for all of them.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The certificate for TLS, with those between it and its authority (PEM).",
+)
+@click.option(
+    "--key", type=click.Path(path_type=Path), metavar="FILE", help="The certificate's key (PEM)."
+)
+@click.option(
+    "--insecure-http",
+    is_flag=True,
+    help="Speak plain HTTP: behind a proxy that does TLS. Terraform itself takes https only.",
+)
+@LOG_LEVEL
+@click.pass_context
+@explained
+def serve_command(
+    context: click.Context,
+    *,
+    mirror: Path | None,
+    listen: str,
+    certificate: Path | None,
+    key: Path | None,
+    insecure_http: bool,
+    log_level: str | None,
+) -> None:
+    """Serve the mirror to machines that don't share its disk.
+
+    It is Terraform's provider network mirror protocol: on those machines, ~/.terraformrc (or
+    ~/.tofurc) has `provider_installation { network_mirror { url = "https://HOST:PORT/" } }`.
+    Everyone who can reach it may read it. Each request is a line of the log. A sync may run
+    meanwhile, and what it brings is served at once.
+
+    \b
+    Exit codes:
+      2    usage or configuration
+      130  stopped by Ctrl-C; 143 by TERM
+
+    \b
+    Examples:
+      driftfleet mirror serve --mirror /srv/providers --certificate tls.crt --key tls.key
+      driftfleet mirror serve --listen 0.0.0.0:443 --certificate tls.crt --key tls.key
+      driftfleet mirror serve --listen 127.0.0.1:8080 --insecure-http
+    """
+    settings = settings_from(context.obj, {"worker.mirror": mirror, "logs.level": log_level})
+    from producer.mirror_serve import ServeOrder, serve_mirror  # noqa: PLC0415
+
+    order = ServeOrder(listen, certificate, key, insecure_http=insecure_http)
+    interruptible(lambda: serve_mirror(settings, order))

@@ -10,20 +10,27 @@ from pathlib import Path
 from typing import TextIO
 
 from driftfleet.errors import ConfigurationError, PermanentError
+from driftfleet.installs.choice import open_installs
 from driftfleet.mirror.download import TerraformSource
 from driftfleet.mirror.layout import platform_name, require_platforms
 from driftfleet.mirror.needs import Needs
 from driftfleet.mirror.prune import Unneeded, prune, unneeded
+from driftfleet.mirror.room import free_bytes
 from driftfleet.mirror.sources import FolderSource, Source
 from driftfleet.mirror.staging import staging
 from driftfleet.mirror.sync import Outcome, sync
 from driftfleet.mirror.verify import verify
 from driftfleet.settings import Settings
+from driftfleet.versions.version_file import PROGRAMS, Program
+from producer.cache_place import with_kept_installs
 from producer.display import standard_progress
+from producer.found import Found
 from producer.mirror_needs import fleet_needs
+from producer.programs import ProgramsHere
 from producer.progress import Progress
 from producer.table import harmless
 from producer.targets import Targets, read_targets
+from producer.versions import planning_programs, possible_programs
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class MirrorOrder:
     progress: Progress
     stdout: TextIO
     as_json: bool
+    here: ProgramsHere
 
     @classmethod
     def of(
@@ -49,11 +57,22 @@ class MirrorOrder:
     ) -> "MirrorOrder":
         """Raises `ConfigurationError` where a target is none."""
         read = read_targets(targets, settings)
-        return cls(read, settings, environment, standard_progress(), stdout, as_json)
+        installs = open_installs(with_kept_installs(settings, environment), environment)
+        here = ProgramsHere(settings.worker.terraform, environment, installs)
+        return cls(read, settings, environment, standard_progress(), stdout, as_json, here)
 
-    def needs(self) -> Needs:
-        """What the roots need; each gap is told."""
-        needs = fleet_needs(self.targets, self.settings, self.environment, self.progress)
+    def needs(self, *, of_any_program: bool = False) -> Needs:
+        """What the roots need; each gap is told.
+
+        ``of_any_program``: also what another machine's programs would need.
+        """
+
+        def planning(found: Found) -> list[tuple[str, Program]]:
+            if of_any_program:
+                return possible_programs(found, self.settings)
+            return planning_programs(found, self.settings, self.here)
+
+        needs = fleet_needs(self.targets, self.settings, self.environment, self.progress, planning)
         for gap in needs.gaps:
             self.progress.message(f"not known: {gap}")
         return needs
@@ -115,7 +134,7 @@ def verify_mirror(settings: Settings, stdout: TextIO, *, as_json: bool) -> int:
 def prune_mirror(order: MirrorOrder, *, yes: bool) -> int:
     """Show what no root needs, remove it where that is wanted, and return the exit code."""
     mirror = mirror_of(order.settings)
-    needs = order.needs()
+    needs = order.needs(of_any_program=True)
     if needs.gaps:
         raise PermanentError(
             "nothing is removed: what some root needs is not known (see above), and might be gone"
@@ -157,15 +176,19 @@ def _require_origin(origin: str | None) -> None:
 def _source(order: MirrorOrder, origin: str | None, mirror: Path, folder: Path) -> Source:
     if origin is not None and "://" not in origin:
         return FolderSource(Path(origin).expanduser().absolute())
-    program = shutil.which(order.settings.worker.terraform)
-    if program is None:
+    paths = {program: order.here.path_of(program) for program in PROGRAMS}
+    programs = {one: str(path) for one, path in paths.items() if path is not None}
+    # Some shims don't tell a version outside a folder that asks for one.
+    if not programs and (there := shutil.which(order.settings.worker.terraform)) is not None:
+        programs = {"terraform": str(Path(there).absolute())}
+    if not programs:
         raise ConfigurationError(
             f"'{order.settings.worker.terraform}' is no program here: install Terraform, or name "
             "it with --terraform PATH (worker.terraform)"
         )
     url = None if origin is None else f"{origin.rstrip('/')}/"
     return TerraformSource(
-        program=str(Path(program).absolute()),
+        programs=programs,
         environment=order.environment,
         folder=folder,
         mirror=mirror,
@@ -230,6 +253,8 @@ def _disk_told(mirror: Path) -> Iterator[None]:
         place = error.filename or mirror
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise PermanentError(
-                f"the disk of {mirror} is full; what was half-done is removed"
+                f"the disk of {mirror} is full: {place} could not be written "
+                f"({free_bytes(mirror.parent):,} bytes are free now that what was half-done is "
+                "removed)"
             ) from error
         raise ConfigurationError(f"{place}: {error.strerror}") from error

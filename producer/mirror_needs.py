@@ -1,6 +1,6 @@
 """Targets -> the provider versions that all their roots need, and what of it is not known."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,15 +8,23 @@ from driftfleet.errors import DriftfleetError
 from driftfleet.mirror.needs import Needs, merged, needs_of
 from driftfleet.settings import Settings
 from driftfleet.tree import LOCK_FILE, LocalTree
+from driftfleet.versions.version_file import Program
 from producer.cache_place import kept_or_temporary_cache
 from producer.found import Found, Outlook, require_roots
 from producer.progress import Progress
 from producer.survey import survey
 from producer.targets import Targets
 
+# A repository -> its roots, each with a program that may plan it.
+Planning = Callable[[Found], Sequence[tuple[str, Program]]]
+
 
 def fleet_needs(
-    targets: Targets, settings: Settings, environment: Mapping[str, str], progress: Progress
+    targets: Targets,
+    settings: Settings,
+    environment: Mapping[str, str],
+    progress: Progress,
+    planning: Planning,
 ) -> Needs:
     """Look at every target, and read what its roots need. What can't be looked at is a gap.
 
@@ -33,13 +41,15 @@ def fleet_needs(
             cache = stack.enter_context(kept_or_temporary_cache(settings, environment, progress))
         outlook = survey(targets, settings, environment, cache, progress)
         require_roots(outlook)
-        local = [_of_folder(one) for one in outlook.found if one.source.kind == "local"]
-        remote = _of_repositories(outlook, settings, environment, cache, progress)
+        local = [_of_folder(one, planning) for one in outlook.found if one.source.kind == "local"]
+        remote = _of_repositories(
+            outlook, settings, environment, cache, progress, planning=planning
+        )
     return merged([Needs(gaps=outlook.problems), *local, *remote])
 
 
-def _of_folder(found: Found) -> Needs:
-    return needs_of(LocalTree(Path(found.source.repo)), _roots(found), found.source.repo)
+def _of_folder(found: Found, planning: Planning) -> Needs:
+    return needs_of(LocalTree(Path(found.source.repo)), planning(found), found.source.repo)
 
 
 def _of_repositories(
@@ -48,6 +58,8 @@ def _of_repositories(
     environment: Mapping[str, str],
     cache: Path | None,
     progress: Progress,
+    *,
+    planning: Planning,
 ) -> list[Needs]:
     wanted = [one for one in outlook.found if one.source.kind == "github" and _roots(one)]
     if not wanted:
@@ -70,7 +82,7 @@ def _of_repositories(
                 lock_files = {_lock_file(root) for root in _roots(one)}
                 here = [path for path in snapshot.paths() if path in lock_files]
                 snapshot.fetch([*paths_that_matter(snapshot), *here], refuse_large=False)
-                needs.append(needs_of(snapshot, _roots(one), name))
+                needs.append(needs_of(snapshot, planning(one), name))
             except DriftfleetError as error:
                 needs.append(Needs(gaps=(f"{name}: {error.message}",)))
     progress.end()

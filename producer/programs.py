@@ -44,7 +44,7 @@ class ProgramsHere:
         self._terraform = terraform
         self._environment = environment
         self._installs = installs
-        self._found: list[tuple[Program, Version]] | None = None
+        self._found: dict[Path, tuple[Program, Version]] | None = None
 
     def installed(self, program: Program) -> Sequence[Version]:
         found = [version for own, version in self.found() if own == program]
@@ -55,11 +55,22 @@ class ProgramsHere:
 
     def found(self) -> Sequence[tuple[Program, Version]]:
         """Each program with its version, the one first that plans where nothing else is said."""
+        return list(self._on_path().values())
+
+    def path_of(self, program: Program) -> Path | None:
+        """The program as the PATH has it, else the newest that is installed; None for none."""
+        for path, (own, _) in self._on_path().items():
+            if own == program:
+                return path
+        versions = self._installs.versions(program)
+        return self._installs.find(program, str(max(versions))) if versions else None
+
+    def _on_path(self) -> dict[Path, tuple[Program, Version]]:
         if self._found is None:
             path = self._environment.get("PATH")
             paths = (shutil.which(name, path=path) for name in (self._terraform, "tofu"))
-            known = dict.fromkeys(one for one in paths if one is not None)
-            told = (printed([one, "version"], self._environment) for one in known)
-            read = (parse_printed(text) for text in told if text is not None)
-            self._found = [one for one in read if one is not None]
+            known = dict.fromkeys(Path(one).absolute() for one in paths if one is not None)
+            told = {one: printed([str(one), "version"], self._environment) for one in known}
+            read = {one: parse_printed(text) for one, text in told.items() if text is not None}
+            self._found = {one: found for one, found in read.items() if found is not None}
         return self._found

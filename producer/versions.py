@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -15,9 +15,9 @@ from driftfleet.errors import (
 from driftfleet.installs.choice import open_installs
 from driftfleet.installs.folder import Installs
 from driftfleet.settings import Settings
-from driftfleet.versions.decision import Decision, Question, Requirement, decide
+from driftfleet.versions.decision import Decision, Question, Requirement, decide, named_program
 from driftfleet.versions.pins import default_of, pin_for
-from driftfleet.versions.version_file import Program
+from driftfleet.versions.version_file import PROGRAMS, Program
 from producer.cache_place import with_kept_installs
 from producer.discovery import Folder
 from producer.found import Found
@@ -108,18 +108,37 @@ def _install(order: Versions, rows: Sequence[Row], installs: Installs) -> bool:
 
 def rows_of(found: Found, settings: Settings, here: ProgramsHere) -> list[Row]:
     """What would plan each root of a repository, in the order of the roots."""
+    return [_row(question, settings, here) for question in questions_of(found, settings)]
+
+
+def planning_programs(
+    found: Found, settings: Settings, here: ProgramsHere
+) -> list[tuple[str, Program]]:
+    """Each root with what plans it; where nothing asks for a program, with what would here."""
+    anything: Program = next((program for program, _ in here.found()), "terraform")
+    return [
+        (one.root, named_program(one) or _row(one, settings, here).program or anything)
+        for one in questions_of(found, settings)
+    ]
+
+
+def possible_programs(found: Found, settings: Settings) -> list[tuple[str, Program]]:
+    """Each root with what may plan it: with both, where nothing asks for one of them."""
+    named = [(one.root, named_program(one)) for one in questions_of(found, settings)]
+    return [(root, one) for root, name in named for one in ((name,) if name else PROGRAMS)]
+
+
+def questions_of(found: Found, settings: Settings) -> Iterator[Question]:
+    """What speaks of the version of each root of a repository, in the order of the roots."""
     folders = {folder.path: folder for folder in found.discovery.folders}
-    rows = []
     for root in found.discovery.roots:
-        question = Question(
+        yield Question(
             root=root.path,
             pin=pin_for(settings.terraform, found.source, root.path),
             files=found.discovery.version_files,
             requirements=_requirements(root, folders),
             default=default_of(settings.terraform),
         )
-        rows.append(_row(question, settings, here))
-    return rows
 
 
 def _row(question: Question, settings: Settings, here: ProgramsHere) -> Row:

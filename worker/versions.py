@@ -31,6 +31,7 @@ from driftfleet.versions.decision import Decision, Question, Requirement, decide
 from driftfleet.versions.explanation import missing
 from driftfleet.versions.pins import default_of, pin_for
 from driftfleet.versions.version_file import (
+    PROGRAMS,
     Asked,
     Program,
     parse_version_file,
@@ -43,7 +44,6 @@ from worker.workspace import Workspace
 
 _ASK_SECONDS = 30.0
 _ASK_BYTES = 64 << 10
-_PROGRAMS: tuple[Program, ...] = ("terraform", "tofu")
 
 
 class Chosen(NamedTuple):
@@ -192,7 +192,7 @@ class Chooser:
             return decide(question, self.available, prefer_installed=prefer_installed)
         except VersionUndecided as error:
             message = error.message
-            if not any(map(self.available.installed, _PROGRAMS)):
+            if not any(map(self.available.installed, PROGRAMS)):
                 with self.available.use(None, None, deadline) as there:
                     if there is None:
                         raise _no_program(self.terraform) from error

@@ -9,14 +9,19 @@ https://developer.hashicorp.com/terraform/cli/config/config-file#filesystem_mirr
 import os
 import platform as machine
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from driftfleet.errors import ConfigurationError
+from driftfleet.versions.version_file import Program
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_REGISTRY = "registry.terraform.io"
+# The host that a source without one means, to each program.
+REGISTRIES: Mapping[Program, str] = {
+    "terraform": "registry.terraform.io",
+    "tofu": "registry.opentofu.org",
+}
 # What needs no mirror: it is part of terraform.
 _BUILTIN = "terraform.io/builtin/"
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?(?::[0-9]{1,5})?")
@@ -66,10 +71,10 @@ def platform_name() -> str:
     return f"linux_{_MACHINES.get(name, name)}"
 
 
-def full_address(source: str) -> str | None:
+def full_address(source: str, program: Program = "terraform") -> str | None:
     """``HOST/NAMESPACE/TYPE`` of a source as people write it, ``aws`` and ``acme/x`` too.
 
-    None for what is part of terraform itself.
+    None for what is part of ``program`` itself, which decides on the host where none is written.
 
     Raises
     ------
@@ -82,7 +87,7 @@ def full_address(source: str) -> str | None:
     if len(parts) == 1:
         parts = ["hashicorp", *parts]
     if len(parts) == 2:
-        parts = [_REGISTRY, *parts]
+        parts = [REGISTRIES[program], *parts]
     address = "/".join(parts)
     if address.startswith(_BUILTIN):
         return None
@@ -121,13 +126,17 @@ def unpacked(mirror: Path) -> list[Package]:
 
     Raises ``OSError`` where a folder can't be read: what it holds would pass for not there.
     """
-    found = []
-    for address, folder in _addresses(mirror):
-        for version in _folders(folder):
-            if is_version(version):
-                platforms = _folders(folder / version)
-                found += [Package(address, version, p) for p in platforms if is_platform(p)]
-    return sorted(found)
+    return sorted(p for address, _ in _addresses(mirror) for p in unpacked_of(mirror, address))
+
+
+def unpacked_of(mirror: Path, address: str) -> list[Package]:
+    """The packages of one provider. Raises ``OSError`` as `unpacked` does, and for no folder."""
+    folder, found = mirror / address, []
+    for version in _folders(folder):
+        if is_version(version):
+            platforms = _folders(folder / version)
+            found += [Package(address, version, p) for p in platforms if is_platform(p)]
+    return found
 
 
 def packed(mirror: Path) -> list[Package]:
@@ -135,12 +144,18 @@ def packed(mirror: Path) -> list[Package]:
     found = []
     for address, folder in _addresses(mirror):
         for entry in os.scandir(folder):
-            match = _ARCHIVE.fullmatch(entry.name)
-            if match is None or not is_version(match[2]) or not is_platform(match[3]):
-                continue
-            if match[1] == address.rpartition("/")[2] and entry.is_file():
-                found.append(Package(address, match[2], match[3]))
+            package = package_of(address, entry.name)
+            if package is not None and entry.is_file():
+                found.append(package)
     return sorted(found)
+
+
+def package_of(address: str, archive: str) -> Package | None:
+    """The package of which a packed mirror has an archive of that name; None where it is none."""
+    match = _ARCHIVE.fullmatch(archive)
+    if match is None or not is_version(match[2]) or not is_platform(match[3]):
+        return None
+    return Package(address, match[2], match[3]) if match[1] == address.rpartition("/")[2] else None
 
 
 def bytes_of(folder: Path) -> int:

@@ -2,7 +2,8 @@
 
 A root's lock file tells exact versions, and what they must hash to. What it doesn't record, and all
 that a root without one asks for, is told by the constraints of the root and of the child modules
-that it reaches.
+that it reaches, and by the types of their resources. Which host a short source means depends on the
+program that plans the root.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ from driftfleet.mirror.locked import (
 from driftfleet.module_facts import ModuleFacts
 from driftfleet.module_folders import TreeModules
 from driftfleet.tree import LOCK_FILE, Tree
+from driftfleet.versions.version_file import Program
 
 # Terraform writes one or two terms a module; a root has hundreds of modules at most.
 _LONGEST_CONSTRAINT = 4_000
@@ -68,11 +70,17 @@ def merged(several: Iterable[Needs]) -> Needs:
     return Needs(tuple(found[key] for key in sorted(found)), tuple(gaps))
 
 
-def needs_of(tree: Tree, roots: Iterable[str], name: str) -> Needs:
-    """What the ``roots``, folders of ``tree``, need; ``name`` is the repository's, for people."""
+def needs_of(tree: Tree, roots: Iterable[tuple[str, Program]], name: str) -> Needs:
+    """What the roots, folders of ``tree``, need, each with a program that may plan it.
+
+    ``name`` is the repository's, for people.
+    """
     modules = TreeModules(tree)
     closures = Closures(modules.facts)
-    return merged(_RootNeeds(tree, modules, closures.of(root), root, name).read() for root in roots)
+    return merged(
+        _RootNeeds(tree, modules, closures.of(root), root, name).read(program)
+        for root, program in roots
+    )
 
 
 class _RootNeeds:
@@ -89,11 +97,11 @@ class _RootNeeds:
         self._facts = [one for one in facts if one is not None]
         self._gaps: list[str] = []
 
-    def read(self) -> Needs:
+    def read(self, program: Program) -> Needs:
         text = self._lock_text()
         needs = [] if text is None else self._locked(text)
         known = {need.address for need in needs}
-        wanted = self._wanted(self._facts)
+        wanted = self._wanted(self._facts, program)
         if text is None:
             # A lock file records what all modules need, those that we can't see too.
             self._doubt_modules()
@@ -134,13 +142,13 @@ class _RootNeeds:
             needs.append(Need(provider.address, version, roots=(self._title,), locks=locks))
         return needs
 
-    def _wanted(self, facts: Iterable[ModuleFacts]) -> dict[str, list[str]]:
+    def _wanted(self, facts: Iterable[ModuleFacts], program: Program) -> dict[str, list[str]]:
         """Address -> the constraints of all modules."""
         found: dict[str, list[str]] = {}
         for module in facts:
             for source, constraint in (module.providers or {}).items():
                 try:
-                    address = full_address(source)
+                    address = full_address(source, program)
                     newest((), constraint)
                 except ValueError as error:
                     self._gap(f"provider {source!a}: {error}")

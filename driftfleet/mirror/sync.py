@@ -12,6 +12,7 @@ from driftfleet.mirror.hashes import archive_hash, fresh_package_hash
 from driftfleet.mirror.layout import Package, bytes_of, is_version, unpacked
 from driftfleet.mirror.needs import Need
 from driftfleet.mirror.records import PackageRecord, read_record, record_bytes, record_path
+from driftfleet.mirror.room import MirrorDiskFull, require_room
 from driftfleet.mirror.sources import Fetched, Source
 from driftfleet.mirror.unpack import PackageRefused, copy, remove, seal, unpack
 
@@ -66,7 +67,7 @@ def sync(
 
     Raises
     ------
-    OSError
+    MirrorDiskFull, OSError
         The disk doesn't take it. Nothing half-done is in the mirror.
     """
     return _Sync(mirror, staging, tuple(platforms), source, tell).run(needs)
@@ -103,6 +104,8 @@ class _Sync:
                 version = need.version or self._source.newest(
                     need.address, need.constraint, self._platforms
                 )
+            except MirrorDiskFull:
+                raise
             except (PermanentError, ValueError) as error:
                 message = str(error)
                 self._note(Outcome("failed", need.address, need.wanted, None, None, 0, message,
@@ -118,6 +121,8 @@ class _Sync:
     def _have(self, wanted: _Wanted, package: Package) -> None:
         try:
             outcome = self._present(wanted, package) or self._bring(wanted, package)
+        except MirrorDiskFull:
+            raise
         except PermanentError as error:
             outcome = self._outcome("failed", wanted, package, message=error.message)
         self._note(outcome)
@@ -168,6 +173,7 @@ class _Sync:
         if not archive.is_relative_to(self._staging):
             # What is verified must be what is unpacked: in its own place others may change it.
             archive = self._staging / "archive.zip"
+            require_room(self._staging, [fetched.path.stat().st_size])
             _copy_file(fetched.path, archive)
         zh = archive_hash(archive)
         recorded = {one for one in wanted.hashes if one.startswith("zh:")}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from driftfleet.errors import PermanentError
+from driftfleet.mirror.room import require_room
 
 # The largest provider there is (hashicorp/aws) has four files and 700 MiB.
 MOST_FILES = 10_000
@@ -38,6 +39,8 @@ def unpack(archive: Path, folder: Path, most_bytes: int = MOST_BYTES) -> None:
     ------
     PackageRefused
         It is no zip file, is too large, or names what does not belong into a folder.
+    MirrorDiskFull
+        It would not fit on the disk.
     OSError
         The disk does not take it.
     """
@@ -45,6 +48,7 @@ def unpack(archive: Path, folder: Path, most_bytes: int = MOST_BYTES) -> None:
         _require_small_directory(archive)
         with zipfile.ZipFile(archive) as opened:
             entries = _checked(opened.infolist(), most_bytes)
+            require_room(folder.parent, [entry.file_size for entry in entries])
             folder.mkdir(mode=0o700)
             left = most_bytes
             for entry in entries:
@@ -60,6 +64,7 @@ def unpack(archive: Path, folder: Path, most_bytes: int = MOST_BYTES) -> None:
 
 def copy(source: Path, folder: Path, most_bytes: int = MOST_BYTES) -> None:
     """Copy an unpacked package into ``folder``, which is made. Raises as `unpack` does."""
+    require_room(folder.parent, _sizes(source))
     folder.mkdir(mode=0o700)
     left, files = most_bytes, 0
     for at, names in _walk(source):
@@ -92,6 +97,15 @@ def seal(folder: Path) -> None:
         for name in folders:
             Path(at, name).chmod(0o555)
     folder.chmod(0o755)
+
+
+def _sizes(source: Path) -> list[int]:
+    found: list[int] = []
+    for at, names in _walk(source):
+        if len(found) + len(names) > MOST_FILES:
+            break  # which `copy` refuses
+        found += [os.lstat(f"{at}/{name}").st_size for name in names]
+    return found
 
 
 def _walk(source: Path) -> Iterator[tuple[str, list[str]]]:

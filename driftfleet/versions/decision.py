@@ -84,6 +84,17 @@ def decide(question: Question, available: AvailableVersions, *, prefer_installed
     return _Decider(question, available, prefer_installed=prefer_installed).decide()
 
 
+def named_program(question: Question) -> Program | None:
+    """The program that something asks for, whatever of it is there; None where nothing does."""
+    pin, default = question.pin, question.default
+    if pin is not None and pin.program is not None:
+        return pin.program
+    asked = nearest_file(question.root, question.files)
+    if asked is not None and not (pin is not None and pin.version):
+        return asked.program
+    return default.program if default is not None else None
+
+
 def nearest_file(root: str, files: Sequence[Asked]) -> Asked | None:
     """The version file that counts for a root."""
     known = {asked.path: asked for asked in files}
@@ -124,15 +135,18 @@ class _Decider:
             others = f" and {more} more" if more else ""
             why = f"the newest that satisfies required_version {first}{others}"
             return Decision(program, self._newest(program, []), why, first.place)
-        if question.default is not None and question.default.version:
-            return self._by_settings(question.default, "the fleet's default")
         program_only = self._named_program()
+        default = question.default
+        # A pin's program is over the default's, whose version is then one of another program.
+        fitting = (None, program_only.program if program_only is not None else None)
+        if default is not None and default.version and default.program in fitting:
+            return self._by_settings(default, "the fleet's default")
         if program_only is not None:
             return Decision(program_only.program, None, "the settings name it", program_only.place)
         return Decision(None, None, "nothing asks for a version")
 
     def _by_settings(self, pin: Pin, words: str) -> Decision:
-        program = pin.program or self._program()
+        program = self._program()
         try:
             version = self._exact(program, pin.version, pin.place)
         except Malformed:

@@ -15,6 +15,7 @@ from driftfleet.versions.pattern import PatternRefused, parse_pattern
 from driftfleet.versions.printable import shown
 
 Program = Literal["terraform", "tofu"]
+PROGRAMS: tuple[Program, ...] = ("terraform", "tofu")
 
 OPENTOFU_FILE, TERRAFORM_FILE, ASDF_FILE = (
     ".opentofu-version",

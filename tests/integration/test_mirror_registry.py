@@ -1,12 +1,11 @@
 """`driftfleet mirror sync` from a provider registry on loopback, with signatures."""
 
+import contextlib
 import json
 import subprocess
 import tempfile
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,30 @@ from driftfleet.mirror.layout import Package, unpacked
 from driftfleet.mirror.verify import verify
 from tests import providers
 from tests.conftest import require_program
-from tests.integration.test_mirror_sync import _Handler, root, run
+from tests.folder_server import FolderServer, serving_folder
+from tests.integration.test_mirror_sync import root, run
 
 ADDRESS = "registry.terraform.io/driftfleet/demo"
 PLATFORMS = ("linux_amd64", "darwin_arm64")
 
 
-def write_registry(folder: Path, url: str) -> None:
-    """The provider registry protocol as files: two versions for two platforms, signed."""
+def write_registry(
+    folder: Path,
+    url: str,
+    program: str = "",
+    services: tuple[str, ...] = ("driftfleet/demo",),
+) -> None:
+    """The provider registry protocol as files: two versions for two platforms, signed.
+
+    What ``services`` lists are the same packages under other names; ``program`` is in them.
+    """
     gpg = require_program("gpg", "it signs the test registry's checksums")
-    service = folder / "v1/providers/driftfleet/demo"
+    service = folder / "v1/providers" / services[0]
+    service.mkdir(parents=True)
+    for other in services[1:]:
+        place = folder / "v1/providers" / other
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(service)
     listed = []
     with tempfile.TemporaryDirectory(prefix="df-", ignore_cleanup_errors=True) as home:
         own = [gpg, "--homedir", home, "--batch", "--passphrase", ""]
@@ -43,7 +56,7 @@ def write_registry(folder: Path, url: str) -> None:
             for platform in PLATFORMS:
                 path = folder / f"terraform-provider-demo_{version}_{platform}.zip"
                 with zipfile.ZipFile(path, "w") as archive:
-                    archive.writestr(f"terraform-provider-demo_v{version}", platform)
+                    archive.writestr(f"terraform-provider-demo_v{version}", program or platform)
                 names[platform] = path
             sums = folder / f"{version}_SHA256SUMS"
             sums.write_text("".join(f"{archive_hash(p)[3:]}  {p.name}\n" for p in names.values()))
@@ -67,31 +80,37 @@ def write_registry(folder: Path, url: str) -> None:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
+def registry(tmp_path: Path) -> Iterator[FolderServer]:
     """A registry that the person's own CLI configuration names; ``asked`` are its requests."""
     providers.require_terraform()
+    with serving_registry(tmp_path, ("registry.terraform.io",)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_registry(
+    tmp_path: Path,
+    hosts: tuple[str, ...],
+    program: str = "",
+    services: tuple[str, ...] = ("driftfleet/demo",),
+) -> Iterator[FolderServer]:
+    """One registry in the place of ``hosts``; HOME's .terraformrc says so. See `write_registry`."""
     folder = tmp_path / "registry"
     folder.mkdir()
-
-    def handler(*arguments: object) -> _Handler:
-        return _Handler(*arguments, directory=str(folder))
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.asked = []
-    url = f"http://127.0.0.1:{server.server_port}"
-    write_registry(folder, url)
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / ".terraformrc").write_text(
-        'host "registry.terraform.io" {\n  services = {\n'
-        f'    "providers.v1" = "{url}/v1/providers/"\n  }}\n}}\n'
-        'provider_installation {\n  filesystem_mirror {\n    path = "/nowhere"\n  }\n}\n'
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_folder(folder) as server:
+        url = f"http://127.0.0.1:{server.server_port}"
+        write_registry(folder, url, program, services)
+        blocks = (
+            f'host "{host}" {{\n  services = {{\n'
+            f'    "providers.v1" = "{url}/v1/providers/"\n  }}\n}}\n'
+            for host in hosts
+        )
+        (tmp_path / "home" / ".terraformrc").write_text(
+            "".join(blocks)
+            + 'provider_installation {\n  filesystem_mirror {\n    path = "/nowhere"\n  }\n}\n'
+        )
+        yield server
 
 
 def test_archives_of_every_platform_come_once(registry, tmp_path):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -11,7 +10,6 @@ import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,9 @@ from driftfleet.mirror.hashes import archive_hash, package_hash
 from driftfleet.mirror.layout import Package, packed, unpacked
 from driftfleet.mirror.verify import verify
 from tests import providers
+from tests.certificates import make_certificate
 from tests.conftest import require_program
+from tests.folder_server import FolderServer, serving_folder
 
 COMMAND = Path(sys.executable).with_name("driftfleet")
 ADDRESS = providers.PROVIDER_ADDRESS
@@ -154,19 +154,9 @@ class TestFolders:
         assert "no such folder" in run(tmp_path, "verify", "--mirror", "none", expect=2)
 
 
-class _Handler(SimpleHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def network_mirror(packed_origin, tmp_path) -> Iterator[ThreadingHTTPServer]:
+def network_mirror(packed_origin, tmp_path) -> Iterator[FolderServer]:
     """Terraform's network mirror protocol over TLS; ``asked`` holds the paths of requests."""
-    openssl = require_program("openssl", "it makes the test's certificate")
     folder = tmp_path / "www"
     (folder / ADDRESS).mkdir(parents=True)
     (folder / ADDRESS / "index.json").write_text('{"versions": {"1.0.0": {}, "1.1.0": {}}}')
@@ -175,27 +165,8 @@ def network_mirror(packed_origin, tmp_path) -> Iterator[ThreadingHTTPServer]:
         (folder / package.archive).write_bytes(archive.read_bytes())
         listed = {"archives": {package.platform: {"url": archive.name}}}
         (folder / ADDRESS / f"{package.version}.json").write_text(json.dumps(listed))
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
-         tmp_path / "key.pem", "-out", tmp_path / "ca.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "ca.pem", tmp_path / "key.pem")
-
-    def handler(*arguments: object) -> _Handler:
-        return _Handler(*arguments, directory=str(folder))
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.asked = []
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving_folder(folder, make_certificate(tmp_path)) as server:
+        yield server
 
 
 class TestNetworkMirror:

@@ -48,7 +48,7 @@ def lock(*hashes: str, version: str = "5.0.0") -> bytes:
 
 def needs(*hashes: str):
     tree = MemoryTree({"a/main.tf": b"", "a/.terraform.lock.hcl": lock(*hashes)})
-    return needs_of(tree, ["a"], "repo").needs
+    return needs_of(tree, [("a", "terraform")], "repo").needs
 
 
 def run_sync(mirror: Path, source: Path, wanted) -> list[Outcome]:
@@ -127,7 +127,7 @@ def test_a_lock_file_tells_versions_and_constraints_tell_the_rest() -> None:
         {"a/main.tf": root, "a/.terraform.lock.hcl": lock("zh:1"), "b/main.tf": root,
          "m/main.tf": child}
     )  # fmt: skip
-    found = needs_of(tree, ["a", "b"], "repo")
+    found = needs_of(tree, [("a", "terraform"), ("b", "terraform")], "repo")
     assert found.gaps == ()
     assert {(n.address.rpartition("/")[2], n.wanted, n.roots) for n in found.needs} == {
         ("aws", "5.0.0", ("repo:a",)),
@@ -135,6 +135,18 @@ def test_a_lock_file_tells_versions_and_constraints_tell_the_rest() -> None:
         ("null", "any version", ("repo:a", "repo:b")),
         ("random", "~> 3.0", ("repo:a", "repo:b")),
     }
+
+
+def test_a_short_source_means_the_registry_of_what_plans_the_root() -> None:
+    code = b'resource "aws_instance" "a" {}\ndata "terraform_remote_state" "s" {}\n'
+    tree = MemoryTree({"a/main.tf": code, "b/main.tf": code, "b/.terraform.lock.hcl": lock("zh:1")})
+    found = needs_of(tree, [("a", "tofu"), ("b", "tofu"), ("a", "terraform")], "r").needs
+    tofu = "registry.opentofu.org/hashicorp/aws"
+    assert [(need.address, need.wanted, need.roots) for need in found] == [
+        (tofu, "any version", ("r:a", "r:b")),
+        (AWS, "any version", ("r:a",)),
+        (AWS, "5.0.0", ("r:b",)),
+    ]
 
 
 def test_what_is_not_known_of_a_root_is_a_gap() -> None:
@@ -147,7 +159,7 @@ def test_what_is_not_known_of_a_root_is_a_gap() -> None:
         "odd/.terraform.lock.hcl": b'provider "x" { version = "1" }\n',
         "bad/main.tf": b'provider "aws" {\n  version = "newest"\n}\n',
     }
-    roots = ["remote", "locked", "odd", "bad"]
+    roots = [(root, "terraform") for root in ("remote", "locked", "odd", "bad")]
     gaps = needs_of(MemoryTree(files), roots, "r").gaps
     assert sorted(gap.partition(" ")[0] for gap in gaps) == ["r:bad:", "r:odd:", "r:remote:"]
 
@@ -221,9 +233,9 @@ def test_prune_takes_what_nobody_needs(tmp_path: Path) -> None:
     for version in ("4.0.0", "5.0.0", "5.1.0"):
         archive(tmp_path / "source", version=version)
         tree = MemoryTree({"a/main.tf": b"", "a/.terraform.lock.hcl": lock(version=version)})
-        run_sync(mirror, tmp_path / "source", needs_of(tree, ["a"], "r").needs)
+        run_sync(mirror, tmp_path / "source", needs_of(tree, [("a", "terraform")], "r").needs)
     tree = MemoryTree({"a/main.tf": b'provider "aws" {\n  version = "~> 5.0"\n}\n'})
-    kept = (*needs(), *needs_of(tree, ["a"], "r").needs)
+    kept = (*needs(), *needs_of(tree, [("a", "terraform")], "r").needs)
     found = unneeded(mirror, kept)
     assert [one.package.version for one in found] == ["4.0.0"]
     assert found[0].bytes > 0

@@ -13,7 +13,14 @@ from driftfleet.jobs import Source
 from driftfleet.version_settings import TerraformSettings, VersionPin
 from driftfleet.versions.available import parse_printed
 from driftfleet.versions.constraint import Version, parse_constraint, satisfies
-from driftfleet.versions.decision import Decision, Pin, Question, Requirement, decide
+from driftfleet.versions.decision import (
+    Decision,
+    Pin,
+    Question,
+    Requirement,
+    decide,
+    named_program,
+)
 from driftfleet.versions.explanation import Constraint, lowest_that_fits
 from driftfleet.versions.pins import pin_for
 from driftfleet.versions.version_file import Asked, Program, parse_version_file
@@ -280,3 +287,25 @@ def test_the_lowest_that_fits_is_found_wherever_there_is_one(constraints: list[s
     all_of_them = [Version(*numbers) for numbers in itertools.product(range(5), repeat=3)]
     fitting = [v for v in all_of_them if all(satisfies(v, one.parts) for one in read)]
     assert lowest_that_fits(read) == min(fitting, default=None)
+
+
+@pytest.mark.parametrize("pin_version", [None, "", "1.6.2", "~> 1.5"])
+def test_the_program_that_is_asked_for_is_the_one_that_is_chosen(pin_version: str | None) -> None:
+    """`named_program` says beforehand what `decide` chooses wherever that depends on no machine."""
+    programs: tuple[Program | None, ...] = (None, "terraform", "tofu")
+    files = [
+        (),
+        (file(OWN, "1.5.7"),),
+        (file(TOP, "1.5.7"), file("envs/.opentofu-version", "1.6.2")),
+    ]
+    defaults = [None, *(Pin(v, "p", p) for v, p in itertools.product(("", "1.5.7"), programs))]
+    one_each = {"terraform": versions("1.5.7", "1.6.2"), "tofu": versions("1.5.7", "1.6.2")}
+    for own, asked, default in itertools.product(programs, files, defaults):
+        pin = None if pin_version is None else Pin(pin_version, "p", own)
+        question = Question("envs/prod", pin, asked, (), default)
+        named = named_program(question)
+        decision = decide(question, KnownVersions(one_each), prefer_installed=True)
+        if named is not None:
+            assert decision.program == named
+        else:
+            assert decision.program in (None, "terraform")

@@ -54,12 +54,14 @@ class MirrorOrder:
         stdout: TextIO,
         *,
         as_json: bool,
+        progress: Progress | None = None,
     ) -> "MirrorOrder":
         """Raises `ConfigurationError` where a target is none."""
         read = read_targets(targets, settings)
         installs = open_installs(with_kept_installs(settings, environment), environment)
         here = ProgramsHere(settings.worker.terraform, environment, installs)
-        return cls(read, settings, environment, standard_progress(), stdout, as_json, here)
+        shown = progress or standard_progress()
+        return cls(read, settings, environment, shown, stdout, as_json, here)
 
     def needs(self, *, of_any_program: bool = False) -> Needs:
         """What the roots need; each gap is told.

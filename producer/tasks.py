@@ -12,7 +12,6 @@ from driftfleet.errors import DriftfleetError
 from driftfleet.settings import Settings
 from producer.mirror_fleet import MirrorOrder, sync_mirror
 from producer.progress import Progress
-from producer.targets import read_targets
 
 log = structlog.get_logger()
 
@@ -47,14 +46,8 @@ def sync_fleet_mirror(settings: Settings, environment: Mapping[str, str]) -> boo
     started = time.monotonic()
     told, gaps = io.StringIO(), io.StringIO()
     try:
-        order = MirrorOrder(
-            targets=read_targets((), settings),
-            settings=settings,
-            environment=environment,
-            progress=Progress(gaps, animate=False),
-            stdout=told,
-            as_json=True,
-        )
+        progress = Progress(gaps, animate=False)
+        order = MirrorOrder.of((), settings, environment, told, as_json=True, progress=progress)
         code = sync_mirror(order, settings.mirror.origin, settings.mirror.platforms)
     except DriftfleetError as error:
         log.error("mirror_not_synced", reason=error.message)

@@ -2,16 +2,21 @@
 
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from driftfleet import process
+from driftfleet.errors import InstallUnavailable
 from driftfleet.installs.folder import Installs
+from driftfleet.installs.releases import Releases
 from driftfleet.versions.available import parse_printed
 from driftfleet.versions.constraint import Version
+from driftfleet.versions.explanation import NAMES
 from driftfleet.versions.version_file import Program
 
 _ANSWER_SECONDS = 30
+_LIST_SECONDS = 120
 
 
 def printed(command: list[str], environment: Mapping[str, str]) -> bytes | None:
@@ -38,20 +43,37 @@ def printed(command: list[str], environment: Mapping[str, str]) -> bytes | None:
 
 
 class ProgramsHere:
-    """What ``worker.terraform`` names, ``tofu``, and what is installed for workers here."""
+    """What ``worker.terraform`` names, ``tofu``, and what is installed for workers here.
 
-    def __init__(self, terraform: str, environment: Mapping[str, str], installs: Installs) -> None:
+    A remote is asked once what else could be installed, and ``tell`` is told where its answer is
+    an old one.
+    """
+
+    def __init__(
+        self,
+        terraform: str,
+        environment: Mapping[str, str],
+        installs: Installs,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._terraform = terraform
         self._environment = environment
         self._installs = installs
+        self._tell = tell
         self._found: list[tuple[Program, Version]] | None = None
+        self._releases: dict[Program, Releases | InstallUnavailable] = {}
 
     def installed(self, program: Program) -> Sequence[Version]:
         found = [version for own, version in self.found() if own == program]
         return list(dict.fromkeys((*found, *self._installs.versions(program))))
 
-    def installable(self, program: Program) -> Sequence[Version]:  # noqa: ARG002 - nothing installs
-        return ()
+    def installable(self, program: Program) -> Sequence[Version]:
+        if program not in self._releases:
+            self._releases[program] = self._ask(program)
+        found = self._releases[program]
+        if isinstance(found, Releases):
+            return found.versions
+        raise found
 
     def found(self) -> Sequence[tuple[Program, Version]]:
         """Each program with its version, the one first that plans where nothing else is said."""
@@ -63,3 +85,17 @@ class ProgramsHere:
             read = (parse_printed(text) for text in told if text is not None)
             self._found = [one for one in read if one is not None]
         return self._found
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether a remote was asked and did not tell."""
+        return any(isinstance(found, InstallUnavailable) for found in self._releases.values())
+
+    def _ask(self, program: Program) -> Releases | InstallUnavailable:
+        try:
+            found = self._installs.installable(program, time.monotonic() + _LIST_SECONDS)
+        except InstallUnavailable as error:
+            return error
+        if found.stale:
+            self._tell(f"{NAMES[program]}: {found.stale}")
+        return found

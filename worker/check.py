@@ -48,7 +48,7 @@ from worker.source import RootSource
 from worker.stopwatch import Report, Stopwatch
 from worker.terraform import Planned, Terraform
 from worker.verdict import Judgement, judge
-from worker.versions import Chooser, Chosen, PlanningPrograms, ProgramsOnPath
+from worker.versions import Choice, Chooser, PlanningPrograms, ProgramsOnPath
 from worker.workspace import Workspace, Workspaces
 
 log = structlog.get_logger()
@@ -148,9 +148,9 @@ def _plan(
             closure = tools.source.fetch(job, workspace, deadline)
             workspace.measure()
             # In use until the check is over: nobody removes it meanwhile.
-            chosen = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
-        terraform = _terraform(job, tools, workspace, deadline, chosen.path)
-        return _judged(job, tools, terraform, closure, chosen=chosen, watch=watch)
+            choice = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
+        terraform = _terraform(job, tools, workspace, deadline, choice.chosen.path)
+        return _judged(job, tools, terraform, closure, choice=choice, watch=watch)
 
 
 def _judged(
@@ -159,7 +159,7 @@ def _judged(
     terraform: Terraform,
     closure: Closure,
     *,
-    chosen: Chosen,
+    choice: Choice,
     watch: Stopwatch,
 ) -> _Answer:
     lock_file = LockFile(terraform.folder)
@@ -175,7 +175,7 @@ def _judged(
         planned = terraform.plan(job.variant)
     judgement = judge(planned.exit_code, planned.messages, _shown(terraform, planned, watch))
     versions = Versions(
-        terraform=planned.messages.terraform_version or chosen.version,
+        terraform=planned.messages.terraform_version or choice.chosen.version,
         providers=lock_file.providers(),
     )
     return _Answer(judgement, (*notes, *judgement.notes), versions)

@@ -29,7 +29,12 @@ def open_installs(settings: Settings, environment: Mapping[str, str]) -> Install
     """
     folder = settings.installs.folder or settings.worker.writable_root / "installs"
     installer = find_installer(settings.installs, environment)
-    return Installs(folder, installer, timeout_seconds=settings.installs.timeout_seconds)
+    return Installs(
+        folder,
+        installer,
+        timeout_seconds=settings.installs.timeout_seconds,
+        list_seconds=settings.installs.list_seconds,
+    )
 
 
 def can_install(settings: InstallSettings, environment: Mapping[str, str]) -> bool:
@@ -66,6 +71,12 @@ class _ByProgram:
 
     def install(self, program: Program, version: str, staging: Staging, deadline: float) -> Path:
         return self._installers[program].install(program, version, staging, deadline)
+
+    def source(self, program: Program) -> str:
+        return self._installers[program].source(program)
+
+    def list(self, program: Program, staging: Staging, deadline: float) -> bytes:
+        return self._installers[program].list(program, staging, deadline)
 
 
 def _tfenv(

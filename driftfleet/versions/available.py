@@ -19,7 +19,15 @@ class AvailableVersions(Protocol):
         """Those that can be run now, in any order."""
 
     def installable(self, program: Program) -> Sequence[Version]:
-        """Those that an installer could get; empty where there is none."""
+        """Those that an installer could get; empty where there is none.
+
+        Asked only where what is installed doesn't decide: a remote may have to tell.
+
+        Raises
+        ------
+        InstallUnavailable
+            It did not, and what it told before is not known either.
+        """
 
 
 def parse_printed(output: bytes) -> tuple[Program, Version] | None:

@@ -6,6 +6,7 @@ import platform
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.installers import (
     ONE_CALLER,
     Program,
     open_folder,
+    own_terraform,
     soon,
     staged,
     start,
@@ -38,19 +40,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "installs"
 
 
-def own_terraform(tmp_path: Path) -> tuple[Path, str]:
-    """The terraform on the PATH, and its version."""
-    terraform = require_program("terraform", "it is what the tests plan with")
-    code = (
-        "import json, subprocess, sys\n"
-        "said = subprocess.run([sys.argv[1], 'version', '-json'], capture_output=True)\n"
-        "print(json.loads(said.stdout)['terraform_version'])\n"
-    )
-    return terraform.resolve(), start(code, terraform).communicate()[0].strip()
-
-
 def test_the_terraform_of_this_machine(folder: Path, tmp_path: Path) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     program = Program(tmp_path / "bin", code=COPY.format(str(terraform)))
     path = program.installs(folder).ensure("terraform", version, soon())
     assert path.read_bytes() == terraform.read_bytes()
@@ -124,7 +115,7 @@ def real(tfenv: Path, releases: Releases, userinfo: str = "", verify: bool | Non
 def test_tfenv_installs_from_a_mirror_and_reads_no_file_of_a_repository(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     (tmp_path / ".terraform-version").write_text("../../evil\n")
     monkeypatch.chdir(tmp_path)
@@ -143,7 +134,7 @@ def test_tfenv_takes_nothing_unsigned_unless_told_so(
 ) -> None:
     if find_program("gpgv", process_environment()) is None:
         lacking("no gpgv: apt-get install gpgv")
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     with pytest.raises(InstallUnavailable, match=r"installs\.verify_signatures: false"):
         open_folder(folder, real(tfenv, releases, verify=None)).ensure("terraform", version, soon())
@@ -157,7 +148,7 @@ def test_tfenv_takes_nothing_unsigned_unless_told_so(
 def test_tfenv_and_a_mirror_that_wants_credentials(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     releases.credentials = 'me:ge"h eim'
     with pytest.raises(InstallUnavailable, match="wants credentials"):
@@ -172,7 +163,7 @@ def test_tfenv_and_a_mirror_that_wants_credentials(
 def test_tfenv_and_an_archive_that_is_not_what_it_should_be(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add("1.5.7", terraform)
     releases.add("1.5.8", terraform)
     releases.add("1.5.9", terraform, name="LICENSE.txt")
@@ -189,10 +180,36 @@ def test_tfenv_and_an_archive_that_is_not_what_it_should_be(
     assert installs.installed() == []
 
 
+def test_tfenv_lists_what_a_mirror_has(
+    folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
+) -> None:
+    installer = real(tfenv, releases, "me:ge%22h%20eim@")
+    with pytest.raises(InstallUnavailable, match=r"installs\.remote must name the folder"):
+        open_folder(folder, installer).installable("terraform", soon())
+    terraform, _ = own_terraform()
+    for version in ("1.5.7", "1.12.0-beta1", "1.13.0"):
+        releases.add(version, terraform)
+    releases.credentials = 'me:ge"h eim'
+    with pytest.raises(InstallUnavailable, match="wants credentials"):
+        open_folder(folder, real(tfenv, releases)).installable("terraform", soon())
+    releases.asked.clear()
+    for _ in range(2):
+        found = open_folder(folder, installer).installable("terraform", soon())
+        assert sorted(map(str, found.versions)) == ["1.12.0-beta1", "1.13.0", "1.5.7"]
+    assert releases.asked == ["/terraform/"]
+    assert staged(folder) == []
+
+
+def test_tfenv_and_a_remote_that_is_away(folder: Path, tfenv: Path, releases: Releases) -> None:
+    away = replace(releases, port=1)
+    with pytest.raises(InstallUnavailable, match="releases could not be reached"):
+        open_folder(folder, real(tfenv, away)).installable("terraform", soon())
+
+
 def test_sixty_staggered_callers_get_one_install_from_tfenv(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     url, at = releases.remote().url, time.time() + 2
     callers = [start(CALLERS, folder, tfenv, version, url, n, at) for n in range(6)]
@@ -204,7 +221,7 @@ def test_sixty_staggered_callers_get_one_install_from_tfenv(
 def test_a_kill_while_tfenv_unzips_poisons_nothing(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     caller = start(ONE_CALLER, folder, tfenv, version, releases.remote().url)
     half = f".staging/*/work/versions/{version}/terraform"

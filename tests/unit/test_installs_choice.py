@@ -190,22 +190,31 @@ def test_tenv_gets_its_own_variables(tmp_path: Path, program: str, words: str, p
         remotes={"terraform": remote, "tofu": remote},
         verify_signatures=False,
     )
-    open_folder(tmp_path / "installs", installer).ensure(program, "1.6.2", soon())  # type: ignore[arg-type]
-    (told,) = tenv.starts
-    environment = told["environment"]
-    assert isinstance(environment, dict)
-    assert told["words"] == [words, "install", "1.6.2"]
-    own = {k: v for k, v in environment.items() if k.startswith(("TENV_", "TFENV_", "TOFUENV_"))}
-    assert own.pop("TENV_ROOT").startswith(f"{tmp_path}/installs/.staging/")
-    assert own == {
-        "TENV_AUTO_INSTALL": "false",
-        "TENV_SKIP_LAST_USE": "true",
-        "TENV_VALIDATION": "sha",
-        f"{prefix}REMOTE": "https://mirror/x",
-        f"{prefix}INSTALL_MODE": "direct",
-        f"{prefix}REMOTE_USER": "me",
-        f"{prefix}REMOTE_PASSWORD": "geheim",
-    }
+    installs = open_folder(tmp_path / "installs", installer)
+    installs.ensure(program, "1.6.2", soon())  # type: ignore[arg-type]
+    found = installs.installable(program, soon())  # type: ignore[arg-type]
+    assert [str(one) for one in found.versions] == ["1.5.7"]
+    assert [told["words"] for told in tenv.starts] == [
+        [words, "install", "1.6.2"],
+        [words, "list-remote"],
+    ]
+    for told in tenv.starts:
+        environment = told["environment"]
+        assert isinstance(environment, dict)
+        own = {
+            k: v for k, v in environment.items() if k.startswith(("TENV_", "TFENV_", "TOFUENV_"))
+        }
+        assert own.pop("TENV_ROOT").startswith(f"{tmp_path}/installs/.staging/")
+        assert own == {
+            "TENV_AUTO_INSTALL": "false",
+            "TENV_SKIP_LAST_USE": "true",
+            "TENV_VALIDATION": "sha",
+            f"{prefix}REMOTE": "https://mirror/x",
+            f"{prefix}INSTALL_MODE": "direct",
+            f"{prefix}LIST_MODE": "html",
+            f"{prefix}REMOTE_USER": "me",
+            f"{prefix}REMOTE_PASSWORD": "geheim",
+        }
 
 
 def test_the_settings_travel_to_another_process_with_the_password(tmp_path: Path) -> None:

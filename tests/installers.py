@@ -182,6 +182,18 @@ def own_terraform() -> tuple[Path, str]:
     return terraform, says(terraform)
 
 
+def renamed_terraform(folder: Path) -> tuple[Path, str]:
+    """The terraform on the PATH, made to take itself for another version, which it is told."""
+    terraform, version = own_terraform()
+    other = version[:-1] + ("0" if version[-1] != "0" else "1")
+    content = terraform.read_bytes()
+    assert content.count(version.encode()) == 1, "it stands once in the file: VERSION, embedded"
+    binary = folder / f"terraform-{other}"
+    binary.write_bytes(content.replace(version.encode(), other.encode()))
+    binary.chmod(0o755)
+    return binary, other
+
+
 def says(binary: Path) -> str:
     """The version that a binary says it is."""
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "CHECKPOINT_DISABLE": "1"}

@@ -6,11 +6,11 @@ job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> 
 import errno
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, 
 from driftfleet.settings import WorkerSettings
 from driftfleet.version_settings import TerraformSettings
 from worker.environment import (
-    DATA_FOLDER,
     available_memory_bytes,
     module_environment,
     plan_environment,
@@ -41,7 +40,7 @@ from worker.environment import (
 from worker.lockfile import LockFile
 from worker.mirror import cli_configuration, sync_command
 from worker.module_access import ModuleAccess
-from worker.module_manifest import require_modules
+from worker.module_fetch import fetch_modules
 from worker.planfile import read_drift
 from worker.process import Programs
 from worker.source import RootSource
@@ -149,25 +148,40 @@ def _plan(
             workspace.measure()
             # In use until the check is over: nobody removes it meanwhile.
             choice = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
-        terraform = _terraform(job, tools, workspace, deadline, choice.chosen.path)
-        return _judged(job, tools, terraform, closure, choice=choice, watch=watch)
+        start = partial(_terraform, job, tools, workspace, deadline)
+        return _judged(job, tools, start, closure, choice=choice, watch=watch)
 
 
 def _judged(
     job: Job,
     tools: Tools,
-    terraform: Terraform,
+    start: Callable[[Path], Terraform],
     closure: Closure,
     *,
     choice: Choice,
     watch: Stopwatch,
 ) -> _Answer:
+    terraform = start(choice.chosen.path)
     lock_file = LockFile(terraform.folder)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
             require_unwritable(tools.settings.mirror)
             lock_file.verify(tools.settings.mirror, platform_name())
-        notes = _init(job, tools, terraform, closure)
+        if closure.remote:
+            # By themselves: only then may somebody have our token.
+            terraform = fetch_modules(
+                job,
+                closure,
+                choice,
+                start=start,
+                access=tools.modules,
+                environment=_module_environment(tools, terraform.workspace),
+            )
+        notes = terraform.init(
+            job.variant,
+            get_modules=not closure.remote,
+            complete_lock_file=tools.settings.complete_lock_files,
+        )
         if job.variant.workspace is not None:
             terraform.select_workspace(job.variant.workspace)
         lock_file.drop_hashes()
@@ -181,34 +195,9 @@ def _judged(
     return _Answer(judgement, (*notes, *judgement.notes), versions)
 
 
-def _init(job: Job, tools: Tools, terraform: Terraform, closure: Closure) -> tuple[str, ...]:
-    """Initialise. Modules come first, by themselves: only then may somebody have our token."""
-    if closure.remote:
-        _get_modules(job, tools, terraform, closure)
-    return terraform.init(
-        job.variant,
-        get_modules=not closure.remote,
-        complete_lock_file=tools.settings.complete_lock_files,
-    )
-
-
-def _get_modules(job: Job, tools: Tools, terraform: Terraform, closure: Closure) -> None:
-    settings, workspace = tools.settings, terraform.workspace
-    environment = module_environment(
-        tools.environment, settings.environment, workspace, tools.withheld
-    )
-    if tools.modules is None:
-        terraform.get(environment)
-    else:
-        tools.modules.fetch(
-            job,
-            closure.remote,
-            workspace,
-            environment=environment,
-            deadline=terraform.deadline,
-            get=terraform.get,
-        )
-    require_modules(terraform.folder, DATA_FOLDER)
+def _module_environment(tools: Tools, workspace: Workspace) -> Mapping[str, str]:
+    settings = tools.settings
+    return module_environment(tools.environment, settings.environment, workspace, tools.withheld)
 
 
 def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[str, Any] | None:

@@ -2,10 +2,8 @@
 
 import json
 import os
-import platform
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +14,9 @@ from driftfleet.errors import InstallRefused, InstallUnavailable
 from driftfleet.installs.installer import find_program
 from driftfleet.installs.remote import parse_remote
 from driftfleet.installs.tenv import Tenv
-from driftfleet.installs.tfenv import Tfenv, find_tfenv
+from driftfleet.installs.tfenv import Tfenv
 from tests.binaries import old_terraform, opentofu
-from tests.conftest import lacking, require_program
+from tests.conftest import lacking
 from tests.installers import (
     CALLERS,
     ONE_CALLER,
@@ -29,7 +27,7 @@ from tests.installers import (
     staged,
     start,
 )
-from tests.releases import Releases, serving
+from tests.releases import Releases
 from tests.workers import wait_until
 
 COPY = "content = open({!r}, 'rb').read(); unzip(0)"
@@ -85,25 +83,6 @@ def test_credentials_of_a_remote_are_in_no_argument_no_variable_and_no_file(
     assert isinstance(environment, dict)
     assert environment["TFENV_REMOTE"] == "https://mirror/x"
     assert environment["TFENV_NETRC_PATH"].startswith("/proc/self/fd/")
-
-
-@pytest.fixture
-def tfenv() -> Path:
-    """The real one. It is in no package registry: where it is not there, CI has none either."""
-    if (found := find_tfenv(process_environment())) is None:
-        pytest.skip("no tfenv: name it in DRIFTFLEET_TFENV, or put it on the PATH")
-    for name in ("curl", "unzip"):
-        require_program(name, f"apt-get install {name}")
-    if platform.machine() != "x86_64":
-        pytest.skip("the mirror has binaries for amd64 only")
-    return found
-
-
-@pytest.fixture
-def releases(tmp_path: Path) -> Iterator[Releases]:
-    (tmp_path / "releases").mkdir()
-    with serving(tmp_path / "releases") as mirror:
-        yield mirror
 
 
 def real(tfenv: Path, releases: Releases, userinfo: str = "", verify: bool | None = False) -> Tfenv:

@@ -99,14 +99,15 @@ def test_an_output_becomes_short_and_readable() -> None:
         ),
         ("curl: (22) The requested URL returned error: 401", "credentials", False),
         ("curl: (60) SSL certificate problem: unable to get", "SSL_CERT_FILE", False),
-        ("tfenv: [ERROR] PGP signature rejected", "verify_signatures", True),
+        ("tfenv: [ERROR] PGP signature rejected", "not its publisher's", True),
+        ("tfenv: [ERROR] SHA256SUMS signature download failed", "verify_signatures", False),
         (
             "tfenv: Not instructed to use Local PGP, skipping OpenPGP signature verification\n"
             "tfenv: [ERROR] SHA256 hash does not match!",
             "SHA256SUMS",
             True,
         ),
-        ("Installation failed: invalid pgp signature", "verify_signatures", True),
+        ("Installation failed: invalid pgp signature", "not its publisher's", True),
         ("searched asset not found: tofu_9.9.9_linux_amd64.zip", "no such version", True),
         ("you are rate-limited by GitHub. Consider using a token", "tofu_remote", False),
         ("write error (disk full?)\nunzip: No space left on device", "the disk is full", False),

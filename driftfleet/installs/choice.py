@@ -14,8 +14,9 @@ from driftfleet.installs.version import Program
 from driftfleet.settings import Settings
 from driftfleet.version_settings import InstallSettings
 
-_TFENV = f"put tfenv (https://github.com/tfutils/tfenv) on the PATH or name it in {VARIABLE}"
-_TENV = "put tenv (https://github.com/tofuutils/tenv) on the PATH"
+# What a person should do.
+TFENV = f"put tfenv (https://github.com/tfutils/tfenv) on the PATH or name it in {VARIABLE}"
+TENV = "put tenv (https://github.com/tofuutils/tenv) on the PATH"
 
 
 def open_installs(settings: Settings, environment: Mapping[str, str]) -> Installs:
@@ -24,7 +25,7 @@ def open_installs(settings: Settings, environment: Mapping[str, str]) -> Install
     Raises
     ------
     ConfigurationError
-        A releases mirror or ``DRIFTFLEET_TFENV`` is none. That nothing can install is told only
+        A releases mirror or ``DRIFTFLEETTFENV`` is none. That nothing can install is told only
         when something is to be installed.
     """
     folder = settings.installs.folder or settings.worker.writable_root / "installs"
@@ -115,7 +116,7 @@ def _remotes(settings: InstallSettings) -> dict[Program, Remote]:
 
 
 def _missing(installer: str, program: Program) -> str:
-    means = {"tfenv": _TFENV, "tenv": _TENV}.get(installer)
+    means = {"tfenv": TFENV, "tenv": TENV}.get(installer)
     if means is None:
-        means = _TENV if program == "tofu" else f"{_TFENV}, or {_TENV}"
+        means = TENV if program == "tofu" else f"{TFENV}, or {TENV}"
     return f"nothing here can install it: {means}; or put that version on the PATH"

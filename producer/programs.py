@@ -1,12 +1,11 @@
 """Programs of this machine: what they print, and which of them could plan."""
 
 import shutil
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from driftfleet import process
+from driftfleet import programs
 from driftfleet.errors import InstallUnavailable
 from driftfleet.installs.folder import Installs
 from driftfleet.installs.releases import Releases
@@ -23,23 +22,15 @@ def printed(command: list[str], environment: Mapping[str, str]) -> bytes | None:
     """What a program prints; None where it can't be started, or takes longer than it may."""
     kept = {name: environment[name] for name in ("PATH", "HOME") if name in environment}
     try:
-        running = process.start(
+        return programs.run(
             command,
             # The shim of tfenv is not to install anything because it was asked.
             {**kept, "CHECKPOINT_DISABLE": "1", "TFENV_AUTO_INSTALL": "false"},
-            death_signal=signal.SIGKILL,
             folder=Path("/"),
-            stdout=process.PIPE,
-        )
-    except OSError:
+            deadline=time.monotonic() + _ANSWER_SECONDS,
+        ).stdout
+    except (programs.OutOfTime, OSError):
         return None
-    with running:
-        try:
-            output: bytes = running.communicate(timeout=_ANSWER_SECONDS)[0]
-        except process.TimeoutExpired:
-            running.kill()
-            return None
-    return output
 
 
 class ProgramsHere:

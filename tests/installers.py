@@ -63,7 +63,8 @@ BINARY = """\
 : <<'END'
 {padding}
 END
-echo '{{"terraform_version": "{version}"}}'
+if [ "$2" = -json ]; then echo '{{"terraform_version": "{version}"}}'; exit; fi
+echo 'NAME v{version}'
 """
 
 PROGRAM = """\
@@ -85,7 +86,8 @@ if listing:
     {listing}
     sys.exit()
 os.makedirs(os.path.dirname(place))
-content = {binary!r}.replace("VERSION", version).encode()
+name = "OpenTofu" if place.endswith("tofu") else "Terraform"
+content = {binary!r}.replace("VERSION", version).replace("NAME", name).encode()
 
 def unzip(pauses):
     with open(place, "wb", buffering=0) as file:

@@ -8,7 +8,7 @@ from driftfleet.versions.constraint import Malformed, Version, parse_version
 from driftfleet.versions.version_file import Program
 
 # "Terraform v1.11.4", "OpenTofu v1.6.2", and before 0.12 in the middle of other lines. The text and
-# not `-json`: that has `terraform_version` for both, and older ones don't know it.
+# not `-json`: that has `terraform_version` for both, and ones before 0.13 don't know it.
 _PRINTED = re.compile(r"^(Terraform|OpenTofu) v(\S{1,100})", re.MULTILINE)
 
 

@@ -54,6 +54,14 @@ def test_opentofu(folder: Path, tmp_path: Path) -> None:
     assert installs.ensure("tofu", "1.6.2", soon()) == folder / "tofu" / "1.6.2" / "tofu"
 
 
+def test_terraform_in_the_place_of_opentofu_is_refused(folder: Path, tmp_path: Path) -> None:
+    terraform, version = own_terraform()
+    program = Program(tmp_path / "bin", "tenv", COPY.format(str(terraform)))
+    installs = open_folder(folder, Tenv(program.path, {"PATH": os.environ["PATH"]}))
+    with pytest.raises(InstallRefused, match=f"Terraform '{version}' is what was installed"):
+        installs.ensure("tofu", version, soon())
+
+
 def test_a_terraform_so_old_that_it_knows_no_json(folder: Path, tmp_path: Path) -> None:
     terraform = old_terraform()
     program = Program(tmp_path / "bin", code=COPY.format(str(terraform)))

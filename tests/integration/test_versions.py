@@ -277,7 +277,9 @@ def test_opentofu_plans_what_asks_for_it(
 
 class TestCommand:
     @pytest.fixture
-    def fleet(self, repository: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def fleet(
+        self, repository: Path, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Path:
         write(
             repository,
             {
@@ -293,6 +295,9 @@ class TestCommand:
             },
         )
         monkeypatch.chdir(repository)
+        # Whatever this machine has: no remote is asked, and nothing of ours is in the way.
+        monkeypatch.setenv("DRIFTFLEET_INSTALLS__INSTALLER", "none")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         return repository
 
     def test_it_prints_program_version_and_why(self, fleet: Path, version: str) -> None:

@@ -84,7 +84,9 @@ class ProgramsHere:
 
     def _ask(self, program: Program) -> Releases | InstallUnavailable:
         try:
-            found = self._installs.installable(program, time.monotonic() + _LIST_SECONDS)
+            deadline = time.monotonic() + _LIST_SECONDS
+            # Whoever runs a command may just have mended what was wrong.
+            found = self._installs.installable(program, deadline, insist=True)
         except InstallUnavailable as error:
             return error
         if found.stale:

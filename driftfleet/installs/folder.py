@@ -121,10 +121,11 @@ class Installs:
         """Those of one program, in any order. Raises as `find`."""
         return [parse_version(one.version) for one in self.installed() if one.program == program]
 
-    def installable(self, program: Program, deadline: float) -> Releases:
+    def installable(self, program: Program, deadline: float, *, insist: bool = False) -> Releases:
         """Those that could be installed, whether they are or not.
 
-        None where nothing here installs the program, or the folder can't be written to.
+        None where nothing here installs the program, or the folder can't be written to. To
+        ``insist`` is to ask though nobody answered a moment ago.
 
         Raises
         ------
@@ -134,7 +135,7 @@ class Installs:
         if self.folder.exists() and not os.access(self.folder, os.W_OK | os.X_OK):
             return Releases()
         try:
-            return self._releases.of(program, deadline)
+            return self._releases.of(program, deadline, insist=insist)
         except OSError as error:
             if error.errno in _CLOSED:
                 return Releases()

@@ -21,7 +21,7 @@ from driftfleet.versions.explanation import NAMES
 # HashiCorp has published some 500.
 _MOST_VERSIONS = 5_000
 _ASK_SECONDS = 60.0
-# Where a list is there nobody waits for a remote that did not answer a moment ago.
+# A remote that did not answer a moment ago would cost each check the time of its connection.
 _AGAIN_SECONDS = 60.0
 _FILE_BYTES = 2 * LISTED_BYTES
 _READ_ONLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,12 +37,16 @@ class Releases:
 
 @dataclass(frozen=True)
 class _Listed:
-    """What is kept; times are of ``time.time``."""
+    """What is kept: a list, why the last try to have it failed, or both.
+
+    Times are of ``time.time``.
+    """
 
     source: str
-    listed_at: float
-    tried_at: float
-    versions: tuple[str, ...]
+    listed_at: float = 0.0
+    versions: tuple[str, ...] = ()
+    tried_at: float = 0.0
+    failure: str = ""
 
 
 class ReleaseLists:
@@ -71,11 +75,12 @@ class ReleaseLists:
         self._timeout_seconds = min(timeout_seconds, _ASK_SECONDS)
         self._clock = clock
 
-    def of(self, program: Program, deadline: float) -> Releases:
+    def of(self, program: Program, deadline: float, *, insist: bool = False) -> Releases:
         """The releases of a program; none where nothing here installs it.
 
         Of all who ask at once one asks the remote, and the others wait. Where it can't be asked
-        the last list serves, however old it is.
+        the last list serves, however old it is, and for a minute nobody asks again; who has to
+        ``insist`` does.
 
         Raises
         ------
@@ -88,56 +93,61 @@ class ReleaseLists:
         if not source:
             return Releases()
         known = self._read(program, source)
-        if known is not None and self._is_young(known):
+        if known is not None and self._is_young(known, insist=insist):
             return self._told(known)
         try:
             with self._lock(program).installing(deadline):
                 known = self._read(program, source)
-                if known is None or not self._is_young(known):
+                if known is None or not self._is_young(known, insist=insist):
                     known = self._ask(program, source, known, deadline)
         except (InstallUnavailable, InstallRefused) as failure:
-            if known is None:
+            if known is None or not known.versions:
                 raise InstallUnavailable(failure.message) from failure
-            return self._told(known, failure.message)
+            return self._told(replace(known, failure=failure.message))
         except OSError as error:
             # A disk that is full or read-only: what was listed before still serves.
-            if known is None:
+            if known is None or not known.versions:
                 raise
-            return self._told(known, error.strerror or str(error))
+            return self._told(replace(known, failure=error.strerror or str(error)))
         return self._told(known)
 
     def _ask(
         self, program: Program, source: str, known: _Listed | None, deadline: float
     ) -> _Listed:
-        deadline = min(deadline, time.monotonic() + self._timeout_seconds)
+        given, deadline = deadline, min(deadline, time.monotonic() + self._timeout_seconds)
         with self._stage() as staging:
             try:
                 printed = self._installer.list(program, staging, deadline)
                 versions = parse_list(printed, program, source)
-            except (InstallUnavailable, InstallRefused):
-                if known is not None:
-                    self._write(program, replace(known, tried_at=self._clock()), staging)
+            except (InstallUnavailable, InstallRefused) as error:
+                # After our own deadline it says nothing of the remote.
+                if time.monotonic() < given:
+                    tried = replace(known or _Listed(source), tried_at=self._clock())
+                    self._write(program, replace(tried, failure=error.message), staging)
                 raise
-            now = self._clock()
-            listed = _Listed(source, now, now, versions)
+            listed = _Listed(source, self._clock(), versions)
             self._write(program, listed, staging)
         return listed
 
-    def _is_young(self, known: _Listed) -> bool:
+    def _is_young(self, known: _Listed, *, insist: bool) -> bool:
         """Whether nobody is to be asked. A time to come is that of a clock which was wrong."""
         now = self._clock()
-        listed = 0 <= now - known.listed_at < self._age_seconds
-        return listed or 0 <= now - known.tried_at < min(_AGAIN_SECONDS, self._age_seconds)
+        listed = bool(known.versions) and 0 <= now - known.listed_at < self._age_seconds
+        tried = 0 <= now - known.tried_at < min(_AGAIN_SECONDS, self._age_seconds)
+        return listed or (tried and not insist)
 
-    def _told(self, known: _Listed, why: str = "") -> Releases:
+    def _told(self, known: _Listed) -> Releases:
         versions = tuple(parse_version(text) for text in known.versions)
-        failed = why or (known.tried_at > known.listed_at and "the last try failed, a moment ago")
-        if not failed:
+        if not known.failure:
             return Releases(versions)
+        if not versions:
+            again = "That was a moment ago; it is tried again after a minute."
+            raise InstallUnavailable(f"{known.failure}\n{again}")
         hours = max(0.0, self._clock() - known.listed_at) / 3600
         return Releases(
             versions,
-            f"the list of releases is {hours:.1f} hours old, and could not be had anew: {failed}",
+            f"the list of releases is {hours:.1f} hours old, and could not be had anew: "
+            f"{known.failure}",
         )
 
     def _read(self, program: Program, source: str) -> _Listed | None:
@@ -145,14 +155,15 @@ class ReleaseLists:
         try:
             fields = json.loads(_content(self._path(program)))
             listed = _Listed(
-                str(fields["source"]),
-                float(fields["listed_at"]),
-                float(fields["tried_at"]),
-                tuple(version for version in fields["versions"] if _is_version(version)),
+                source=str(fields["source"]),
+                listed_at=float(fields["listed_at"]),
+                versions=tuple(version for version in fields["versions"] if _is_version(version)),
+                tried_at=float(fields["tried_at"]),
+                failure=str(fields["failure"]),
             )
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
-        return listed if listed.source == source and listed.versions else None
+        return listed if listed.source == source and (listed.versions or listed.failure) else None
 
     def _write(self, program: Program, listed: _Listed, staging: Staging) -> None:
         path, staged = self._path(program), staging.top / "releases.json"

@@ -172,13 +172,13 @@ def test_tfenv_lists_what_a_mirror_has(
 ) -> None:
     installer = real(tfenv, releases, "me:ge%22h%20eim@")
     with pytest.raises(InstallUnavailable, match=r"installs\.remote must name the folder"):
-        open_folder(folder, installer).installable("terraform", soon())
+        open_folder(tmp_path / "a", installer).installable("terraform", soon())
     terraform, _ = own_terraform()
     for version in ("1.5.7", "1.12.0-beta1", "1.13.0"):
         releases.add(version, terraform)
     releases.credentials = 'me:ge"h eim'
     with pytest.raises(InstallUnavailable, match="wants credentials"):
-        open_folder(folder, real(tfenv, releases)).installable("terraform", soon())
+        open_folder(tmp_path / "b", real(tfenv, releases)).installable("terraform", soon())
     releases.asked.clear()
     for _ in range(2):
         found = open_folder(folder, installer).installable("terraform", soon())

@@ -103,7 +103,7 @@ def test_where_the_remote_is_away_the_last_list_serves_and_nobody_waits_again(
     assert "2.0 hours old" in found.stale
     assert "Failed to connect" in found.stale
     clock.now += 59
-    assert "the last try failed" in installs.installable("terraform", soon()).stale
+    assert "Failed to connect" in installs.installable("terraform", soon()).stale
     assert program.asked("list-remote") == 2
     listed.write_text("1.14.0\n")
     clock.now += 1
@@ -112,14 +112,35 @@ def test_where_the_remote_is_away_the_last_list_serves_and_nobody_waits_again(
 
 
 def test_without_a_list_a_remote_that_is_away_is_an_error_that_may_pass(
-    installs: Installs, listed: Path
+    installs: Installs, program: Program, clock: Clock, listed: Path
 ) -> None:
     listed.unlink()
-    with pytest.raises(InstallUnavailable, match="HTTPS_PROXY") as caught:
-        told(installs)
-    assert "could not list the releases of Terraform" in caught.value.message
+    for _ in range(3):
+        with pytest.raises(InstallUnavailable, match="HTTPS_PROXY") as caught:
+            told(installs)
+        assert "could not list the releases of Terraform" in caught.value.message
+    assert "tried again after a minute" in caught.value.message
+    assert program.asked("list-remote") == 1
     listed.write_text("1.13.0\n")
+    mended = installs.installable("terraform", soon(), insist=True)
+    assert [str(one) for one in mended.versions] == ["1.13.0"]
+    (installs.folder / ".releases" / "terraform.json").unlink()
+    listed.unlink()
+    with pytest.raises(InstallUnavailable):
+        told(installs)
+    listed.write_text("1.13.0\n")
+    clock.now += 60
     assert told(installs) == ["1.13.0"]
+
+
+def test_a_check_that_has_no_time_left_says_nothing_of_the_remote(
+    tmp_path: Path, listed: Path
+) -> None:
+    program = Program(tmp_path / "slow", listing=f"time.sleep(2); {SWITCHED.format(str(listed))}")
+    installs = program.installs(tmp_path / "installs")
+    with pytest.raises(InstallUnavailable):
+        installs.installable("terraform", time.monotonic() + 0.5)
+    assert told(installs) == ["1.13.0", "1.5.7"]
 
 
 def test_what_hangs_is_ended_with_the_deadline(tmp_path: Path) -> None:

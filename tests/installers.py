@@ -149,6 +149,16 @@ class Program:
         return open_folder(folder, self.tfenv(), **more)
 
 
+class Clock:
+    """A time of day that only tests move."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def open_folder(
     folder: Path, installer: Installer, timeout_seconds: float = SOON, list_seconds: float = 3600
 ) -> Installs:

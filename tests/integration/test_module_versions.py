@@ -1,29 +1,23 @@
 """Modules that are fetched, and what they want of the version that plans."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from driftfleet.configuration import process_environment
 from driftfleet.jobs import Job, Source
 from driftfleet.results import Result, Verdict
-from driftfleet.settings import WorkerSettings
 from driftfleet.version_settings import InstallSettings, TerraformSettings
-from tests import providers
 from tests.binaries import opentofu
+from tests.checks import local_tools
 from tests.conftest import require_program
 from tests.installers import Program, own_terraform, renamed_terraform
 from tests.standin.repositories import Link, create_bare, import_commit
 from worker.check import Tools, check
 from worker.installed_programs import InstalledPrograms
-from worker.local_source import LocalSource
-from worker.process import Programs
 from worker.versions import ProgramsOnPath
-from worker.workspace import Workspaces
 
 OUTPUT = "locals {\n  one = 1\n}\n"
 
@@ -55,23 +49,9 @@ def module(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def tools(repository: Path, tmp_path: Path) -> Iterator[Tools]:
-    providers.require_terraform()
-    writable = Path("/tmp") / f"df-mod-{os.getpid()}"
-    writable.mkdir()
-    settings = WorkerSettings(writable_root=writable, local_roots=(repository,))
-    programs = Programs(1)
-    yield Tools(
-        settings=settings,
-        environment=process_environment(),
-        workspaces=Workspaces(writable),
-        programs=programs,
-        source=LocalSource(settings.local_roots),
-        name="test",
-    )
-    programs.close()
-    assert list(writable.rglob("*")) == []
-    shutil.rmtree(writable)
+def tools(repository: Path) -> Iterator[Tools]:
+    with local_tools(repository, "mod") as made:
+        yield made
 
 
 @pytest.fixture

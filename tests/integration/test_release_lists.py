@@ -12,7 +12,7 @@ from driftfleet.installs.folder import Installs
 from driftfleet.installs.remote import parse_remote
 from driftfleet.installs.tfenv import Tfenv
 from tests.conftest import require_program
-from tests.installers import Program, open_folder, soon, staged, start
+from tests.installers import Clock, Program, open_folder, soon, staged, start
 
 LISTED = "print('1.13.0\\n1.12.0-beta1\\n1.5.7')"
 AWAY = "print('curl: (7) Failed to connect to mirror', file=sys.stderr); sys.exit(1)"
@@ -22,14 +22,6 @@ SWITCHED = (
     "print(text or 'curl: (7) Failed to connect to mirror')\n"
     "sys.exit(not text)"
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

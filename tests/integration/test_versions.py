@@ -12,21 +12,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from driftfleet.configuration import process_environment
 from driftfleet.jobs import Job, Limits, Source
 from driftfleet.results import Result, Verdict
-from driftfleet.settings import WorkerSettings
 from driftfleet.version_settings import InstallSettings, TerraformSettings, VersionPin
 from producer.commands import main
 from tests import providers
 from tests.binaries import opentofu
+from tests.checks import local_tools
 from tests.installers import Program, own_terraform
 from worker.check import Tools, check
 from worker.installed_programs import InstalledPrograms
-from worker.local_source import LocalSource
 from worker.process import Programs
 from worker.versions import ProgramsOnPath
-from worker.workspace import Workspaces
 
 # Nothing to do: terraform_data is planned to be created, an output alone is not even that.
 EMPTY = "locals {\n  one = 1\n}\n"
@@ -56,23 +53,8 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tools(repository: Path) -> Iterator[Tools]:
-    providers.require_terraform()
-    # Short, as a deployment's is: unix sockets lie below it.
-    writable = Path("/tmp") / f"df-ver-{os.getpid()}"
-    writable.mkdir()
-    settings = WorkerSettings(writable_root=writable, local_roots=(repository,))
-    programs = Programs(1)
-    yield Tools(
-        settings=settings,
-        environment=process_environment(),
-        workspaces=Workspaces(writable),
-        programs=programs,
-        source=LocalSource(settings.local_roots),
-        name="test",
-    )
-    programs.close()
-    assert list(writable.rglob("*")) == []
-    shutil.rmtree(writable)
+    with local_tools(repository, "ver") as made:
+        yield made
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def open_installs(settings: Settings, environment: Mapping[str, str]) -> Install
     Raises
     ------
     ConfigurationError
-        A releases mirror or ``DRIFTFLEETTFENV`` is none. That nothing can install is told only
+        A releases mirror or ``DRIFTFLEET_TFENV`` is none. That nothing can install is told only
         when something is to be installed.
     """
     folder = settings.installs.folder or settings.worker.writable_root / "installs"

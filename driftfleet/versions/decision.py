@@ -19,7 +19,12 @@ from driftfleet.versions.constraint import (
     parse_version,
     satisfies,
 )
-from driftfleet.versions.explanation import Constraint, contradiction, nothing_fits
+from driftfleet.versions.explanation import (
+    Constraint,
+    contradiction,
+    lowest_that_fits,
+    nothing_fits,
+)
 from driftfleet.versions.pattern import parse_pattern
 from driftfleet.versions.version_file import LATEST, Asked, Program, version_files
 
@@ -99,6 +104,8 @@ class _Decider:
         self._question = question
         self._available = available
         self._prefer_installed = prefer_installed
+        # What an installer could get, once it was asked.
+        self._installable: Sequence[Version] = ()
         self._required = [
             _read(r.constraint, r.place) for r in dict.fromkeys(question.requirements)
         ]
@@ -218,27 +225,30 @@ class _Decider:
     ) -> Iterator[Sequence[Version]]:
         """Where to look for a version, one pool after the other.
 
-        What could be installed is asked for last: a remote may have to tell.
+        What could be installed is asked for last, and only where some version could fit: a remote
+        may have to tell.
         """
         installed = self._available.installed(program)
         if self._prefer_installed:
             yield installed
+        if lowest_that_fits(constraints) is None:
+            return
         try:
-            installable = self._available.installable(program)
+            self._installable = self._available.installable(program)
         except InstallUnavailable as error:
+            what = (
+                f"{self._question.root}: the newest is wanted (terraform.prefer_installed: false)"
+            )
+            if self._prefer_installed:
+                what = nothing_fits(program, constraints, installed)
             raise InstallUnavailable(
-                f"{nothing_fits(program, constraints, installed)}\n"
-                f"What could be installed is not known: {error.message}"
-                if self._prefer_installed
-                else error.message
+                f"{what}\nWhat could be installed is not known: {error.message}"
             ) from error
-        yield [*installed, *installable]
+        yield [*installed, *self._installable]
 
     def _nothing_fits(self, program: Program, constraints: Sequence[Constraint]) -> str:
-        there = self._available
-        return nothing_fits(
-            program, constraints, there.installed(program), there.installable(program)
-        )
+        installed = self._available.installed(program)
+        return nothing_fits(program, constraints, installed, self._installable)
 
     def _named_program(self) -> Pin | None:
         pins = (self._question.pin, self._question.default)

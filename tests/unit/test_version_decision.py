@@ -124,8 +124,13 @@ class TestWhatCouldBeInstalled:
             message = caught.value.message
             assert "'~> 1.13' (main.tf:1)" in message or "'latest:^1.13'" in message
             assert message.endswith("What could be installed is not known: the remote is away")
-        with pytest.raises(InstallUnavailable, match="the remote is away"):
+        with pytest.raises(InstallUnavailable, match=r"envs/prod: the newest .*\n.* is away"):
             ask(">= 1.5", there=Silent(versions(*HERE)), prefer_installed=False)
+
+    def test_nor_where_no_version_can_satisfy_all(self) -> None:
+        for files in ([], [file(TOP, "latest:^1.13")]):
+            with pytest.raises(VersionUndecided, match="No version can satisfy them all"):
+                ask(">= 2.0", "< 1.0", files=files, there=Silent(versions(*HERE)))
 
     def test_opentofu_that_could_be_installed_is_not_the_only_one_there(self) -> None:
         there = KnownVersions({}, {"tofu": versions("1.8.0"), "terraform": versions("1.13.0")})

@@ -8,9 +8,9 @@ from driftfleet.configuration import process_environment
 from driftfleet.settings import WorkerSettings
 from tests import providers
 from tests.workers import short_folder
-from worker.check import Tools
 from worker.local_source import LocalSource
 from worker.process import Programs
+from worker.tools import Tools
 from worker.workspace import Workspaces
 
 

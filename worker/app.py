@@ -18,7 +18,6 @@ from driftfleet.ledger import RedisLedger, connect
 from driftfleet.logs import Redactor, configure_logs
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
-from worker.check import Tools
 from worker.github_connection import LazyConnection, connection_of, withheld_variables
 from worker.github_source import GitHubSource
 from worker.heartbeat import UnackedHeartbeat
@@ -28,6 +27,7 @@ from worker.module_access import ModuleAccess
 from worker.process import Programs
 from worker.source import RootSource, Sources
 from worker.tasks import register
+from worker.tools import Tools
 from worker.versions import ProgramsOnPath
 from worker.workspace import Workspaces
 

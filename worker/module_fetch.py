@@ -73,7 +73,7 @@ def _fetch(
     environment: Mapping[str, str],
 ) -> None:
     if access is None:
-        terraform.get(environment)
+        terraform.get(environment, ())
     else:
         access.fetch(
             job,

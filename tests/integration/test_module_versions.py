@@ -15,8 +15,9 @@ from tests.checks import local_tools
 from tests.conftest import require_program
 from tests.installers import Program, own_terraform, renamed_terraform
 from tests.standin.repositories import Link, create_bare, import_commit
-from worker.check import Tools, check
+from worker.check import check
 from worker.installed_programs import InstalledPrograms
+from worker.tools import Tools
 from worker.versions import ProgramsOnPath
 
 OUTPUT = "locals {\n  one = 1\n}\n"

@@ -20,9 +20,10 @@ from tests import providers
 from tests.binaries import opentofu
 from tests.checks import local_tools
 from tests.installers import Program, own_terraform
-from worker.check import Tools, check
+from worker.check import check
 from worker.installed_programs import InstalledPrograms
 from worker.process import Programs
+from worker.tools import Tools
 from worker.versions import ProgramsOnPath
 
 # Nothing to do: terraform_data is planned to be created, an output alone is not even that.

@@ -448,9 +448,13 @@ def last_try(settings: Settings, environment: Mapping[str, str], source: Source)
     return result
 
 
+@pytest.mark.parametrize("isolation", ["none", "bubblewrap"])
 def test_private_modules_that_refuse_a_version_are_fetched_again_with_another(
-    ghe: StandIn, fleet: Fleet, tmp_path: Path
+    ghe: StandIn, fleet: Fleet, tmp_path: Path, isolation: str
 ) -> None:
+    if isolation == "bubblewrap":
+        require_program("bwrap", "apt-get install bubblewrap")
+    with_settings(fleet, "worker", isolation=isolation)
     binary, version = renamed_terraform(tmp_path)
     code = f"import shutil\nshutil.copy({str(binary)!r}, place)"
     installer = Program(tmp_path / "bin", code=code, listing=f"print('{version}')")

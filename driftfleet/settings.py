@@ -215,6 +215,18 @@ class WorkerSettings(Record):
     isolation_shows: tuple[Path, ...] = ()
 
 
+class MirrorSettings(Record):
+    """How the provider mirror (``worker.mirror``) is filled.
+
+    ``sync_at`` is a crontab in UTC, such as ``30 2 * * *``; without one nobody does it but people.
+    ``origin`` and ``platforms`` are the options of `driftfleet mirror sync`.
+    """
+
+    sync_at: str | None = None
+    origin: str | None = None
+    platforms: tuple[str, ...] = ()
+
+
 class LogSettings(Record):
     """``auto``: readable on a terminal, JSON elsewhere."""
 
@@ -236,4 +248,5 @@ class Settings(Record):
     terraform: TerraformSettings = TerraformSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     installs: InstallSettings = InstallSettings()
+    mirror: MirrorSettings = MirrorSettings()
     logs: LogSettings = LogSettings()

@@ -1,4 +1,4 @@
-"""The command line of a worker process. Celery is not imported: it takes a while."""
+"""The command lines of the Celery services. Celery is not imported: it takes a while."""
 
 import sys
 from pathlib import Path
@@ -9,15 +9,30 @@ _PACKAGES = Path(__file__).resolve().parents[1]
 
 
 def worker_arguments(settings: Settings) -> list[str]:
-    """The argument list of one worker process; its settings travel in the environment.
+    """The argument list of one worker process; its settings travel in the environment."""
+    return _celery(settings, "worker.app", *_worker(settings.worker.concurrency))
 
-    Python and Celery both look for modules in the current folder first: in a repository that has a
-    folder ``worker`` they would run its code. ``-P`` and ``--workdir`` see to it that they don't.
+
+def producer_arguments(settings: Settings) -> list[str]:
+    """The argument list of the producer's worker, which does one thing at a time."""
+    return _celery(settings, "producer.app", *_worker(1))
+
+
+def beat_arguments(settings: Settings) -> list[str]:
+    """The argument list of beat, which tells the producer what is due."""
+    return _celery(settings, "producer.app", "beat")
+
+
+def _worker(concurrency: int) -> tuple[str, ...]:
+    pool = ("--pool", "prefork", "--concurrency", str(concurrency))
+    return ("worker", *pool, "--without-gossip", "--without-mingle")
+
+
+def _celery(settings: Settings, application: str, *arguments: str) -> list[str]:
+    """Python and Celery both look for modules in the current folder first: in a repository that has
+    a folder ``worker`` they would run its code. ``-P`` and ``--workdir`` see to it that they don't.
     """
     return [
-        sys.executable, "-P", "-m", "celery", "--workdir", str(_PACKAGES),
-        "-A", "worker.app", "worker",
-        "--pool", "prefork", "--concurrency", str(settings.worker.concurrency),
-        "--without-gossip", "--without-mingle",
-        "--loglevel", settings.logs.level,
+        sys.executable, "-P", "-m", "celery", "--workdir", str(_PACKAGES), "-A", application,
+        *arguments, "--loglevel", settings.logs.level,
     ]  # fmt: skip

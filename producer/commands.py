@@ -7,7 +7,13 @@ from pathlib import Path
 import click
 
 from driftfleet.configuration import CONFIG_VARIABLE, process_environment
-from producer.fleet_commands import doctor_command, enqueue_command, worker_command
+from producer.fleet_commands import (
+    beat_command,
+    doctor_command,
+    enqueue_command,
+    producer_command,
+    worker_command,
+)
 from producer.mirror_commands import mirror_group
 from producer.options import (
     CONCURRENCY,
@@ -223,5 +229,8 @@ def discover_command(
     interruptible(lambda: discover_targets(order))
 
 
-for command in (versions_command, enqueue_command, doctor_command, worker_command, mirror_group):
+for command in (
+    versions_command, enqueue_command, doctor_command, mirror_group, worker_command,
+    producer_command, beat_command,
+):  # fmt: skip
     main.add_command(command)

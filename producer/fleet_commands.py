@@ -1,12 +1,15 @@
-"""The commands of the `driftfleet` command that are about a fleet: enqueue, doctor, worker."""
+"""The commands of `driftfleet` that are about a fleet: enqueue, doctor, and its services."""
 
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from driftfleet.configuration import process_environment
+from driftfleet.errors import ConfigurationError
+from driftfleet.settings import Settings
 from producer.options import (
     CONCURRENCY,
     EXCLUDE,
@@ -150,12 +153,60 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
       DRIFTFLEET_BROKER__URL=redis://:PASSWORD@redis:6379/0 driftfleet worker --concurrency 4
     """
     settings = settings_from(config, {"worker.concurrency": concurrency, "logs.level": log_level})
-    from driftfleet.ledger import connect  # noqa: PLC0415
     from driftfleet.worker_command import worker_arguments  # noqa: PLC0415
+
+    _become("a worker", worker_arguments(settings), settings)
+
+
+@click.command("producer")
+@LOG_LEVEL
+@click.pass_obj
+@explained
+def producer_command(config: Path | None, *, log_level: str | None) -> None:
+    """Do what is due for the fleet, until TERM: fill the provider mirror (mirror.sync_at).
+
+    Beat tells it when. It needs the Redis in broker.url, the repositories' token, a terraform, and
+    to write to worker.mirror, which the workers only read.
+
+    \b
+    Examples:
+      driftfleet producer
+    """
+    settings = settings_from(config, {"logs.level": log_level})
+    from driftfleet.worker_command import producer_arguments  # noqa: PLC0415
+
+    _become("a producer", producer_arguments(settings), settings)
+
+
+@click.command("beat")
+@LOG_LEVEL
+@click.pass_obj
+@explained
+def beat_command(config: Path | None, *, log_level: str | None) -> None:
+    """Tell the producer what is due, until TERM. It writes to no disk; run one.
+
+    \b
+    Examples:
+      driftfleet beat
+    """
+    settings = settings_from(config, {"logs.level": log_level})
+    from driftfleet.worker_command import beat_arguments  # noqa: PLC0415
+    from producer.app import schedule  # noqa: PLC0415
+
+    if not schedule(settings):
+        raise ConfigurationError(
+            "nothing is ever due: set mirror.sync_at, such as '30 2 * * *' "
+            "(DRIFTFLEET_MIRROR__SYNC_AT)"
+        )
+    _become("beat", beat_arguments(settings), settings)
+
+
+def _become(what: str, arguments: list[str], settings: Settings) -> NoReturn:
+    """Become one of Celery's services."""
+    from driftfleet.ledger import connect  # noqa: PLC0415
     from producer.crew import worker_environment  # noqa: PLC0415
     from producer.enqueue import require_broker  # noqa: PLC0415
 
     # What can't be a URL of Redis is told here: Celery would end in a traceback.
-    connect(require_broker(settings, "a worker")).close()
-    arguments = worker_arguments(settings)
+    connect(require_broker(settings, what)).close()
     os.execve(arguments[0], arguments, worker_environment(settings))  # noqa: S606

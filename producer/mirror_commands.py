@@ -109,6 +109,7 @@ def sync_command(
     from producer.mirror_fleet import MirrorOrder, sync_mirror  # noqa: PLC0415
 
     order = MirrorOrder.of(targets, settings, process_environment(), sys.stdout, as_json=as_json)
+    origin, platforms = origin or settings.mirror.origin, platforms or settings.mirror.platforms
     interruptible(lambda: sync_mirror(order, origin, platforms))
 
 

@@ -61,7 +61,7 @@ class InstallSettings(Record):
     ``tofu_remote`` are internal releases mirrors, with credentials in the URL if need be.
     ``verify_signatures``: without it wherever the installer can. Versions that no check has used
     for ``unused_seconds`` go when there are more than ``limit_bytes``. ``timeout_seconds`` is for
-    one install.
+    one install. What could be installed is asked for again after ``list_seconds``.
     """
 
     folder: Path | None = None
@@ -72,6 +72,7 @@ class InstallSettings(Record):
     limit_bytes: int = Field(default=2 << 30, ge=0)
     unused_seconds: float = Field(default=86400, ge=0)
     timeout_seconds: float = Field(default=300, gt=0)
+    list_seconds: float = Field(default=3600, ge=0)
 
     @field_serializer("remote", "tofu_remote", when_used="json")
     def _reveal(self, url: SecretStr | None) -> str | None:

@@ -47,12 +47,13 @@ def versions_command(
     The strongest that says anything decides: terraform.pins in fleet.yaml, the root's own
     .terraform-version, .opentofu-version or .tool-versions, that of the nearest folder above,
     required_version of the root and its modules, terraform.default. What is installed is looked
-    for on this machine.
+    for on this machine; where that doesn't decide tfenv or tenv is asked what it could install.
 
     \b
     Exit codes:
       0    shown, whatever was found
-      1    some repository could not be looked at, or some version not be installed
+      1    some repository, or what could be installed, could not be looked at; or some version
+           not be installed
       2    usage or configuration, or no Terraform at all
       130  stopped by Ctrl-C
 

@@ -70,7 +70,9 @@ def show_versions(order: Versions) -> int:
     outlook = survey_once(order.targets, order.settings, order.environment, order.progress)
     kept = with_kept_installs(order.settings, order.environment)
     installs = open_installs(kept, order.environment)
-    here = ProgramsHere(order.settings.worker.terraform, order.environment, installs)
+    here = ProgramsHere(
+        order.settings.worker.terraform, order.environment, installs, order.progress.message
+    )
     shown = [one for one in outlook.found if one.discovery.folders]
     failed = False
     if order.install:
@@ -84,7 +86,7 @@ def show_versions(order: Versions) -> int:
         for line in lines:
             order.stdout.write(f"{line}\n")
     order.stdout.flush()
-    return 1 if outlook.troubles or failed else 0
+    return 1 if outlook.troubles or failed or here.is_unanswered else 0
 
 
 def _install(order: Versions, rows: Sequence[Row], installs: Installs) -> bool:
@@ -145,7 +147,7 @@ def _row(question: Question, settings: Settings, here: ProgramsHere) -> Row:
     try:
         prefer = settings.terraform.prefer_installed
         decision = decide(question, here, prefer_installed=prefer)
-    except VersionUndecided as error:
+    except (VersionUndecided, InstallUnavailable) as error:
         return Row(question.root, None, "", False, "", "", error.message)
     if decision.version is None:
         return _whatever_is_here(question.root, decision, here)

@@ -13,6 +13,7 @@ from pathlib import Path
 from driftfleet.installs.folder import Installs
 from driftfleet.installs.installer import Installer
 from driftfleet.installs.tfenv import Tfenv
+from tests.conftest import require_program
 
 SOON = 60.0
 
@@ -62,7 +63,8 @@ BINARY = """\
 : <<'END'
 {padding}
 END
-echo '{{"terraform_version": "{version}"}}'
+if [ "$2" = -json ]; then echo '{{"terraform_version": "{version}"}}'; exit; fi
+echo 'NAME v{version}'
 """
 
 PROGRAM = """\
@@ -70,7 +72,8 @@ PROGRAM = """\
 import json, os, signal, subprocess, sys, time
 words = sys.argv[1:]
 version = words[-1]
-if words[0] == "install":
+listing = version == "list-remote"
+if words[0] in ("install", "list-remote"):
     place = os.path.join(os.environ["TFENV_CONFIG_DIR"], "versions", version, "terraform")
 else:
     tool, name = {{"tf": ("Terraform", "terraform"), "tofu": ("OpenTofu", "tofu")}}[words[0]]
@@ -79,8 +82,12 @@ log = os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 told = {{"words": words, "pid": os.getpid(), "here": os.listdir("."), "cwd": os.getcwd(),
         "environment": dict(os.environ)}}
 os.write(log, (json.dumps(told) + "\\n").encode())
+if listing:
+    {listing}
+    sys.exit()
 os.makedirs(os.path.dirname(place))
-content = {binary!r}.replace("VERSION", version).encode()
+name = "OpenTofu" if place.endswith("tofu") else "Terraform"
+content = {binary!r}.replace("VERSION", version).replace("NAME", name).encode()
 
 def unzip(pauses):
     with open(place, "wb", buffering=0) as file:
@@ -95,15 +102,30 @@ def unzip(pauses):
 
 
 class Program:
-    """An installer's program; ``code`` is what it does once it has told its log of its start."""
+    """An installer's program; ``code`` is what it does once it has told its log of its start.
 
-    def __init__(self, folder: Path, name: str = "tfenv", code: str = "unzip(0)") -> None:
+    ``listing`` is what it does instead where it is asked for what there is.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str = "tfenv",
+        code: str = "unzip(0)",
+        listing: str = "print('1.5.7')",
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / name
         self._log = folder / f"{name}.log"
         binary = BINARY.format(padding="x" * 40_000, version="VERSION")
         self.path.write_text(
-            PROGRAM.format(python=sys.executable, log=str(self._log), binary=binary, code=code)
+            PROGRAM.format(
+                python=sys.executable,
+                log=str(self._log),
+                binary=binary,
+                code=code,
+                listing=listing.replace("\n", "\n    "),
+            )
         )
         self.path.chmod(0o755)
 
@@ -118,14 +140,30 @@ class Program:
         """The installer that runs it as tfenv."""
         return Tfenv(self.path, {"PATH": os.environ["PATH"], **environment})
 
+    def asked(self, word: str) -> int:
+        """How often it was started with a word: install, list-remote."""
+        return sum(word in str(start["words"]) for start in self.starts)
+
     def installs(self, folder: Path, **more: float) -> Installs:
         """A folder that it installs into."""
         return open_folder(folder, self.tfenv(), **more)
 
 
-def open_folder(folder: Path, installer: Installer, timeout_seconds: float = SOON) -> Installs:
+class Clock:
+    """A time of day that only tests move."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def open_folder(
+    folder: Path, installer: Installer, timeout_seconds: float = SOON, list_seconds: float = 3600
+) -> Installs:
     """A folder of installed versions."""
-    return Installs(folder, installer, timeout_seconds=timeout_seconds)
+    return Installs(folder, installer, timeout_seconds=timeout_seconds, list_seconds=list_seconds)
 
 
 def soon() -> float:
@@ -150,8 +188,28 @@ def start(code: str, *arguments: object, prefix: tuple[str, ...] = ()) -> "subpr
     )
 
 
+def own_terraform() -> tuple[Path, str]:
+    """The terraform on the PATH, and its version."""
+    terraform = require_program("terraform", "it is what the tests plan with").resolve()
+    return terraform, says(terraform)
+
+
+def renamed_terraform(folder: Path) -> tuple[Path, str]:
+    """The terraform on the PATH, made to take itself for another version, which it is told."""
+    terraform, version = own_terraform()
+    other = version[:-1] + ("0" if version[-1] != "0" else "1")
+    content = terraform.read_bytes()
+    assert content.count(version.encode()) == 1, "it stands once in the file: VERSION, embedded"
+    binary = folder / f"terraform-{other}"
+    binary.write_bytes(content.replace(version.encode(), other.encode()))
+    binary.chmod(0o755)
+    return binary, other
+
+
 def says(binary: Path) -> str:
     """The version that a binary says it is."""
-    answer = subprocess.run([binary, "version", "-json"], check=True, stdout=subprocess.PIPE)
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "CHECKPOINT_DISABLE": "1"}
+    command = [binary, "version", "-json"]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
     version: str = json.loads(answer.stdout)["terraform_version"]
     return version

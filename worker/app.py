@@ -85,6 +85,8 @@ def _connect_signals(settings: Settings, tools: Tools, connection: LazyConnectio
 
     def clear(**_: Any) -> None:
         sweep()
+        if isinstance(tools.installs, InstalledPrograms):
+            tools.installs.prune()
         if connection is not None:
             connection.trim()
 

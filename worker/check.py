@@ -6,10 +6,11 @@ job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> 
 import errno
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -30,13 +31,13 @@ from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, 
 from worker.environment import DATA_FOLDER, module_environment
 from worker.lockfile import LockFile
 from worker.mirror import sync_command
-from worker.module_manifest import require_modules
+from worker.module_fetch import fetch_modules
 from worker.planfile import read_drift
 from worker.stopwatch import Report, Stopwatch
 from worker.terraform import Planned, Terraform
 from worker.tools import Tools
 from worker.verdict import Judgement, judge
-from worker.versions import Chosen
+from worker.versions import Choice
 from worker.workspace import Workspace
 
 log = structlog.get_logger()
@@ -98,26 +99,44 @@ def _plan(
             closure = tools.source.fetch(job, workspace, deadline)
             workspace.measure()
             # In use until the check is over: nobody removes it meanwhile.
-            chosen = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
-        terraform = tools.terraform_in(workspace, job, chosen.path, deadline)
-        return _judged(job, tools, terraform, closure, chosen=chosen, watch=watch)
+            choice = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
+
+        def start(program: Path) -> Terraform:
+            return tools.terraform_in(workspace, job, program, deadline)
+
+        return _judged(job, tools, start, closure, choice=choice, watch=watch)
 
 
 def _judged(
     job: Job,
     tools: Tools,
-    terraform: Terraform,
+    start: Callable[[Path], Terraform],
     closure: Closure,
     *,
-    chosen: Chosen,
+    choice: Choice,
     watch: Stopwatch,
 ) -> _Answer:
+    terraform = start(choice.chosen.path)
     lock_file = LockFile(terraform.folder, terraform.top)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
             require_unwritable(tools.settings.mirror)
             lock_file.verify(tools.settings.mirror, platform_name())
-        notes = _init(job, tools, terraform, closure)
+        if closure.remote:
+            # By themselves: only then may somebody have our token.
+            terraform = fetch_modules(
+                job,
+                closure,
+                choice,
+                start=start,
+                access=tools.modules,
+                environment=_module_environment(tools, terraform.workspace),
+            )
+        notes = terraform.init(
+            job.variant,
+            get_modules=not closure.remote,
+            complete_lock_file=tools.settings.complete_lock_files,
+        )
         if terraform.isolation is not None:
             terraform.isolation.require_state(terraform.folder, DATA_FOLDER)
         if job.variant.workspace is not None:
@@ -127,40 +146,15 @@ def _judged(
         planned = terraform.plan(job.variant)
     judgement = judge(planned.exit_code, planned.messages, _shown(terraform, planned, watch))
     versions = Versions(
-        terraform=planned.messages.terraform_version or chosen.version,
+        terraform=planned.messages.terraform_version or choice.chosen.version,
         providers=lock_file.providers(),
     )
     return _Answer(judgement, (*notes, *judgement.notes), versions)
 
 
-def _init(job: Job, tools: Tools, terraform: Terraform, closure: Closure) -> tuple[str, ...]:
-    """Initialise. Modules come first, by themselves: only then may somebody have our token."""
-    if closure.remote:
-        _get_modules(job, tools, terraform, closure)
-    return terraform.init(
-        job.variant,
-        get_modules=not closure.remote,
-        complete_lock_file=tools.settings.complete_lock_files,
-    )
-
-
-def _get_modules(job: Job, tools: Tools, terraform: Terraform, closure: Closure) -> None:
-    settings, workspace = tools.settings, terraform.workspace
-    environment = module_environment(
-        tools.environment, settings.environment, workspace, tools.withheld
-    )
-    if tools.modules is None:
-        terraform.get(environment, ())
-    else:
-        tools.modules.fetch(
-            job,
-            closure.remote,
-            workspace,
-            environment=environment,
-            deadline=terraform.deadline,
-            get=terraform.get,
-        )
-    require_modules(terraform.folder, DATA_FOLDER)
+def _module_environment(tools: Tools, workspace: Workspace) -> Mapping[str, str]:
+    settings = tools.settings
+    return module_environment(tools.environment, settings.environment, workspace, tools.withheld)
 
 
 def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[str, Any] | None:

@@ -91,11 +91,11 @@ TABLE: tuple[Row, ...] = (
     Row(
         ErrorKind.VERSION,
         _any(
-            r"unsupported terraform core version",
+            r"unsupported (terraform|opentofu) core version",
             r"state file uses format version",
             r"state snapshot was created by terraform v",
             r"managed by newer provider version",
-            r"does not support terraform version",
+            r"does not support (terraform|opentofu) version",
         ),
         "Let the worker run a Terraform (or pin a provider) that this configuration and its state "
         "accept.",

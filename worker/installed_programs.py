@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from driftfleet.errors import ConfigurationError
+from driftfleet.errors import ConfigurationError, InstallUnavailable
 from driftfleet.installs.folder import Installs
 from driftfleet.version_settings import InstallSettings
 from driftfleet.versions.constraint import Version
@@ -31,8 +31,11 @@ class InstalledPrograms:
         found = (*self._on_path.installed(program), *self._installs.versions(program))
         return list(dict.fromkeys(found))
 
-    def installable(self, program: Program) -> Sequence[Version]:
-        return self._on_path.installable(program)
+    def installable(self, program: Program, deadline: float) -> Sequence[Version]:
+        found = self._installs.installable(program, deadline)
+        if found.stale:
+            log.warning("releases_list_stale", program=program, reason=found.stale)
+        return found.versions
 
     @contextmanager
     def use(
@@ -51,15 +54,15 @@ class InstalledPrograms:
             yield path
         if known is None:
             # Only an install makes it grow.
-            self._prune()
+            self.prune()
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
         """Remove old versions that no check has used of late, and what killed installers left."""
         settings = self._settings
         try:
             removed = self._installs.prune(settings.limit_bytes, settings.unused_seconds)
-        except ConfigurationError as error:
-            # The check is over, and well.
+        except (ConfigurationError, InstallUnavailable) as error:
+            # The check is over, and well; or the worker starts, and can do without.
             log.warning("versions_not_pruned", reason=error.message)
             return
         for one in removed:

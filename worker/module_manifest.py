@@ -1,11 +1,19 @@
 """What terraform noted of the modules that it fetched (``modules/modules.json`` in its data)."""
 
 import json
+import posixpath
+import re
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from driftfleet.errors import CheckFailed
 from driftfleet.hcl import is_terraform_file
+
+# "- vpc.subnets in .terraform/modules/vpc/modules/subnets"
+_PRINTED = re.compile(r"^- ([\w.-]+) in (.+)$", re.MULTILINE)
+_MOST_PRINTED = 2_000
 
 
 def require_modules(folder: Path, data: str) -> None:
@@ -34,6 +42,18 @@ def require_modules(folder: Path, data: str) -> None:
             "empty, or the server's answer was, or the folder after '//' is not the module's",
             transient=True,
         )
+
+
+def fetched_folders(printed: str, data: str) -> Iterator[tuple[str, str]]:
+    """(address, folder) of the modules below ``data`` that ``terraform get`` says it has.
+
+    Where their ``required_version`` refuses it, it notes nothing, but has printed where they are.
+    The first two thousand; folders count from the root's, and stay below ``data``.
+    """
+    for match in islice(_PRINTED.finditer(printed), _MOST_PRINTED):
+        folder = posixpath.normpath(match[2].strip())
+        if folder.startswith(f"{data}/modules/"):
+            yield "module." + match[1].replace(".", ".module."), folder
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from driftfleet.errors import CheckFailed, Phase
 from driftfleet.jobs import Variant
 from driftfleet.mirror.layout import platform_name
+from driftfleet.results import ErrorKind
 from worker.diagnostics import Diagnostic, PlanMessages, parse_messages, parse_text
 from worker.failures import explain
 from worker.isolation import Isolation, git_shows
@@ -26,6 +27,17 @@ class Planned:
 
     exit_code: int
     messages: PlanMessages
+
+
+class ModulesRefuse(CheckFailed):
+    """Modules were fetched, and some have a ``required_version`` that excludes this program.
+
+    ``printed`` is what was said of where they are.
+    """
+
+    def __init__(self, failure: CheckFailed, printed: bytes) -> None:
+        super().__init__(failure.phase, failure.kind, failure.message, transient=failure.transient)
+        self.printed = printed
 
 
 @dataclass(frozen=True)
@@ -53,11 +65,14 @@ class Terraform:
         """Fetch the modules, and nothing else; ``environment`` is for this alone.
 
         ``mirrors`` are the repositories on this host that it leads to. ``init`` does more: a
-        backend's configuration may name programs, which it runs.
+        backend's configuration may name programs, which it runs. Raises `ModulesRefuse` where some
+        refuse this program.
         """
         done = self._run("init", ["get", "-no-color"], environment, git_shows(mirrors))
         if done.exit_code != 0:
-            raise self._failure("init", done, _errors_of(done))
+            failure = self._failure("init", done, _errors_of(done))
+            refused = failure.kind == ErrorKind.VERSION
+            raise ModulesRefuse(failure, done.stdout) if refused else failure
 
     def init(
         self, variant: Variant, *, get_modules: bool, complete_lock_file: bool

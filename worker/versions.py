@@ -3,10 +3,9 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,27 +18,17 @@ from driftfleet.errors import (
     InstallUnavailable,
     VersionUndecided,
 )
-from driftfleet.hcl import Allowance, is_terraform_file
 from driftfleet.jobs import Job
-from driftfleet.module_folders import read_folder
 from driftfleet.results import ErrorKind
-from driftfleet.tree import FilesInside
 from driftfleet.version_settings import TerraformSettings
-from driftfleet.versions.available import AvailableVersions, parse_printed
+from driftfleet.versions.available import parse_printed
 from driftfleet.versions.constraint import Version
 from driftfleet.versions.decision import Decision, Question, Requirement, decide
 from driftfleet.versions.explanation import missing
 from driftfleet.versions.pins import default_of, pin_for
-from driftfleet.versions.version_file import (
-    PROGRAMS,
-    Asked,
-    Program,
-    parse_version_file,
-    unreadable,
-    version_files,
-)
+from driftfleet.versions.version_file import PROGRAMS, Program
 from worker.process import Command, OutOfTime, OutputLimit, Programs, RunnerDied
-from worker.source import enforce_deadline
+from worker.required_versions import requirements_in, version_files_of
 from worker.workspace import Workspace
 
 _ASK_SECONDS = 30.0
@@ -53,8 +42,16 @@ class Chosen(NamedTuple):
     version: str
 
 
-class PlanningPrograms(AvailableVersions, Protocol):
-    """The versions that are there, and where."""
+class PlanningPrograms(Protocol):
+    """The versions that are there, and where; deadlines are times of ``time.monotonic``."""
+
+    def installed(self, program: Program) -> Sequence[Version]:
+        """Those that can be run now, in any order."""
+
+    def installable(self, program: Program, deadline: float) -> Sequence[Version]:
+        """Those that an installer could get. Raises as `AvailableVersions.installable`, and
+        `ConfigurationError` where the installer is not set up.
+        """
 
     def use(
         self, program: Program | None, version: Version | None, deadline: float
@@ -85,7 +82,11 @@ class ProgramsOnPath:
         found = (self._identity(path) for path in self._paths())
         return [one[1] for one in found if one is not None and one[0] == program]
 
-    def installable(self, program: Program) -> Sequence[Version]:  # noqa: ARG002 - nothing installs
+    def installable(
+        self,
+        program: Program,  # noqa: ARG002 - nothing installs
+        deadline: float,  # noqa: ARG002
+    ) -> Sequence[Version]:
         return ()
 
     @contextmanager
@@ -144,6 +145,55 @@ class ProgramsOnPath:
             return b""
 
 
+@dataclass
+class _InTime:
+    """The versions that are there, for a check that has to be done by ``deadline``.
+
+    ``could_install`` says whether an installer was asked, and knows of any.
+    """
+
+    there: PlanningPrograms
+    deadline: float
+    could_install: bool = False
+
+    def installed(self, program: Program) -> Sequence[Version]:
+        return self.there.installed(program)
+
+    def installable(self, program: Program) -> Sequence[Version]:
+        found = self.there.installable(program, self.deadline)
+        self.could_install = self.could_install or bool(found)
+        return found
+
+
+class Choice:
+    """What plans one root; it stays in place until ``stack`` is closed."""
+
+    def __init__(
+        self, chooser: "Chooser", question: Question, stack: ExitStack, deadline: float
+    ) -> None:
+        self._chooser = chooser
+        self._question = question
+        self._stack = stack
+        self._deadline = deadline
+        self.chosen = self._choose()
+
+    def reconsider(self, requirements: Iterable[Requirement]) -> bool:
+        """Choose again under further requirements; says whether it is another version now.
+
+        Raises `CheckFailed` as `Chooser.use`.
+        """
+        known, before = self._question.requirements, self.chosen
+        more = tuple(one for one in dict.fromkeys(requirements) if one not in known)
+        if not more:
+            return False
+        self._question = replace(self._question, requirements=(*known, *more))
+        self.chosen = self._choose()
+        return self.chosen.path != before.path
+
+    def _choose(self) -> Chosen:
+        return self._chooser.choose(self._question, self._stack, self._deadline)
+
+
 @dataclass(frozen=True)
 class Chooser:
     """Chooses for each job; ``terraform`` is what ``worker.terraform`` says, for the message."""
@@ -155,48 +205,54 @@ class Chooser:
     @contextmanager
     def use(
         self, job: Job, closure: Closure, workspace: Workspace, deadline: float
-    ) -> Iterator[Chosen]:
+    ) -> Iterator[Choice]:
         """Decide what plans the job's root; it is there for the block.
 
-        Modules that are fetched are not there yet: terraform itself looks at their
-        ``required_version`` in init.
+        Modules that are fetched are not there yet: see `Choice.reconsider`.
 
         Raises
         ------
         CheckFailed
             In the phase ``version``: what was asked for is not there, or excludes itself.
         """
-        decision = self._decide(job, closure, workspace, deadline)
-        with ExitStack() as stack:
-            try:
-                using = self.available.use(decision.program, decision.version, deadline)
-                path = stack.enter_context(using)
-            except (InstallRefused, InstallUnavailable, ConfigurationError) as error:
-                raise self._not_there(decision, error) from error
-            if path is None:
-                raise self._not_there(decision, None)
-            yield Chosen(path, str(decision.version or ""))
-
-    def _decide(
-        self, job: Job, closure: Closure, workspace: Workspace, deadline: float
-    ) -> Decision:
+        top = workspace.source
+        folders = sorted(closure.folders, key=lambda folder: (folder != job.root, folder))
         question = Question(
             root=job.root,
             pin=pin_for(self.settings, job.source, job.root),
-            files=_version_files(job, workspace),
-            requirements=_requirements(job, closure, workspace, deadline),
+            files=version_files_of(job.root, top),
+            requirements=tuple(one for _, one in requirements_in(job, top, folders, deadline)),
             default=default_of(self.settings),
         )
-        prefer_installed = self.settings.prefer_installed
+        with ExitStack() as stack:
+            yield Choice(self, question, stack, deadline)
+
+    def choose(self, question: Question, stack: ExitStack, deadline: float) -> Chosen:
+        """Decide, and have it in place until ``stack`` is closed. Raises as `use`."""
+        decision = self._decide(question, deadline)
         try:
-            return decide(question, self.available, prefer_installed=prefer_installed)
+            using = self.available.use(decision.program, decision.version, deadline)
+            path = stack.enter_context(using)
+        except (InstallRefused, InstallUnavailable, ConfigurationError) as error:
+            raise self._not_there(decision, error) from error
+        if path is None:
+            raise self._not_there(decision, None)
+        return Chosen(path, str(decision.version or ""))
+
+    def _decide(self, question: Question, deadline: float) -> Decision:
+        there = _InTime(self.available, deadline)
+        try:
+            return decide(question, there, prefer_installed=self.settings.prefer_installed)
+        except InstallUnavailable as error:
+            failed = CheckFailed("version", ErrorKind.VERSION, error.message, transient=True)
+            raise failed from error
         except VersionUndecided as error:
             message = error.message
-            if not any(map(self.available.installed, PROGRAMS)):
-                with self.available.use(None, None, deadline) as there:
-                    if there is None:
+            if not there.could_install and not any(map(there.installed, PROGRAMS)):
+                with self.available.use(None, None, deadline) as path:
+                    if path is None:
                         raise _no_program(self.terraform) from error
-                    message += f"\n{there} is there, and does not tell its version."
+                    message += f"\n{path} is there, and does not tell its version."
             raise CheckFailed("version", ErrorKind.VERSION, message) from error
 
     def _not_there(self, decision: Decision, failure: DriftfleetError | None) -> CheckFailed:
@@ -229,42 +285,3 @@ def _no_program(terraform: str) -> CheckFailed:
         f"'{terraform}' is no program on this worker: install Terraform, or name it in "
         "worker.terraform (DRIFTFLEET_WORKER__TERRAFORM)",
     )
-
-
-def _version_files(job: Job, workspace: Workspace) -> tuple[Asked, ...]:
-    files, found = FilesInside(workspace.source), []
-    for path in version_files(job.root):
-        try:
-            asked = parse_version_file(path, files.read(path))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            asked = unreadable(path, error.strerror or "no such file")
-        if asked is not None:
-            found.append(asked)
-    return tuple(found)
-
-
-def _requirements(
-    job: Job, closure: Closure, workspace: Workspace, deadline: float
-) -> tuple[Requirement, ...]:
-    """Every ``required_version`` of the root and of the modules in its repository."""
-    files, allowance = FilesInside(workspace.source), Allowance()
-    found: list[Requirement] = []
-
-    def read(prefix: str, name: str) -> bytes:
-        enforce_deadline(job, deadline)
-        content = files.read(prefix + name)
-        return content if b"required_version" in content else b""
-
-    for folder in sorted(closure.folders, key=lambda folder: (folder != job.root, folder)):
-        prefix = "" if folder == "." else f"{folder}/"
-        try:
-            names = [n for n in os.listdir(workspace.source / folder) if is_terraform_file(n)]
-        except OSError:
-            continue
-        facts = read_folder(names, partial(read, prefix), allowance=allowance)
-        found += [
-            Requirement(one.constraint, f"{prefix}{one.file}:{one.line}") for one in facts.required
-        ]
-    return tuple(found)

@@ -14,8 +14,9 @@ from driftfleet.installs.version import Program
 from driftfleet.settings import Settings
 from driftfleet.version_settings import InstallSettings
 
-_TFENV = f"put tfenv (https://github.com/tfutils/tfenv) on the PATH or name it in {VARIABLE}"
-_TENV = "put tenv (https://github.com/tofuutils/tenv) on the PATH"
+# What a person should do.
+TFENV = f"put tfenv (https://github.com/tfutils/tfenv) on the PATH or name it in {VARIABLE}"
+TENV = "put tenv (https://github.com/tofuutils/tenv) on the PATH"
 
 
 def open_installs(settings: Settings, environment: Mapping[str, str]) -> Installs:
@@ -29,7 +30,12 @@ def open_installs(settings: Settings, environment: Mapping[str, str]) -> Install
     """
     folder = settings.installs.folder or settings.worker.writable_root / "installs"
     installer = find_installer(settings.installs, environment)
-    return Installs(folder, installer, timeout_seconds=settings.installs.timeout_seconds)
+    return Installs(
+        folder,
+        installer,
+        timeout_seconds=settings.installs.timeout_seconds,
+        list_seconds=settings.installs.list_seconds,
+    )
 
 
 def can_install(settings: InstallSettings, environment: Mapping[str, str]) -> bool:
@@ -66,6 +72,12 @@ class _ByProgram:
 
     def install(self, program: Program, version: str, staging: Staging, deadline: float) -> Path:
         return self._installers[program].install(program, version, staging, deadline)
+
+    def source(self, program: Program) -> str:
+        return self._installers[program].source(program)
+
+    def list(self, program: Program, staging: Staging, deadline: float) -> bytes:
+        return self._installers[program].list(program, staging, deadline)
 
 
 def _tfenv(
@@ -104,7 +116,7 @@ def _remotes(settings: InstallSettings) -> dict[Program, Remote]:
 
 
 def _missing(installer: str, program: Program) -> str:
-    means = {"tfenv": _TFENV, "tenv": _TENV}.get(installer)
+    means = {"tfenv": TFENV, "tenv": TENV}.get(installer)
     if means is None:
-        means = _TENV if program == "tofu" else f"{_TFENV}, or {_TENV}"
+        means = TENV if program == "tofu" else f"{TFENV}, or {TENV}"
     return f"nothing here can install it: {means}; or put that version on the PATH"

@@ -10,14 +10,17 @@ from pathlib import Path
 from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import ConfigurationError, DriftfleetError, InstallUnavailable
 from driftfleet.installs.installer import Installer, Staging
+from driftfleet.installs.releases import ReleaseLists, Releases
 from driftfleet.installs.shelf import Installed, Shelf
 from driftfleet.installs.verification import require_inside, require_version
 from driftfleet.installs.version import Program, require_exact
 from driftfleet.installs.version_lock import VersionLock
 from driftfleet.versions.constraint import Version, parse_version
+from driftfleet.versions.explanation import NAMES
 
 _STAGING = ".staging"
 _LOCKS = ".locks"
+_RELEASES = ".releases"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -25,8 +28,9 @@ _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 class Installs:
     """The versions in ``folder``, which ``installer`` adds to.
 
-    ``timeout_seconds`` bounds one install, whatever the caller's deadline is. ``clock`` is
-    ``time.time``; deadlines are times of ``time.monotonic``.
+    ``timeout_seconds`` bounds one install, whatever the caller's deadline is; what could be
+    installed is asked for again after ``list_seconds``. ``clock`` is ``time.time``; deadlines are
+    times of ``time.monotonic``.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Installs:
         installer: Installer,
         *,
         timeout_seconds: float = 300,
+        list_seconds: float = 3600,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
@@ -43,6 +48,15 @@ class Installs:
         self._clock = clock
         self._shelf = Shelf(folder)
         self._stagings = EphemeralFolders(folder / _STAGING)
+        self._releases = ReleaseLists(
+            folder / _RELEASES,
+            folder / _LOCKS,
+            installer,
+            self._staging,
+            age_seconds=list_seconds,
+            timeout_seconds=timeout_seconds,
+            clock=clock,
+        )
 
     def find(self, program: Program, version: str) -> Path | None:
         """The binary of a version that is installed. Raises as `ensure`, but installs nothing."""
@@ -106,6 +120,26 @@ class Installs:
     def versions(self, program: Program) -> list[Version]:
         """Those of one program, in any order. Raises as `find`."""
         return [parse_version(one.version) for one in self.installed() if one.program == program]
+
+    def installable(self, program: Program, deadline: float, *, insist: bool = False) -> Releases:
+        """Those that could be installed, whether they are or not.
+
+        None where nothing here installs the program, or the folder can't be written to. To
+        ``insist`` is to ask though nobody answered a moment ago.
+
+        Raises
+        ------
+        InstallUnavailable
+            The installer did not tell, and never has.
+        """
+        if self.folder.exists() and not os.access(self.folder, os.W_OK | os.X_OK):
+            return Releases()
+        try:
+            return self._releases.of(program, deadline, insist=insist)
+        except OSError as error:
+            if error.errno in _CLOSED:
+                return Releases()
+            raise self._failure(f"a version of {NAMES[program]}", error) from error
 
     def prune(self, limit_bytes: int, unused_seconds: float) -> list[Installed]:
         """Remove the least recently used versions until no more than ``limit_bytes`` are left.

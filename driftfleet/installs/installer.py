@@ -20,6 +20,8 @@ _ALLOWED = (
     "http_proxy", "https_proxy", "all_proxy", "no_proxy",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE",
 )  # fmt: skip
+# A list of ten thousand versions. Of what is longer the end is kept.
+LISTED_BYTES = 256 << 10
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -38,6 +40,14 @@ class Installer(Protocol):
             There is nothing that could install it; says what to set up.
         InstallUnavailable, InstallRefused
             It was tried, and failed; says what was printed, and what to do.
+        """
+
+    def source(self, program: Program) -> str:
+        """What installs it and from where, without secrets; empty where nothing here does."""
+
+    def list(self, program: Program, staging: "Staging", deadline: float) -> bytes:
+        """What the installer prints of what it could install: a version begins each line that
+        matters. Not more than `LISTED_BYTES`. Raises as `install`.
         """
 
 
@@ -95,13 +105,16 @@ class Tool:
         arguments: Sequence[str],
         variables: Mapping[str, str],
         *,
-        what: str,
+        task: str,
         staging: Staging,
         deadline: float,
         secrets: Sequence[str] = (),
         pass_fds: Sequence[int] = (),
-    ) -> None:
-        """Run it to its end; ``what`` is being installed. Raises as `Installer.install`."""
+    ) -> bytes:
+        """Run it to its end and return what it printed; ``task`` is what it is to do, in words.
+
+        Raises as `Installer.install`.
+        """
         inherited = {name: self.environment[name] for name in _ALLOWED if name in self.environment}
         environment = {"PATH": _PATH, **inherited, **staging.environment(), **variables}
         masked = [*secrets, *secrets_in(inherited)]
@@ -111,20 +124,21 @@ class Tool:
                 environment,
                 folder=staging.empty,
                 deadline=deadline,
+                kept_bytes=LISTED_BYTES,
                 pass_fds=pass_fds,
             )
         except programs.OutOfTime as late:
             raise InstallUnavailable(
-                f"{self.name} was still installing {what} when its time was over, and was ended; "
+                f"{self.name} was to {task}, was not done when its time was over, and was ended; "
                 "raise installs.timeout_seconds, or name a nearer releases mirror with "
                 f"installs.remote. Last it said:\n{readable(late.stdout + late.stderr, masked)}"
             ) from None
         if done.exit_code == 0:
-            return
+            return done.stdout
         output = done.stdout + b"\n" + done.stderr
         failure = InstallRefused if says_no(output) else InstallUnavailable
         raise failure(
-            f"{self.name} could not install {what} (exit code {done.exit_code}): {remedy(output)}. "
+            f"{self.name} could not {task} (exit code {done.exit_code}): {remedy(output)}. "
             f"It said:\n{readable(output, masked)}"
         )
 
@@ -149,3 +163,14 @@ class NoInstaller:
         deadline: float,  # noqa: ARG002
     ) -> Path:
         raise ConfigurationError(f"{program} {version} is not installed, and {self._why}")
+
+    def source(self, program: Program) -> str:  # noqa: ARG002
+        return ""
+
+    def list(
+        self,
+        program: Program,
+        staging: Staging,  # noqa: ARG002
+        deadline: float,  # noqa: ARG002
+    ) -> bytes:
+        raise ConfigurationError(f"nothing knows the releases of {program}: {self._why}")

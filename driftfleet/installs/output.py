@@ -54,8 +54,12 @@ _REMEDIES = (
     ),
     (
         # Not the mere word: without gpgv tfenv says that it checks no signature.
-        r"signature (?:download failed|rejected|does not match)|"
-        r"invalid pgp|no valid pgp|cosign check failed",
+        r"signature (?:rejected|does not match)|invalid pgp|no valid pgp|cosign check failed",
+        "nothing was installed, for the signature is not its publisher's: the releases mirror has "
+        "signed it anew, or something between here and the releases changes them; find out which",
+    ),
+    (
+        r"signature download failed",
         "nothing was installed, for nobody vouches for it; where the releases mirror is trusted "
         "and has no signatures: installs.verify_signatures: false",
     ),

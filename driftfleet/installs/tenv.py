@@ -2,16 +2,18 @@
 
 Its command line and variables are those of version 4. With an exact version it reads no version
 file; in an installs.remote of its own it takes the archive's URL from the version, as tfenv does,
-and asks no index.
+and asks no index. What it lists is then an HTML index: at ``/terraform/``, as tfenv's, or at
+``/opentofu/opentofu/releases/download``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from driftfleet.installs.installer import Staging, Tool
 from driftfleet.installs.remote import Remote
 from driftfleet.installs.version import Program
+from driftfleet.versions.explanation import NAMES
 
 
 class _Words(NamedTuple):
@@ -27,7 +29,7 @@ _WORDS: dict[Program, _Words] = {
 
 
 class Tenv:
-    """Runs ``tenv tf install`` and ``tenv tofu install``.
+    """Runs ``tenv tf`` and ``tenv tofu`` with ``install`` and ``list-remote``.
 
     Unless ``verify_signatures`` is False it checks signatures, with cosign or by itself; checksums
     always. ``remotes`` are the releases mirrors by program.
@@ -46,6 +48,26 @@ class Tenv:
         self._validation = "sha" if verify_signatures is False else "signature"
 
     def install(self, program: Program, version: str, staging: Staging, deadline: float) -> Path:
+        task = f"install {program} {version}"
+        self._run(program, ["install", version], task, staging, deadline)
+        return staging.work / _WORDS[program].folder / version / program
+
+    def source(self, program: Program) -> str:
+        remote = self._remotes.get(program)
+        return f"tenv {remote.url}" if remote is not None else "tenv"
+
+    def list(self, program: Program, staging: Staging, deadline: float) -> bytes:
+        task = f"list the releases of {NAMES[program]}"
+        return self._run(program, ["list-remote"], task, staging, deadline)
+
+    def _run(
+        self,
+        program: Program,
+        arguments: Sequence[str],
+        task: str,
+        staging: Staging,
+        deadline: float,
+    ) -> bytes:
         words = _WORDS[program]
         remote = self._remotes.get(program)
         variables = {
@@ -57,16 +79,16 @@ class Tenv:
         if remote is not None:
             variables[f"{words.prefix}REMOTE"] = remote.url
             variables[f"{words.prefix}INSTALL_MODE"] = "direct"
+            variables[f"{words.prefix}LIST_MODE"] = "html"
             if remote.secrets:
                 # Not in the URL, which it prints.
                 variables[f"{words.prefix}REMOTE_USER"] = remote.user
                 variables[f"{words.prefix}REMOTE_PASSWORD"] = remote.password
-        self._tool.run(
-            [words.command, "install", version],
+        return self._tool.run(
+            [words.command, *arguments],
             variables,
-            what=f"{program} {version}",
+            task=task,
             staging=staging,
             deadline=deadline,
             secrets=remote.secrets if remote else (),
         )
-        return staging.work / words.folder / version / program

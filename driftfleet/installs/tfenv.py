@@ -7,7 +7,7 @@ an exact version and an empty folder.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from driftfleet.errors import ConfigurationError, InstallRefused
@@ -19,7 +19,7 @@ VARIABLE = "DRIFTFLEET_TFENV"
 
 
 class Tfenv:
-    """Runs ``tfenv install``.
+    """Runs ``tfenv install`` and ``tfenv list-remote``.
 
     ``verify_signatures``: None checks them where gpgv is on the PATH, True wherever, False never.
     """
@@ -44,6 +44,20 @@ class Tfenv:
                 "installs.installer to tenv or auto, and put tenv on the PATH"
             )
         self._trust(staging)
+        self._run(["install", version], f"install {program} {version}", staging, deadline)
+        return staging.work / "versions" / version / "terraform"
+
+    def source(self, program: Program) -> str:
+        if program != "terraform":
+            return ""
+        return f"tfenv {self._remote.url}" if self._remote is not None else "tfenv"
+
+    def list(self, program: Program, staging: Staging, deadline: float) -> bytes:
+        if program != "terraform":
+            raise InstallRefused("tfenv knows the releases of Terraform only")
+        return self._run(["list-remote"], "list the releases of Terraform", staging, deadline)
+
+    def _run(self, words: Sequence[str], task: str, staging: Staging, deadline: float) -> bytes:
         variables = {
             # It waits a minute for a lock in a folder that isn't there, so it has to be.
             "TFENV_CONFIG_DIR": str(staging.work),
@@ -60,16 +74,15 @@ class Tfenv:
                 descriptor = stack.enter_context(_in_memory(self._remote.netrc()))
                 descriptors.append(descriptor)
                 variables["TFENV_NETRC_PATH"] = f"/proc/self/fd/{descriptor}"
-            self._tool.run(
-                ["install", version],
+            return self._tool.run(
+                words,
                 variables,
-                what=f"{program} {version}",
+                task=task,
                 staging=staging,
                 deadline=deadline,
                 secrets=secrets,
                 pass_fds=descriptors,
             )
-        return staging.work / "versions" / version / "terraform"
 
     def _trust(self, staging: Staging) -> None:
         """tfenv checks signatures only where a file in its folder says so, and by which keys."""

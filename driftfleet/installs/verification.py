@@ -1,8 +1,6 @@
 """Whether a binary is what its installer was asked for: it is run, and says so itself."""
 
-import json
 import os
-import re
 import stat
 from pathlib import Path
 
@@ -11,10 +9,8 @@ from driftfleet.errors import InstallRefused, InstallUnavailable
 from driftfleet.installs.installer import Staging
 from driftfleet.installs.output import readable
 from driftfleet.installs.version import Program
+from driftfleet.versions.available import parse_printed
 from driftfleet.versions.explanation import NAMES
-
-# Terraform before 0.13 knows no -json, and ignores it.
-_FIRST_LINE = re.compile(r"(?:Terraform|OpenTofu) v(\S+)")
 
 
 def require_inside(binary: Path, staging: Staging, what: str) -> None:
@@ -41,7 +37,7 @@ def require_inside(binary: Path, staging: Staging, what: str) -> None:
 def require_version(
     binary: Path, program: Program, version: str, staging: Staging, deadline: float
 ) -> None:
-    """Run it, and raise `InstallRefused` unless it says that it is exactly that version.
+    """Run it, and raise `InstallRefused` unless it says that it is that program and version.
 
     `InstallUnavailable` where it has not said so by ``deadline``.
     """
@@ -49,7 +45,7 @@ def require_version(
     environment = {**staging.environment(), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
     try:
         done = programs.run(
-            [str(binary), "version", "-json"],
+            [str(binary), "version"],
             environment,
             folder=staging.empty,
             deadline=deadline,
@@ -59,24 +55,14 @@ def require_version(
             f"{what} was installed, but had not told its version when the time was over; raise "
             "installs.timeout_seconds"
         ) from None
-    said = _version_in(done.stdout) if done.exit_code == 0 else None
+    said = parse_printed(done.stdout) if done.exit_code == 0 else None
     if said is None:
         raise InstallRefused(
             f"{what} was installed, but does not run (exit code {done.exit_code}); is it for "
             f"another platform? It said:\n{readable(done.stdout + done.stderr)}"
         )
-    if said != version:
+    if (said[0], str(said[1])) != (program, version):
         raise InstallRefused(
-            f"{what} was asked for, and {NAMES[program]} {said[:80]!a} is what was installed: the "
+            f"{what} was asked for, and {NAMES[said[0]]} '{said[1]}' is what was installed: the "
             "releases mirror (installs.remote) has the wrong archive under that name"
         )
-
-
-def _version_in(output: bytes) -> str | None:
-    text = output.decode("utf-8", "replace").strip()
-    try:
-        found = json.loads(text)["terraform_version"]
-    except (ValueError, KeyError, TypeError):
-        match = _FIRST_LINE.match(text)
-        return match[1] if match else None
-    return found if isinstance(found, str) else None

@@ -20,11 +20,12 @@ _FLAGS = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class VersionLock:
-    """``what`` (``terraform 1.5.7``) is for people."""
+    """``what`` (``terraform 1.5.7``) is for people, and so is what its holder does with it."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, doing: str = "being installed") -> None:
         self._path = path
         self._what = what
+        self._doing = doing
 
     @contextlib.contextmanager
     def installing(self, deadline: float) -> Iterator[None]:
@@ -45,7 +46,7 @@ class VersionLock:
             if not try_acquire(descriptor):
                 if not acquire(descriptor, deadline):
                     raise InstallUnavailable(
-                        f"{self._what} is being installed by another check, which was not done "
+                        f"{self._what} is {self._doing} by another check, which was not done "
                         "when the time was over"
                     )
                 if (word := _word(descriptor)) != before:

@@ -6,10 +6,10 @@ that it calls, the fleet's default. Whatever decides, a version that some ``requ
 excludes is never chosen: Terraform would refuse to plan.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from driftfleet.errors import VersionUndecided
+from driftfleet.errors import InstallUnavailable, VersionUndecided
 from driftfleet.versions.available import AvailableVersions
 from driftfleet.versions.constraint import (
     Comparison,
@@ -19,7 +19,12 @@ from driftfleet.versions.constraint import (
     parse_version,
     satisfies,
 )
-from driftfleet.versions.explanation import Constraint, contradiction, nothing_fits
+from driftfleet.versions.explanation import (
+    Constraint,
+    contradiction,
+    lowest_that_fits,
+    nothing_fits,
+)
 from driftfleet.versions.pattern import parse_pattern
 from driftfleet.versions.version_file import LATEST, Asked, Program, version_files
 
@@ -80,6 +85,8 @@ def decide(question: Question, available: AvailableVersions, *, prefer_installed
     VersionUndecided
         Nothing that is there is all that was asked for, or two things that were asked for exclude
         each other, or one can't be understood. Names all of them with their places.
+    InstallUnavailable
+        Nothing that is installed will do, and what could be installed is not known.
     """
     return _Decider(question, available, prefer_installed=prefer_installed).decide()
 
@@ -108,6 +115,8 @@ class _Decider:
         self._question = question
         self._available = available
         self._prefer_installed = prefer_installed
+        # What an installer could get, once it was asked.
+        self._installable: Sequence[Version] = ()
         self._required = [
             _read(r.constraint, r.place) for r in dict.fromkeys(question.requirements)
         ]
@@ -174,9 +183,9 @@ class _Decider:
         return Decision(program, version, f"{asked.place} says {want}", asked.place)
 
     def _first_available(self, asked: Asked) -> str:
-        """Of several versions on a line asdf takes the first that is there."""
+        """Of several versions on a line asdf takes the first that is installed."""
         if len(asked.wants) > 1:
-            known = {str(version) for version in self._candidates(asked.program)}
+            known = {str(version) for version in self._available.installed(asked.program)}
             for want in asked.wants:
                 if want in known or not want[0].isdigit():
                     return want
@@ -198,15 +207,13 @@ class _Decider:
             letters = pattern.names_letters
             return (letters or not version.prerelease) and pattern.matches(str(version))
 
-        for pool in self._pools(program):
+        asked = Constraint(text=want, place=place, parts=())
+        for pool in self._pools(program, [asked, *self._required]):
             if found := [version for version in pool if fits(version)]:
                 newest = max(found)
                 self._require_allowed(program, newest, f"{want} ({place})")
                 return newest
-        asked = Constraint(text=want, place=place, parts=())
-        raise VersionUndecided(
-            nothing_fits(program, [asked, *self._required], self._candidates(program))
-        )
+        raise VersionUndecided(self._nothing_fits(program, [asked, *self._required]))
 
     def _require_allowed(self, program: Program, version: Version, asked: str) -> None:
         if any(not satisfies(version, one.parts) for one in self._required):
@@ -221,33 +228,54 @@ class _Decider:
         """The highest or lowest release that satisfies all; prereleases are for exact pins only."""
         constraints = [*more, *self._required]
         parts = tuple(dict.fromkeys(part for one in constraints for part in one.parts))
-        for pool in self._pools(program):
+        for pool in self._pools(program, constraints):
             found = [v for v in pool if not v.prerelease and satisfies(v, parts)]
             if found:
                 return choose(found)
-        raise VersionUndecided(nothing_fits(program, constraints, self._candidates(program)))
+        raise VersionUndecided(self._nothing_fits(program, constraints))
 
-    def _pools(self, program: Program) -> list[list[Version]]:
-        """Where to look for a version, one pool after the other."""
-        pools = [self._candidates(program)]
+    def _pools(
+        self, program: Program, constraints: Sequence[Constraint]
+    ) -> Iterator[Sequence[Version]]:
+        """Where to look for a version, one pool after the other.
+
+        What could be installed is asked for last, and only where some version could fit: a remote
+        may have to tell.
+        """
+        installed = self._available.installed(program)
         if self._prefer_installed:
-            pools.insert(0, list(self._available.installed(program)))
-        return pools
+            yield installed
+        if lowest_that_fits(constraints) is None:
+            return
+        try:
+            self._installable = self._available.installable(program)
+        except InstallUnavailable as error:
+            what = (
+                f"{self._question.root}: the newest is wanted (terraform.prefer_installed: false)"
+            )
+            if self._prefer_installed:
+                what = nothing_fits(program, constraints, installed)
+            raise InstallUnavailable(
+                f"{what}\nWhat could be installed is not known: {error.message}"
+            ) from error
+        yield [*installed, *self._installable]
 
-    def _candidates(self, program: Program) -> list[Version]:
-        return [*self._available.installed(program), *self._available.installable(program)]
+    def _nothing_fits(self, program: Program, constraints: Sequence[Constraint]) -> str:
+        installed = self._available.installed(program)
+        return nothing_fits(program, constraints, installed, self._installable)
 
     def _named_program(self) -> Pin | None:
         pins = (self._question.pin, self._question.default)
         return next((pin for pin in pins if pin is not None and pin.program is not None), None)
 
     def _program(self) -> Program:
-        """OpenTofu where the settings say so, or where it is the only one there."""
+        """OpenTofu where the settings say so, or where it is the only one installed."""
         named = self._named_program()
         if named is not None and named.program is not None:
             return named.program
+        there = self._available
         return (
-            "terraform" if self._candidates("terraform") or not self._candidates("tofu") else "tofu"
+            "terraform" if there.installed("terraform") or not there.installed("tofu") else "tofu"
         )
 
 

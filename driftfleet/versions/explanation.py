@@ -27,16 +27,21 @@ class Constraint:
 
 
 def nothing_fits(
-    program: Program, constraints: Sequence[Constraint], candidates: Sequence[Version]
+    program: Program,
+    constraints: Sequence[Constraint],
+    installed: Sequence[Version],
+    installable: Sequence[Version] = (),
 ) -> str:
     """Nothing that is there satisfies all: the message for a person, one constraint a line."""
     name = NAMES[program]
-    releases = sorted({version for version in candidates if not version.prerelease})
+    candidates = {*installed, *installable}
+    releases = sorted(version for version in candidates if not version.prerelease)
     near = nearest(constraints, releases)
     if near is None:
         first = f"there is no {name} here, and what is asked for is:"
     else:
-        first = f"no {name} that is there satisfies all that is asked for:"
+        there = "is there or could be installed" if installable else "is there"
+        first = f"no {name} that {there} satisfies all that is asked for:"
     lines = [first, *_listed(constraints, near)]
     if near is not None:
         lines.append(f"The nearest is {name} {near}; there are: {listed(releases)}.")
@@ -44,9 +49,9 @@ def nothing_fits(
     if lowest is None:
         lines.append("No version can satisfy them all: change one of them.")
     elif any(one.parts for one in constraints):
-        lines.append(
-            f"Install one that satisfies all{_such_as(lowest)}, or change the constraints."
-        )
+        # What an installer could get was looked through: nobody can install another.
+        how = "Name a releases mirror with one" if installable else "Install one"
+        lines.append(f"{how} that satisfies all{_such_as(lowest)}, or change the constraints.")
     return "\n".join(lines)
 
 

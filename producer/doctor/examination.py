@@ -10,7 +10,7 @@ from driftfleet.configuration import CONFIG_VARIABLE, load_settings
 from driftfleet.errors import ConfigurationError
 from driftfleet.settings import RepositoryRule, Settings
 from producer.cache_place import cache_folder
-from producer.doctor import machine
+from producer.doctor import installs, machine
 from producer.doctor.findings import Finding, fail, ok
 from producer.targets import Targets, read_targets
 
@@ -37,6 +37,8 @@ def examine(order: Doctor) -> Iterator[Finding]:
     targets, wrong = _targets(order, settings)
     yield from wrong
     yield machine.terraform(settings, order.environment)
+    yield installs.installer(settings, order.environment)
+    yield installs.installed(settings, order.environment)
     yield machine.git(order.environment)
     yield machine.mirror(settings)
     if settings.worker.isolation == "bubblewrap":

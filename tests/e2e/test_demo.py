@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests import providers
+from tests.installers import Program
 
 EXPECTED = {
     ("network", "default"): "clean",
@@ -31,7 +32,13 @@ def test_the_example_fleet_shows_every_verdict(tmp_path: Path) -> None:
     providers.require_terraform()
     ignored = shutil.ignore_patterns("terraform.tfstate*", "*.auto.tfvars.json", "__pycache__")
     shutil.copytree(providers.REPOSITORY / "examples", tmp_path / "examples", ignore=ignored)
-    environment = {**os.environ, "DRIFTFLEET_CONFIG": "examples/fleet.yaml"}
+    installer = Program(tmp_path / "bin", listing="print('0.15.5')")
+    environment = {
+        **os.environ,
+        "DRIFTFLEET_CONFIG": "examples/fleet.yaml",
+        "DRIFTFLEET_TFENV": str(installer.path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
     for _ in range(2):  # it starts from scratch each time
         subprocess.run(
             [sys.executable, "examples/prepare.py"],
@@ -50,6 +57,7 @@ def test_the_example_fleet_shows_every_verdict(tmp_path: Path) -> None:
         for one in results
     }
     assert found == EXPECTED
+    assert installer.starts == []
     (noisy,) = [one for one in results if one["job"]["root"] == "catalog"]
     assert noisy["summary"]["suppressed"] == 1
     (agreed,) = [one for one in results if one["job"]["root"] == "hotfix"]

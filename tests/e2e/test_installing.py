@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.conftest import require_program
 from tests.e2e.command import run_command
-from tests.installers import Program, start
+from tests.installers import Program, own_terraform
 
 ROOT = 'terraform {\n  backend "local" {}\n}\n'
 
@@ -16,16 +16,9 @@ ROOT = 'terraform {\n  backend "local" {}\n}\n'
 def test_a_scan_installs_what_roots_ask_for_and_finds_it_there_the_next_time(
     tmp_path: Path,
 ) -> None:
-    terraform = require_program("terraform", "install Terraform 1.11")
+    terraform, version = own_terraform()
     require_program("redis-server", "install redis")
-    said, _ = start(
-        "import json, subprocess, sys\n"
-        "done = subprocess.run([sys.argv[1], 'version', '-json'], capture_output=True)\n"
-        "print(json.loads(done.stdout)['terraform_version'])\n",
-        terraform,
-    ).communicate()
-    version = said.strip()
-    real = str(terraform.resolve())
+    real = str(terraform)
     # As the real one, it gets what there is, and says so of what there isn't.
     code = (
         f"import shutil\nif version != {version!r}:\n"

@@ -33,6 +33,7 @@ from driftfleet.store import open_store
 from producer.embedded import embedded_redis
 from tests import providers
 from tests.conftest import require_program
+from tests.installers import Program, renamed_terraform
 from tests.standin import Fault, StandIn
 from tests.workers import Fleet, short_folder, wait_until
 from worker.app import build_tools
@@ -445,3 +446,32 @@ def last_try(settings: Settings, environment: Mapping[str, str], source: Source)
     result = store.get(answer.key)
     assert result is not None
     return result
+
+
+@pytest.mark.parametrize("isolation", ["none", "bubblewrap"])
+def test_private_modules_that_refuse_a_version_are_fetched_again_with_another(
+    ghe: StandIn, fleet: Fleet, tmp_path: Path, isolation: str
+) -> None:
+    if isolation == "bubblewrap":
+        require_program("bwrap", "apt-get install bubblewrap")
+    with_settings(fleet, "worker", isolation=isolation)
+    binary, version = renamed_terraform(tmp_path)
+    code = f"import shutil\nshutil.copy({str(binary)!r}, place)"
+    installer = Program(tmp_path / "bin", code=code, listing=f"print('{version}')")
+    with_settings(fleet, "installs", installer="tfenv", folder=tmp_path / "installs")
+    fleet.environment = {**fleet.environment, "DRIFTFLEET_TFENV": str(installer.path)}
+    host = urlsplit(ghe.url).hostname
+    wants = f'terraform {{\n  required_version = "= {version}"\n}}\n'
+    ghe.add_repository("payments/modules", {"vpc/main.tf": NO_CHANGE + wants})
+    calls = f'module "m" {{\n  source = "git::ssh://git@{host}/payments/modules.git//vpc"\n}}\n'
+    job = fleet.job("root", source=served(ghe, "payments/infra", {"root/main.tf": calls}))
+    fleet.send([job])
+    fleet.start_worker()
+    fleet.wait(1, 90)
+    result = result_of(fleet, job)
+    assert (result.verdict, result.error) == (Verdict.CLEAN, None)
+    assert result.versions.terraform == version
+    log = fleet.log.read_text()
+    assert "modules_refuse_version" in log
+    # Its mirror was good: nothing was wrong with what was fetched.
+    assert "module_mirrors_failed" not in log

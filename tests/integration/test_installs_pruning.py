@@ -7,15 +7,7 @@ from pathlib import Path
 import pytest
 
 from driftfleet.installs.folder import Installs
-from tests.installers import Program, says, soon, staged, start
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.installers import Clock, Program, says, soon, staged, start
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 import json
 import os
-import platform
 import signal
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,20 @@ from driftfleet.errors import InstallRefused, InstallUnavailable
 from driftfleet.installs.installer import find_program
 from driftfleet.installs.remote import parse_remote
 from driftfleet.installs.tenv import Tenv
-from driftfleet.installs.tfenv import Tfenv, find_tfenv
+from driftfleet.installs.tfenv import Tfenv
 from tests.binaries import old_terraform, opentofu
-from tests.conftest import lacking, require_program
+from tests.conftest import lacking
 from tests.installers import (
     CALLERS,
     ONE_CALLER,
     Program,
     open_folder,
+    own_terraform,
     soon,
     staged,
     start,
 )
-from tests.releases import Releases, serving
+from tests.releases import Releases
 from tests.workers import wait_until
 
 COPY = "content = open({!r}, 'rb').read(); unzip(0)"
@@ -38,19 +38,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "installs"
 
 
-def own_terraform(tmp_path: Path) -> tuple[Path, str]:
-    """The terraform on the PATH, and its version."""
-    terraform = require_program("terraform", "it is what the tests plan with")
-    code = (
-        "import json, subprocess, sys\n"
-        "said = subprocess.run([sys.argv[1], 'version', '-json'], capture_output=True)\n"
-        "print(json.loads(said.stdout)['terraform_version'])\n"
-    )
-    return terraform.resolve(), start(code, terraform).communicate()[0].strip()
-
-
 def test_the_terraform_of_this_machine(folder: Path, tmp_path: Path) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     program = Program(tmp_path / "bin", code=COPY.format(str(terraform)))
     path = program.installs(folder).ensure("terraform", version, soon())
     assert path.read_bytes() == terraform.read_bytes()
@@ -63,6 +52,14 @@ def test_opentofu(folder: Path, tmp_path: Path) -> None:
     program = Program(tmp_path / "bin", "tenv", COPY.format(str(tofu)))
     installs = open_folder(folder, Tenv(program.path, {"PATH": os.environ["PATH"]}))
     assert installs.ensure("tofu", "1.6.2", soon()) == folder / "tofu" / "1.6.2" / "tofu"
+
+
+def test_terraform_in_the_place_of_opentofu_is_refused(folder: Path, tmp_path: Path) -> None:
+    terraform, version = own_terraform()
+    program = Program(tmp_path / "bin", "tenv", COPY.format(str(terraform)))
+    installs = open_folder(folder, Tenv(program.path, {"PATH": os.environ["PATH"]}))
+    with pytest.raises(InstallRefused, match=f"Terraform '{version}' is what was installed"):
+        installs.ensure("tofu", version, soon())
 
 
 def test_a_terraform_so_old_that_it_knows_no_json(folder: Path, tmp_path: Path) -> None:
@@ -96,25 +93,6 @@ def test_credentials_of_a_remote_are_in_no_argument_no_variable_and_no_file(
     assert environment["TFENV_NETRC_PATH"].startswith("/proc/self/fd/")
 
 
-@pytest.fixture
-def tfenv() -> Path:
-    """The real one. It is in no package registry: where it is not there, CI has none either."""
-    if (found := find_tfenv(process_environment())) is None:
-        pytest.skip("no tfenv: name it in DRIFTFLEET_TFENV, or put it on the PATH")
-    for name in ("curl", "unzip"):
-        require_program(name, f"apt-get install {name}")
-    if platform.machine() != "x86_64":
-        pytest.skip("the mirror has binaries for amd64 only")
-    return found
-
-
-@pytest.fixture
-def releases(tmp_path: Path) -> Iterator[Releases]:
-    (tmp_path / "releases").mkdir()
-    with serving(tmp_path / "releases") as mirror:
-        yield mirror
-
-
 def real(tfenv: Path, releases: Releases, userinfo: str = "", verify: bool | None = False) -> Tfenv:
     return Tfenv(
         tfenv, process_environment(), remote=releases.remote(userinfo), verify_signatures=verify
@@ -124,7 +102,7 @@ def real(tfenv: Path, releases: Releases, userinfo: str = "", verify: bool | Non
 def test_tfenv_installs_from_a_mirror_and_reads_no_file_of_a_repository(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     (tmp_path / ".terraform-version").write_text("../../evil\n")
     monkeypatch.chdir(tmp_path)
@@ -143,7 +121,7 @@ def test_tfenv_takes_nothing_unsigned_unless_told_so(
 ) -> None:
     if find_program("gpgv", process_environment()) is None:
         lacking("no gpgv: apt-get install gpgv")
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     with pytest.raises(InstallUnavailable, match=r"installs\.verify_signatures: false"):
         open_folder(folder, real(tfenv, releases, verify=None)).ensure("terraform", version, soon())
@@ -157,7 +135,7 @@ def test_tfenv_takes_nothing_unsigned_unless_told_so(
 def test_tfenv_and_a_mirror_that_wants_credentials(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     releases.credentials = 'me:ge"h eim'
     with pytest.raises(InstallUnavailable, match="wants credentials"):
@@ -172,7 +150,7 @@ def test_tfenv_and_a_mirror_that_wants_credentials(
 def test_tfenv_and_an_archive_that_is_not_what_it_should_be(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add("1.5.7", terraform)
     releases.add("1.5.8", terraform)
     releases.add("1.5.9", terraform, name="LICENSE.txt")
@@ -189,10 +167,36 @@ def test_tfenv_and_an_archive_that_is_not_what_it_should_be(
     assert installs.installed() == []
 
 
+def test_tfenv_lists_what_a_mirror_has(
+    folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
+) -> None:
+    installer = real(tfenv, releases, "me:ge%22h%20eim@")
+    with pytest.raises(InstallUnavailable, match=r"installs\.remote must name the folder"):
+        open_folder(tmp_path / "a", installer).installable("terraform", soon())
+    terraform, _ = own_terraform()
+    for version in ("1.5.7", "1.12.0-beta1", "1.13.0"):
+        releases.add(version, terraform)
+    releases.credentials = 'me:ge"h eim'
+    with pytest.raises(InstallUnavailable, match="wants credentials"):
+        open_folder(tmp_path / "b", real(tfenv, releases)).installable("terraform", soon())
+    releases.asked.clear()
+    for _ in range(2):
+        found = open_folder(folder, installer).installable("terraform", soon())
+        assert sorted(map(str, found.versions)) == ["1.12.0-beta1", "1.13.0", "1.5.7"]
+    assert releases.asked == ["/terraform/"]
+    assert staged(folder) == []
+
+
+def test_tfenv_and_a_remote_that_is_away(folder: Path, tfenv: Path, releases: Releases) -> None:
+    away = replace(releases, port=1)
+    with pytest.raises(InstallUnavailable, match="releases could not be reached"):
+        open_folder(folder, real(tfenv, away)).installable("terraform", soon())
+
+
 def test_sixty_staggered_callers_get_one_install_from_tfenv(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     url, at = releases.remote().url, time.time() + 2
     callers = [start(CALLERS, folder, tfenv, version, url, n, at) for n in range(6)]
@@ -204,7 +208,7 @@ def test_sixty_staggered_callers_get_one_install_from_tfenv(
 def test_a_kill_while_tfenv_unzips_poisons_nothing(
     folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
 ) -> None:
-    terraform, version = own_terraform(tmp_path)
+    terraform, version = own_terraform()
     releases.add(version, terraform)
     caller = start(ONE_CALLER, folder, tfenv, version, releases.remote().url)
     half = f".staging/*/work/versions/{version}/terraform"

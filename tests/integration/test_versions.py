@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,26 +12,24 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from driftfleet.configuration import process_environment
-from driftfleet.jobs import Job, Source
+from driftfleet.jobs import Job, Limits, Source
 from driftfleet.results import Result, Verdict
-from driftfleet.settings import WorkerSettings
 from driftfleet.version_settings import InstallSettings, TerraformSettings, VersionPin
 from producer.commands import main
 from tests import providers
 from tests.binaries import opentofu
-from tests.installers import Program
+from tests.checks import local_tools
+from tests.installers import Program, own_terraform
 from worker.check import check
 from worker.installed_programs import InstalledPrograms
-from worker.local_source import LocalSource
 from worker.process import Programs
 from worker.tools import Tools
 from worker.versions import ProgramsOnPath
-from worker.workspace import Workspaces
 
 # Nothing to do: terraform_data is planned to be created, an output alone is not even that.
 EMPTY = "locals {\n  one = 1\n}\n"
 
+LIMITS = Limits()
 Answer = Callable[..., Result]
 
 
@@ -55,30 +54,16 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tools(repository: Path) -> Iterator[Tools]:
-    providers.require_terraform()
-    # Short, as a deployment's is: unix sockets lie below it.
-    writable = Path("/tmp") / f"df-ver-{os.getpid()}"
-    writable.mkdir()
-    settings = WorkerSettings(writable_root=writable, local_roots=(repository,))
-    programs = Programs(1)
-    yield Tools(
-        settings=settings,
-        environment=process_environment(),
-        workspaces=Workspaces(writable),
-        programs=programs,
-        source=LocalSource(settings.local_roots),
-        name="test",
-    )
-    programs.close()
-    assert list(writable.rglob("*")) == []
-    shutil.rmtree(writable)
+    with local_tools(repository, "ver") as made:
+        yield made
 
 
 @pytest.fixture
 def answer(tools: Tools, repository: Path) -> Answer:
-    def run(root: str = "envs/prod", with_tools: Tools = tools) -> Result:
+    def run(root: str = "envs/prod", with_tools: Tools = tools, limits: Limits = LIMITS) -> Result:
         source = Source(kind="local", repo=str(repository))
-        return check(Job(sweep_id="test", source=source, root=root), with_tools, lambda phase: None)
+        job = Job(sweep_id="test", source=source, root=root, limits=limits)
+        return check(job, with_tools, lambda phase: None)
 
     return run
 
@@ -275,7 +260,9 @@ def test_opentofu_plans_what_asks_for_it(
 
 class TestCommand:
     @pytest.fixture
-    def fleet(self, repository: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def fleet(
+        self, repository: Path, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Path:
         write(
             repository,
             {
@@ -291,6 +278,9 @@ class TestCommand:
             },
         )
         monkeypatch.chdir(repository)
+        # Whatever this machine has: no remote is asked, and nothing of ours is in the way.
+        monkeypatch.setenv("DRIFTFLEET_INSTALLS__INSTALLER", "none")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         return repository
 
     def test_it_prints_program_version_and_why(self, fleet: Path, version: str) -> None:
@@ -324,21 +314,33 @@ class TestCommand:
             assert "terraform." in done.stderr
 
 
+def copy_of_terraform() -> str:
+    """What an installer does that has the real terraform, whatever it is asked for."""
+    return f"import shutil\nshutil.copy({str(own_terraform()[0])!r}, place)"
+
+
+def listing(version: str) -> str:
+    """What it lists: that version, older ones, prereleases, and one that is newer than all."""
+    return f"print('99.0.0\\n99.1.0-beta1\\n{version}-rc1\\n{version}\\n1.0.0')"
+
+
+def with_installer(tools: Tools, program: Program, folder: Path) -> Tools:
+    """The tools of a worker with that installer and no terraform on its PATH."""
+    on_path = ProgramsOnPath(tools.programs, "no-terraform", {"PATH": "/nonexistent"})
+    installs = program.installs(folder / "installs")
+    return replace(tools, installs=InstalledPrograms(on_path, installs, InstallSettings()))
+
+
 class TestInstalling:
     """What the PATH lacks is installed, by an installer that has the real terraform."""
 
     @pytest.fixture
     def program(self, tmp_path: Path) -> Program:
-        terraform = shutil.which("terraform")
-        assert terraform is not None
-        real = str(Path(terraform).resolve())
-        return Program(tmp_path / "bin", code=f"import shutil\nshutil.copy({real!r}, place)")
+        return Program(tmp_path / "bin", code=copy_of_terraform())
 
     @pytest.fixture
     def installing(self, tools: Tools, program: Program, tmp_path: Path) -> Tools:
-        on_path = ProgramsOnPath(tools.programs, "no-terraform", {"PATH": "/nonexistent"})
-        installs = program.installs(tmp_path / "installs")
-        return replace(tools, installs=InstalledPrograms(on_path, installs, InstallSettings()))
+        return with_installer(tools, program, tmp_path)
 
     def test_an_exact_version_is_installed_once_and_plans(
         self,
@@ -355,30 +357,75 @@ class TestInstalling:
             assert result.versions.terraform == version
         assert [start["words"] for start in program.starts] == [["install", version]]
 
-    def test_what_was_installed_satisfies_constraints_afterwards(
+    def test_a_constraint_gets_the_newest_release_that_satisfies_it(
         self,
         answer: Answer,
         repository: Path,
-        installing: Tools,
+        tools: Tools,
         version: str,
+        tmp_path: Path,
     ) -> None:
+        program = Program(tmp_path / "bin", code=copy_of_terraform(), listing=listing(version))
+        installing = with_installer(tools, program, tmp_path)
+        wanted = f'terraform {{\n  required_version = "~> {version}"\n}}\n'
+        write(repository, {"envs/prod/main.tf": EMPTY + wanted})
+        for _ in range(2):
+            result = answer(with_tools=installing)
+            assert (result.verdict, result.error) == (Verdict.CLEAN, None)
+            assert result.versions.terraform == version
+        # Neither prereleases nor what is too new, and the second time nobody is asked.
+        words = [start["words"] for start in program.starts]
+        assert words == [["list-remote"], ["install", version]]
+        # What is installed decides wherever it fits, unless the settings say otherwise.
+        write(repository, {"envs/prod/main.tf": EMPTY + wanted.replace("~> ", ">= ")})
+        assert answer(with_tools=installing).verdict is Verdict.CLEAN
+        newest = replace(installing, terraform=TerraformSettings(prefer_installed=False))
+        message = refusal(answer(with_tools=newest))
+        assert "Terraform 99.0.0 is wanted" in message
+        assert f"'{version}' is what was installed" in message
+
+    def test_where_none_fits_the_nearest_release_is_named(
+        self, answer: Answer, repository: Path, tools: Tools, tmp_path: Path
+    ) -> None:
+        program = Program(tmp_path / "bin", listing=listing("1.5.7"))
+        wanted = 'terraform {\n  required_version = "= 98.0.0"\n}\n'
+        write(repository, {"envs/prod/main.tf": EMPTY + wanted})
+        message = refusal(answer(with_tools=with_installer(tools, program, tmp_path)))
+        assert "no Terraform that is there or could be installed satisfies" in message
+        assert "- '= 98.0.0' (envs/prod/main.tf:5) excludes 99.0.0" in message
+        assert program.asked("install") == 0
+
+    def test_a_remote_that_is_away_is_no_verdict_and_may_pass(
+        self, answer: Answer, repository: Path, tools: Tools, tmp_path: Path
+    ) -> None:
+        code = "print('curl: (7) Failed to connect to mirror'); sys.exit(1)"
+        program = Program(tmp_path / "bin", listing=code)
         wanted = 'terraform {\n  required_version = ">= 1.0"\n}\n'
         write(repository, {"envs/prod/main.tf": EMPTY + wanted})
-        error = answer(with_tools=installing).error
-        assert error is not None
-        assert error.kind.value == "terraform_missing"
-        write(repository, {".terraform-version": f"{version}\n"})
-        assert answer(with_tools=installing).verdict is Verdict.CLEAN
-        (repository / ".terraform-version").unlink()
-        assert answer(with_tools=installing).verdict is Verdict.CLEAN
+        result = answer(with_tools=with_installer(tools, program, tmp_path))
+        message = refusal(result)
+        assert result.error is not None
+        assert result.error.transient
+        assert "- '>= 1.0' (envs/prod/main.tf:5)" in message
+        assert "Failed to connect to mirror" in message
+
+    def test_a_remote_that_never_answers_takes_no_more_than_the_checks_time(
+        self, answer: Answer, repository: Path, tools: Tools, tmp_path: Path
+    ) -> None:
+        program = Program(tmp_path / "bin", listing="time.sleep(600)")
+        wanted = 'terraform {\n  required_version = ">= 1.0"\n}\n'
+        write(repository, {"envs/prod/main.tf": EMPTY + wanted})
+        began = time.monotonic()
+        limits = Limits(timeout_seconds=2)
+        result = answer(with_tools=with_installer(tools, program, tmp_path), limits=limits)
+        assert time.monotonic() - began < 20
+        assert "was not done when its time was over" in refusal(result)
 
     def test_a_version_that_cant_be_installed_is_told_with_what_the_installer_said(
         self, answer: Answer, repository: Path, tools: Tools, tmp_path: Path
     ) -> None:
         code = "print('No versions matching 9.9.9 found in remote')\nsys.exit(1)"
-        installs = Program(tmp_path / "bin", code=code).installs(tmp_path / "installs")
-        on_path = ProgramsOnPath(tools.programs, "no-terraform", {"PATH": "/nonexistent"})
-        failing = replace(tools, installs=InstalledPrograms(on_path, installs, InstallSettings()))
+        failing = with_installer(tools, Program(tmp_path / "bin", code=code), tmp_path)
         write(repository, {"envs/prod/main.tf": EMPTY, "envs/.terraform-version": "9.9.9"})
         error = answer(with_tools=failing).error
         assert error is not None
@@ -406,3 +453,43 @@ class TestInstalling:
             assert shown.exit_code == 0, shown.output
             assert json.loads(shown.stdout)["installed"] is True
         assert len(program.starts) == 1
+
+    def test_the_command_shows_what_would_be_installed_and_installs_it(
+        self, repository: Path, version: str, tmp_path: Path
+    ) -> None:
+        listed = tmp_path / "listed"
+        listed.write_text(f"99.0.0\n{version}\n")
+        code = f"print(open({str(listed)!r}).read())"
+        program = Program(tmp_path / "bin", code=copy_of_terraform(), listing=code)
+        for root in "ab":
+            text = (
+                f'terraform {{\n  backend "local" {{}}\n  required_version = "~> {version}"\n}}\n'
+            )
+            write(repository, {f"{root}/main.tf": text})
+        config = tmp_path / "fleet.yaml"
+        config.write_text(
+            "worker:\n  terraform: no-terraform\n"
+            f"installs:\n  folder: {tmp_path / 'installs'}\n  list_seconds: 0\n"
+        )
+        environment = {"DRIFTFLEET_TFENV": str(program.path)}
+        arguments = ["--config", str(config), "versions", "--json", str(repository)]
+        for option, installed in (([], False), (["--install"], True), ([], True)):
+            done = CliRunner().invoke(main, [*arguments, *option], env=environment)
+            assert done.exit_code == 0, done.output
+            records = [json.loads(line) for line in done.stdout.splitlines()]
+            assert [(r["version"], r["installed"]) for r in records] == [(version, installed)] * 2
+        # Once a command, and not where what is installed decides.
+        assert (program.asked("list-remote"), program.asked("install")) == (2, 1)
+        listed.unlink()
+        root = 'terraform {\n  backend "local" {}\n}\n'
+        write(repository, {"a/main.tf": root, "a/.terraform-version": "latest:^99"})
+        done = CliRunner().invoke(main, arguments, env=environment)
+        assert json.loads(done.stdout.splitlines()[0])["version"] == "99.0.0"
+        assert "could not be had anew" in done.stderr
+        shutil.rmtree(tmp_path / "installs" / ".releases")
+        done = CliRunner().invoke(main, arguments, env=environment)
+        assert done.exit_code == 1
+        assert (
+            "What could be installed is not known"
+            in json.loads(done.stdout.splitlines()[0])["error"]
+        )

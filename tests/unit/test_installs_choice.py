@@ -99,14 +99,15 @@ def test_an_output_becomes_short_and_readable() -> None:
         ),
         ("curl: (22) The requested URL returned error: 401", "credentials", False),
         ("curl: (60) SSL certificate problem: unable to get", "SSL_CERT_FILE", False),
-        ("tfenv: [ERROR] PGP signature rejected", "verify_signatures", True),
+        ("tfenv: [ERROR] PGP signature rejected", "not its publisher's", True),
+        ("tfenv: [ERROR] SHA256SUMS signature download failed", "verify_signatures", False),
         (
             "tfenv: Not instructed to use Local PGP, skipping OpenPGP signature verification\n"
             "tfenv: [ERROR] SHA256 hash does not match!",
             "SHA256SUMS",
             True,
         ),
-        ("Installation failed: invalid pgp signature", "verify_signatures", True),
+        ("Installation failed: invalid pgp signature", "not its publisher's", True),
         ("searched asset not found: tofu_9.9.9_linux_amd64.zip", "no such version", True),
         ("you are rate-limited by GitHub. Consider using a token", "tofu_remote", False),
         ("write error (disk full?)\nunzip: No space left on device", "the disk is full", False),
@@ -190,22 +191,31 @@ def test_tenv_gets_its_own_variables(tmp_path: Path, program: str, words: str, p
         remotes={"terraform": remote, "tofu": remote},
         verify_signatures=False,
     )
-    open_folder(tmp_path / "installs", installer).ensure(program, "1.6.2", soon())  # type: ignore[arg-type]
-    (told,) = tenv.starts
-    environment = told["environment"]
-    assert isinstance(environment, dict)
-    assert told["words"] == [words, "install", "1.6.2"]
-    own = {k: v for k, v in environment.items() if k.startswith(("TENV_", "TFENV_", "TOFUENV_"))}
-    assert own.pop("TENV_ROOT").startswith(f"{tmp_path}/installs/.staging/")
-    assert own == {
-        "TENV_AUTO_INSTALL": "false",
-        "TENV_SKIP_LAST_USE": "true",
-        "TENV_VALIDATION": "sha",
-        f"{prefix}REMOTE": "https://mirror/x",
-        f"{prefix}INSTALL_MODE": "direct",
-        f"{prefix}REMOTE_USER": "me",
-        f"{prefix}REMOTE_PASSWORD": "geheim",
-    }
+    installs = open_folder(tmp_path / "installs", installer)
+    installs.ensure(program, "1.6.2", soon())  # type: ignore[arg-type]
+    found = installs.installable(program, soon())  # type: ignore[arg-type]
+    assert [str(one) for one in found.versions] == ["1.5.7"]
+    assert [told["words"] for told in tenv.starts] == [
+        [words, "install", "1.6.2"],
+        [words, "list-remote"],
+    ]
+    for told in tenv.starts:
+        environment = told["environment"]
+        assert isinstance(environment, dict)
+        own = {
+            k: v for k, v in environment.items() if k.startswith(("TENV_", "TFENV_", "TOFUENV_"))
+        }
+        assert own.pop("TENV_ROOT").startswith(f"{tmp_path}/installs/.staging/")
+        assert own == {
+            "TENV_AUTO_INSTALL": "false",
+            "TENV_SKIP_LAST_USE": "true",
+            "TENV_VALIDATION": "sha",
+            f"{prefix}REMOTE": "https://mirror/x",
+            f"{prefix}INSTALL_MODE": "direct",
+            f"{prefix}LIST_MODE": "html",
+            f"{prefix}REMOTE_USER": "me",
+            f"{prefix}REMOTE_PASSWORD": "geheim",
+        }
 
 
 def test_the_settings_travel_to_another_process_with_the_password(tmp_path: Path) -> None:

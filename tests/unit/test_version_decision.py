@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftfleet.errors import VersionUndecided
+from driftfleet.errors import InstallUnavailable, VersionUndecided
 from driftfleet.jobs import Source
 from driftfleet.version_settings import TerraformSettings, VersionPin
-from driftfleet.versions.available import parse_printed
+from driftfleet.versions.available import AvailableVersions, parse_printed
 from driftfleet.versions.constraint import Version, parse_constraint, satisfies
 from driftfleet.versions.decision import (
     Decision,
@@ -64,7 +64,7 @@ def ask(
     pin: str | Pin | None = None,
     files: Sequence[Asked] = (),
     default: str = "",
-    there: KnownVersions = THERE,
+    there: AvailableVersions = THERE,
     prefer_installed: bool = True,
 ) -> Decision:
     question = Question(
@@ -82,6 +82,66 @@ def chosen(decision: Decision) -> str:
 
 
 OWN, ABOVE, TOP = (f"{f}.terraform-version" for f in ("envs/prod/", "envs/", ""))
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Versions that are installed, beside a remote that does not answer."""
+
+    here: Sequence[Version] = ()
+
+    def installed(self, program: Program) -> Sequence[Version]:
+        return self.here if program == "terraform" else ()
+
+    def installable(self, program: Program) -> Sequence[Version]:
+        raise InstallUnavailable("the remote is away")
+
+
+class TestWhatCouldBeInstalled:
+    """A remote is asked only where what is installed doesn't decide."""
+
+    @pytest.mark.parametrize(
+        ("required", "content", "wanted"),
+        [
+            (">= 1.5", None, "terraform 1.11.4"),
+            ("", "1.5.7", "terraform 1.5.7"),
+            ("", "1.2.3", "terraform 1.2.3"),
+            ("", "latest", "terraform 1.11.4"),
+            ("", "latest:^1.9", "terraform 1.9.8"),
+            ("~> 1.5.0", "latest-allowed", "terraform 1.5.7"),
+            (">= 1.6", "min-required", "terraform 1.9.8"),
+        ],
+    )
+    def test_it_is_not_asked_where_what_is_here_will_do(
+        self, required: str, content: str | None, wanted: str
+    ) -> None:
+        files = [file(TOP, content)] if content is not None else []
+        there = Silent(versions(*HERE))
+        assert chosen(ask(*filter(None, [required]), files=files, there=there)) == wanted
+
+    def test_nor_for_a_line_of_several_versions(self) -> None:
+        asked = file(".tool-versions", "terraform 1.6.0 1.9.8 1.5.7")
+        assert chosen(ask(files=[asked], there=Silent(versions(*HERE)))) == "terraform 1.9.8"
+        assert chosen(ask(files=[asked], there=Silent())) == "terraform 1.6.0"
+
+    def test_where_it_is_needed_its_silence_is_no_verdict_and_names_what_was_asked(self) -> None:
+        for required, files in ((["~> 1.13"], []), ([], [file(TOP, "latest:^1.13")])):
+            with pytest.raises(InstallUnavailable) as caught:
+                ask(*required, files=files, there=Silent(versions(*HERE)))
+            message = caught.value.message
+            assert "'~> 1.13' (main.tf:1)" in message or "'latest:^1.13'" in message
+            assert message.endswith("What could be installed is not known: the remote is away")
+        with pytest.raises(InstallUnavailable, match=r"envs/prod: the newest .*\n.* is away"):
+            ask(">= 1.5", there=Silent(versions(*HERE)), prefer_installed=False)
+
+    def test_nor_where_no_version_can_satisfy_all(self) -> None:
+        for files in ([], [file(TOP, "latest:^1.13")]):
+            with pytest.raises(VersionUndecided, match="No version can satisfy them all"):
+                ask(">= 2.0", "< 1.0", files=files, there=Silent(versions(*HERE)))
+
+    def test_opentofu_that_could_be_installed_is_not_the_only_one_there(self) -> None:
+        there = KnownVersions({}, {"tofu": versions("1.8.0"), "terraform": versions("1.13.0")})
+        assert chosen(ask(">= 1.0", there=there)) == "terraform 1.13.0"
 
 
 class TestStrength:
@@ -183,13 +243,14 @@ class TestRefusals:
         with pytest.raises(VersionUndecided) as caught:
             ask(">= 1.9.9", "!= 1.11.4", "< 1.13")
         assert caught.value.message.splitlines() == [
-            "no Terraform that is there satisfies all that is asked for:",
+            "no Terraform that is there or could be installed satisfies all that is asked for:",
             "- '>= 1.9.9' (main.tf:1)",
             "- '!= 1.11.4' (main.tf:2)",
             "- '< 1.13' (main.tf:3) excludes 1.13.0",
             "The nearest is Terraform 1.13.0; there are: 1.13.0, 1.11.4, 1.9.8, 1.5.7, 1.4.6, "
             "0.12.31.",
-            "Install one that satisfies all, such as 1.9.9, or change the constraints.",
+            "Name a releases mirror with one that satisfies all, such as 1.9.9, or change the "
+            "constraints.",
         ]
 
     def test_what_excludes_itself_is_told(self) -> None:

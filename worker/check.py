@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 
 from driftfleet.closure import Closure
 from driftfleet.errors import (
@@ -60,7 +59,8 @@ class Tools:
 
     ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
     private modules are fetched; without it they are fetched as anybody would. ``installs`` are the
-    programs that may plan; without it those of the PATH.
+    programs that may plan; without it those of the PATH. ``time_limits`` are what Celery raises in
+    the middle of a check whose time is over: a Lambda function doesn't pay for Celery's import.
     """
 
     settings: WorkerSettings
@@ -73,6 +73,7 @@ class Tools:
     modules: ModuleAccess | None = None
     terraform: TerraformSettings = field(default_factory=TerraformSettings)
     installs: PlanningPrograms | None = None
+    time_limits: tuple[type[Exception], ...] = ()
 
     def redactor(self, job: Job) -> Redactor:
         """Masks every secret that the worker, its sources and the job know by now."""
@@ -267,7 +268,7 @@ def _explain(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckE
         transient = failure.transient
         if kind is ErrorKind.PROVIDER_MISSING:
             message += f" Run: {sync_command(job.source, tools.settings.mirror)}"
-    elif isinstance(failure, SoftTimeLimitExceeded):
+    elif isinstance(failure, tools.time_limits):
         kind, transient = ErrorKind.TIMEOUT, False
         message = "the check was ended: it took longer than Celery's soft time limit"
     elif _is_disk_full(failure):

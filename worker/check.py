@@ -123,7 +123,7 @@ def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -
         raise
     except Exception as failure:
         answer = None
-        error = _explain(failure, watch.phase, tools, job)
+        error = error_of(failure, watch.phase, tools, job)
     return Result(
         job=job,
         verdict=Verdict.ERROR if answer is None else answer.judgement.verdict,
@@ -260,8 +260,8 @@ def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:
     return Timings(wait=round(max(0.0, waited_seconds), 3), total=round(total, 3), **phases)
 
 
-def _explain(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckError:
-    """The error record of whatever ended a check."""
+def error_of(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckError:
+    """The error record of whatever ended a check in ``phase``."""
     redact = tools.redactor(job)
     if isinstance(failure, CheckFailed):
         phase, kind, message = failure.phase, ErrorKind(failure.kind), failure.message

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -18,6 +19,7 @@ from tests.runtime_api import RuntimeApi
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _TASK = "/var/task"
 _PYTHON = "/var/venv/bin/python"
+REPO = "payments/infra"
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 
@@ -128,3 +130,12 @@ _PACKAGES = ("driftfleet", "producer", "worker", "examples")
 def any_in(folder: Path) -> bool:
     """Whether a folder holds anything."""
     return folder.is_dir() and not folder.is_symlink() and any(folder.iterdir())
+
+
+def asking(root: str, **keys: str) -> dict[str, str]:
+    return {"repo": REPO, "root": root, **keys}
+
+
+def error_of(result: Mapping[str, Any]) -> tuple[str, str]:
+    assert result["error"] is not None, result
+    return result["error"]["kind"], result["error"]["message"]

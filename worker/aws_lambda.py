@@ -31,6 +31,7 @@ from worker.aws_lambda_settings import function_settings, worker_environment, wo
 from worker.check import check, error_of
 from worker.github_connection import LazyConnection, connection_of
 from worker.own_process import adopt_orphans, close_to_others
+from worker.runner import kill_descendants
 from worker.sandbox import Sandbox
 from worker.source import explained, in_time
 from worker.toolbox import CurrentRedactor, build_tools
@@ -153,13 +154,19 @@ class Function:
         return sandbox
 
     def _clear(self) -> None:
-        # Frozen for hours, a connection is one no more, and the runner a process like any other.
+        """Leave nothing to the next event.
+
+        Lambda freezes the sandbox after an answer and thaws it for the next one: what still runs
+        would go on then. A connection that was frozen for hours is one no more.
+        """
         self._tools.programs.close()
         if self._connection is not None:
             self._connection.close()
+        ended = kill_descendants()
         self._tools.workspaces.sweep()
-        if removed := self._sandbox.clear():
-            log.warning("leftovers_removed", count=removed)
+        removed = self._sandbox.clear()
+        if ended or removed:
+            log.warning("leftovers_removed", processes=ended, files=removed)
 
 
 def bounded(result: Result, key: str, most_bytes: int = _ANSWER_BYTES) -> dict[str, Any]:

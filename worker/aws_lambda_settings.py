@@ -1,7 +1,9 @@
 """What has another default on AWS Lambda, where the temporary directory is all the disk."""
 
 import os
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from driftfleet.errors import ConfigurationError
@@ -23,13 +25,15 @@ def function_settings(settings: Settings) -> Settings:
     Raises
     ------
     ConfigurationError
-        The writable root can't be made, or ``results.store`` is not named.
+        The writable root can't be made, or ``results.store`` is not named, or lasts no longer than
+        an invocation.
     """
     if "store" not in settings.results.model_fields_set:
         raise ConfigurationError(
             "results.store (DRIFTFLEET_RESULTS__STORE) is not set: a Lambda function has no disk "
             "that lasts, so name the store that all of the fleet writes to"
         )
+    _refuse_passing_store(settings.results.store)
     size = _disk_bytes(settings)
     return settings.model_copy(
         update={
@@ -52,6 +56,15 @@ def worker_name(environment: Mapping[str, str]) -> str:
     function = environment.get("AWS_LAMBDA_FUNCTION_NAME", "lambda")
     stream = environment.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
     return f"{function}/{stream}" if stream else function
+
+
+def _refuse_passing_store(store: str) -> None:
+    scheme, _, path = store.partition("://")
+    if scheme == "file" and Path(path).is_relative_to(tempfile.gettempdir()):
+        raise ConfigurationError(
+            f"results.store: '{store}' is in the temporary directory, which is cleared after each "
+            "invocation: name a file system that is mounted below /mnt, or a store elsewhere"
+        )
 
 
 def _disk_bytes(settings: Settings) -> int:

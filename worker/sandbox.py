@@ -1,8 +1,4 @@
-"""The sandbox of a Lambda function, of which an invocation leaves nothing to the next one.
-
-Lambda freezes the sandbox after an answer and thaws it for the next event: what still runs would go
-on then, and what lies in the temporary directory would be found.
-"""
+"""The files of a Lambda function: an invocation leaves nothing of its own to the next one."""
 
 import contextlib
 import os
@@ -11,13 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from driftfleet.ephemeral import remove_tree
-from worker.runner import kill_descendants
 
 _MARKER = ".driftfleet"
 
 
 class Sandbox:
-    """Processes and files of one function's sandbox; ``kept`` are the paths that stay."""
+    """The temporary directory of one function; ``kept`` are the paths that stay."""
 
     def __init__(self, kept: Iterable[Path]) -> None:
         self._temporary = Path(tempfile.gettempdir())
@@ -39,21 +34,15 @@ class Sandbox:
         return self._is_ours
 
     def clear(self) -> int:
-        """End every process below this one, and remove what isn't kept.
-
-        Returns how many processes and files or folders that were.
-        """
-        ended = kill_descendants()
-        if not self._is_ours:
-            return ended
-        strays = self._strays()
+        """Remove what isn't kept; return how many files and folders that were."""
+        strays = self._strays() if self._is_ours else []
         for path in strays:
             if path.is_dir() and not path.is_symlink():
                 remove_tree(path)
             else:
                 with contextlib.suppress(OSError):
                     path.unlink()
-        return ended + len(strays)
+        return len(strays)
 
     def _strays(self) -> list[Path]:
         return list(self._outside(self._temporary))

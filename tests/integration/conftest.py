@@ -1,11 +1,15 @@
 """What several integration tests share."""
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from driftfleet.store import ResultStore, open_store
 from tests import providers
+from tests.lambda_sandbox import LambdaSandbox
+from tests.runtime_api import RuntimeApi
 from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.standin.monorepo import make_monorepo, make_wide_tree
@@ -44,3 +48,68 @@ def monorepo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wide_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bare repository to serve: a tree of 200,000 entries."""
     return make_wide_tree(tmp_path_factory.mktemp("wide") / "bare", 200_000)
+
+
+@pytest.fixture
+def runtime_api() -> Iterator[RuntimeApi]:
+    with RuntimeApi() as api:
+        yield api
+
+
+@pytest.fixture
+def new_token(ghe: StandIn) -> str:
+    ghe.rotate(f"ghp_{secrets.token_hex(18)}")
+    return ghe.token
+
+
+@pytest.fixture
+def lambda_world(tmp_path: Path) -> Path:
+    """What the demo provider's resources are in; the function has it as /mnt/world."""
+    folder = tmp_path / "world"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def lambda_mirror(tmp_path: Path) -> Path:
+    """The demo provider where the function can start it."""
+    folder = providers.build_mirror(tmp_path / "mirror")
+    launcher = next(path for path in folder.iterdir() if path.is_file())
+    launcher.write_text(
+        "#!/bin/sh\nexec /var/venv/bin/python -I -B "
+        '/var/task/examples/provider/demo_provider.py "$@"\n'
+    )
+    return folder
+
+
+@pytest.fixture
+def sandbox(
+    runtime_api: RuntimeApi,
+    ghe: StandIn,
+    new_token: str,
+    tmp_path: Path,
+    lambda_world: Path,
+    lambda_mirror: Path,
+) -> LambdaSandbox:
+    for name in ("tmp", "results"):
+        (tmp_path / name).mkdir()
+    return LambdaSandbox(
+        api=runtime_api,
+        folder=tmp_path / "tmp",
+        log=tmp_path / "log",
+        environment={
+            "DRIFTFLEET_GITHUB__URL": ghe.url,
+            "DRIFTFLEET_GITHUB__TOKEN": "env://THE_TOKEN",
+            "DRIFTFLEET_GITHUB__WORKER_PATIENCE_SECONDS": "1",
+            "THE_TOKEN": new_token,
+            "DRIFTFLEET_WORKER__MIRROR": "/mnt/mirror",
+            "DRIFTFLEET_RESULTS__STORE": "file:///mnt/results",
+        },
+        binds={"/mnt/mirror": lambda_mirror, "/mnt/world": lambda_world},
+        writable={"/mnt/results": tmp_path / "results"},
+    )
+
+
+@pytest.fixture
+def lambda_store(sandbox: LambdaSandbox) -> ResultStore:
+    return open_store(f"file://{sandbox.writable['/mnt/results']}")

@@ -163,8 +163,8 @@ class Function:
         if self._connection is not None:
             self._connection.close()
         ended = kill_descendants()
-        self._tools.workspaces.sweep()
         removed = self._sandbox.clear()
+        self._tools.workspaces.sweep()
         if ended or removed:
             log.warning("leftovers_removed", processes=ended, files=removed)
 

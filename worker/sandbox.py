@@ -35,7 +35,10 @@ class Sandbox:
 
     def clear(self) -> int:
         """Remove what isn't kept; return how many files and folders that were."""
-        strays = self._strays() if self._is_ours else []
+        if not self._is_ours:
+            return 0
+        self._reopen()
+        strays = self._strays()
         for path in strays:
             if path.is_dir() and not path.is_symlink():
                 remove_tree(path)
@@ -43,6 +46,15 @@ class Sandbox:
                 with contextlib.suppress(OSError):
                     path.unlink()
         return len(strays)
+
+    def _reopen(self) -> None:
+        """What a plan may have closed to us: it runs as the same user."""
+        for kept in self._kept:
+            for folder in kept.parents:
+                inside = folder != self._temporary and folder.is_relative_to(self._temporary)
+                if inside and not folder.is_symlink():
+                    with contextlib.suppress(OSError):
+                        folder.chmod(0o700)
 
     def _strays(self) -> list[Path]:
         return list(self._outside(self._temporary))

@@ -177,6 +177,7 @@ def test_what_a_hostile_provider_leaves_is_gone_before_the_next_event(
     launcher.write_text(
         "#!/bin/sh\n"
         "echo stray > /tmp/stray; mkdir -p /tmp/driftfleet-993/x/y; ln -s / /tmp/link\n"
+        "chmod 0 /tmp/driftfleet-993\n"
         "env -i setsid sleep 3333 &\n"
         "read _ _ _ runner _ < /proc/$PPID/stat\n"
         "sleep 0.5; kill -9 $runner\nsleep 3333\n"

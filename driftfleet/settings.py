@@ -194,6 +194,7 @@ class WorkerSettings(Record):
 
     ``mirror`` is an unpacked provider mirror, the folder that holds ``registry.terraform.io``.
     ``local_roots`` are the folders from which jobs of kind `local` may take files; none by default.
+    ``isolation``: plans see their workspace, the mirror, their program and ``isolation_shows``.
     """
 
     concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
@@ -210,6 +211,8 @@ class WorkerSettings(Record):
     output_bytes: int = Field(default=256 << 20, gt=0)
     stop_grace_seconds: float = Field(default=2.0, ge=0)
     complete_lock_files: bool = True
+    isolation: Literal["none", "bubblewrap"] = "none"
+    isolation_shows: tuple[Path, ...] = ()
 
 
 class LogSettings(Record):

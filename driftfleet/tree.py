@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from driftfleet.hcl import READ_BYTES, TOO_LARGE, is_terraform_file
 from driftfleet.versions.version_file import is_version_file
@@ -100,6 +100,10 @@ class FilesInside:
         if max(size, len(content)) > self._limit_bytes:
             raise OSError(errno.EFBIG, TOO_LARGE, path)
         return content
+
+    def open(self, path: str) -> BinaryIO:
+        """A file of any size, to be read and closed."""
+        return os.fdopen(self._open(path)[0], "rb")
 
     def digest(self, path: str) -> bytes:
         """The SHA-256 of a file of any size."""

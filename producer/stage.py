@@ -65,6 +65,11 @@ def require_machine(settings: Settings, environment: Mapping[str, str]) -> None:
             "`driftfleet mirror sync TARGET --mirror DIR`, and name it with --mirror DIR "
             "(worker.mirror)"
         )
+    if worker.isolation == "bubblewrap" and shutil.which("bwrap") is None:
+        raise ConfigurationError(
+            "worker.isolation is 'bubblewrap', and 'bwrap' is no program here: install bubblewrap "
+            "(docs/isolation.md)"
+        )
     if names_writable_root(settings):
         EphemeralFolders(worker.writable_root).create().remove()
 

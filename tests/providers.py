@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +23,8 @@ import psutil
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+# What runs the demo provider, besides what is in its mirror.
+MADE_OF = (REPOSITORY / "examples" / "provider", Path(sys.prefix), Path(sys.base_prefix))
 PROVIDER_ADDRESS = "registry.terraform.io/driftfleet/demo"
 REQUIRES_DEMO = """\
 terraform {

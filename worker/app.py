@@ -15,12 +15,12 @@ from driftfleet.ledger import RedisLedger, connect
 from driftfleet.logs import configure_logs
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
-from worker.check import Tools
 from worker.github_connection import LazyConnection, connection_of
 from worker.heartbeat import UnackedHeartbeat
 from worker.own_process import close_to_others
 from worker.tasks import register
 from worker.toolbox import CurrentRedactor, build_tools
+from worker.tools import Tools
 
 log = structlog.get_logger()
 

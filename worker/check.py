@@ -8,10 +8,8 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -25,72 +23,22 @@ from driftfleet.errors import (
     TransientError,
 )
 from driftfleet.jobs import Job
-from driftfleet.logs import Redactor, secrets_in
 from driftfleet.mirror.layout import platform_name
 from driftfleet.mirror.permissions import require_unwritable
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
-from driftfleet.settings import WorkerSettings
-from driftfleet.version_settings import TerraformSettings
-from worker.environment import (
-    DATA_FOLDER,
-    available_memory_bytes,
-    module_environment,
-    plan_environment,
-)
+from worker.environment import DATA_FOLDER, module_environment
 from worker.lockfile import LockFile
-from worker.mirror import cli_configuration, sync_command
-from worker.module_access import ModuleAccess
+from worker.mirror import sync_command
 from worker.module_manifest import require_modules
 from worker.planfile import read_drift
-from worker.process import Programs
-from worker.source import RootSource
 from worker.stopwatch import Report, Stopwatch
 from worker.terraform import Planned, Terraform
+from worker.tools import Tools
 from worker.verdict import Judgement, judge
-from worker.versions import Chooser, Chosen, PlanningPrograms, ProgramsOnPath
-from worker.workspace import Workspace, Workspaces
+from worker.versions import Chosen
+from worker.workspace import Workspace
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What a check works with. ``environment`` is the worker's own, ``name`` the worker's.
-
-    ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
-    private modules are fetched; without it they are fetched as anybody would. ``installs`` are the
-    programs that may plan; without it those of the PATH. ``time_limits`` are what Celery raises in
-    the middle of a check whose time is over: a Lambda function doesn't pay for Celery's import.
-    """
-
-    settings: WorkerSettings
-    environment: Mapping[str, str]
-    workspaces: Workspaces
-    programs: Programs
-    source: RootSource
-    name: str
-    withheld: frozenset[str] = frozenset()
-    modules: ModuleAccess | None = None
-    terraform: TerraformSettings = field(default_factory=TerraformSettings)
-    installs: PlanningPrograms | None = None
-    time_limits: tuple[type[Exception], ...] = ()
-
-    def redactor(self, job: Job) -> Redactor:
-        """Masks every secret that the worker, its sources and the job know by now."""
-        return Redactor((*self.secrets, *secrets_in(job.variant.env), *self.source.secrets()))
-
-    @cached_property
-    def chooser(self) -> Chooser:
-        """What chooses the program that plans, with what is known of them by now."""
-        named = self.settings.terraform
-        there = self.installs or ProgramsOnPath(self.programs, named, self.environment)
-        return Chooser(self.terraform, there, named)
-
-    @cached_property
-    def secrets(self) -> tuple[str, ...]:
-        """What the worker's own environment holds of them."""
-        held = (self.environment[name] for name in self.withheld & self.environment.keys())
-        return (*secrets_in(self.environment), *held)
 
 
 @dataclass(frozen=True)
@@ -150,7 +98,7 @@ def _plan(
             workspace.measure()
             # In use until the check is over: nobody removes it meanwhile.
             chosen = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
-        terraform = _terraform(job, tools, workspace, deadline, chosen.path)
+        terraform = tools.terraform_in(workspace, job, chosen.path, deadline)
         return _judged(job, tools, terraform, closure, chosen=chosen, watch=watch)
 
 
@@ -163,12 +111,14 @@ def _judged(
     chosen: Chosen,
     watch: Stopwatch,
 ) -> _Answer:
-    lock_file = LockFile(terraform.folder)
+    lock_file = LockFile(terraform.folder, terraform.top)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
             require_unwritable(tools.settings.mirror)
             lock_file.verify(tools.settings.mirror, platform_name())
         notes = _init(job, tools, terraform, closure)
+        if terraform.isolation is not None:
+            terraform.isolation.require_state(terraform.folder, DATA_FOLDER)
         if job.variant.workspace is not None:
             terraform.select_workspace(job.variant.workspace)
         lock_file.drop_hashes()
@@ -199,7 +149,7 @@ def _get_modules(job: Job, tools: Tools, terraform: Terraform, closure: Closure)
         tools.environment, settings.environment, workspace, tools.withheld
     )
     if tools.modules is None:
-        terraform.get(environment)
+        terraform.get(environment, ())
     else:
         tools.modules.fetch(
             job,
@@ -222,37 +172,10 @@ def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[
     if planned.exit_code == 0 and not drifted:
         return None
     with watch.measure("show"):
-        drift = read_drift(terraform.workspace.plan, drifted) if planned.exit_code == 0 else None
+        drift = None
+        if planned.exit_code == 0:
+            drift = read_drift(terraform.workspace.plan, drifted, terraform.output_bytes)
         return drift or terraform.show()
-
-
-def _terraform(
-    job: Job, tools: Tools, workspace: Workspace, deadline: float, program: Path
-) -> Terraform:
-    settings = tools.settings
-    roomy = available_memory_bytes() >= settings.gogc_free_bytes
-    environment = plan_environment(
-        tools.environment,
-        settings.environment,
-        job.variant.env,
-        workspace,
-        settings.gogc if roomy else None,
-        withheld=tools.withheld,
-    )
-    workspace.cli_config.write_text(cli_configuration(settings.mirror, workspace.home))
-    return Terraform(
-        program=program,
-        programs=tools.programs,
-        workspace=workspace,
-        environment=environment,
-        top=workspace.source,
-        folder=workspace.source / job.root,
-        deadline=deadline,
-        output_bytes=settings.output_bytes,
-        parallelism=settings.parallelism,
-        mirror=settings.mirror,
-        timeout_seconds=job.limits.timeout_seconds,
-    )
 
 
 def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:
@@ -268,6 +191,11 @@ def error_of(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckE
         transient = failure.transient
         if kind is ErrorKind.PROVIDER_MISSING:
             message += f" Run: {sync_command(job.source, tools.settings.mirror)}"
+        if kind is ErrorKind.PROVIDER_CRASHED and tools.settings.isolation != "none":
+            message += (
+                " Plans are isolated here: one that is made of more than what its package in the "
+                "mirror holds needs that in worker.isolation_shows."
+            )
     elif isinstance(failure, tools.time_limits):
         kind, transient = ErrorKind.TIMEOUT, False
         message = "the check was ended: it took longer than Celery's soft time limit"

@@ -26,6 +26,13 @@ _PROFILES = (
     "AWS_SDK_LOAD_CONFIG", "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES",
 )  # fmt: skip
 _REFUSED = ("hg",)
+# Variables whose value is a file or a folder, which isolated plans are shown.
+_FILES = (
+    "AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "GOOGLE_APPLICATION_CREDENTIALS",
+    "ARM_CLIENT_CERTIFICATE_PATH", "ARM_OIDC_TOKEN_FILE_PATH", "GIT_SSL_CAINFO", "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+)  # fmt: skip
 
 
 def plan_environment(
@@ -125,6 +132,20 @@ def _refusing(workspace: Workspace, path: str) -> Path:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(Path(false).absolute())
     return folder
+
+
+def named_files(
+    own: Mapping[str, str], allowed: Sequence[str], withheld: Collection[str]
+) -> list[Path]:
+    """The files and folders that the worker's own environment names for plans.
+
+    Not a variant's: a job comes from Redis, and may not decide what a plan is shown.
+    """
+    passing = _passing(own, allowed, withheld)
+    values = (passing[name] for name in _FILES if name in passing)
+    # SSL_CERT_DIR may hold several.
+    paths = (Path(part) for value in values for part in value.split(os.pathsep))
+    return [path for path in paths if path.is_absolute()]
 
 
 def available_memory_bytes(

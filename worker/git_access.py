@@ -69,6 +69,19 @@ def prefixes(host: Host) -> list[str]:
     return [prefix for prefix in found if prefix != f"{host.web_url}/"]
 
 
+def spellings(host: Host, source: ModuleSource) -> Iterator[str]:
+    """The URLs of a source's repository: as written, and as others may write it.
+
+    Git compares beginnings: one without ``.git`` would also take ``NAME-other`` for NAME. So only
+    a source that is written that way has it, and `get` is tried without mirrors where it fails.
+    """
+    written = source.clone_url.rstrip("/")
+    yield written
+    yield f"{written.removesuffix('.git')}.git"
+    for prefix in (f"{host.web_url}/", *prefixes(host)):
+        yield f"{prefix}{source.repo}.git"
+
+
 def access_environment(
     base: Mapping[str, str],
     host: Host,

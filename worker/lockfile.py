@@ -5,6 +5,7 @@ for a large one, three times a check. Once is enough where the mirror can't chan
 hashes that were verified are taken out of the workspace's copy. The versions stay (ADR 7).
 """
 
+import errno
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from driftfleet.mirror.locked import (
     locked_providers,
 )
 from driftfleet.results import ErrorKind
+from driftfleet.tree import LOCK_FILE, FilesInside
 
 _HASHES = re.compile(r"^  hashes\s*=\s*\[", re.MULTILINE)
 
@@ -26,11 +28,14 @@ _HASHES = re.compile(r"^  hashes\s*=\s*\[", re.MULTILINE)
 class LockFile:
     """The lock file of a root module in its workspace; it may not exist.
 
+    ``top`` is the folder of the repository's files, ``root`` the module's in it. What runs in a
+    check may have made the file a link, or a pipe: nothing outside of ``top`` is read or written.
     All methods raise `CheckFailed` where it is larger than any that terraform writes.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / ".terraform.lock.hcl"
+    def __init__(self, root: Path, top: Path) -> None:
+        self._path = root / LOCK_FILE
+        self._top = top
 
     def providers(self) -> dict[str, str]:
         """The recorded version of each provider's source address."""
@@ -57,18 +62,18 @@ class LockFile:
 
     def _read(self) -> str:
         try:
-            with self._path.open("rb") as file:
-                content = file.read(LOCK_FILE_BYTES + 1)
-        except OSError:
-            return ""
-        if len(content) > LOCK_FILE_BYTES:
+            files = FilesInside(self._top, LOCK_FILE_BYTES)
+            content = files.read(self._path.relative_to(self._top).as_posix())
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                return ""
             raise CheckFailed(
                 "init",
                 ErrorKind.SOURCE_REFUSED,
                 f"{self._path.name}: is larger than {LOCK_FILE_BYTES >> 20} MiB, which no lock "
                 "file of terraform's is: delete it in the repository, run `terraform init`, and "
                 "commit what that writes",
-            )
+            ) from error
         try:
             return lock_text(content)
         except UnicodeDecodeError:
@@ -84,7 +89,18 @@ class LockFile:
         if kept:
             new = "".join(kept) + text[position:]
             if new != text:
-                self._path.write_bytes(new.encode("utf-8"))
+                self._replace(new.encode("utf-8"))
+
+    def _replace(self, content: bytes) -> None:
+        # Of a link, the link itself is replaced.
+        folder = self._path.parent.resolve()
+        if not folder.is_relative_to(self._top.resolve()):
+            return
+        new = folder / f"{LOCK_FILE}.new"
+        new.unlink(missing_ok=True)
+        with new.open("xb") as file:
+            file.write(content)
+        new.replace(folder / LOCK_FILE)
 
 
 def _without_hashes(block: str) -> str:

@@ -20,7 +20,7 @@ from driftfleet.github.host import Host
 from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Job
 from driftfleet.module_source import ModuleSource, parse
-from worker.git_access import access_environment, is_ours, prefixes, why_impossible
+from worker.git_access import access_environment, is_ours, spellings, why_impossible
 from worker.module_git import Git, GitFailed
 from worker.module_reading import commit_of, nested_sources
 from worker.module_repositories import Mirrors, ModuleRepositories
@@ -29,7 +29,8 @@ from worker.process import Programs
 from worker.workspace import Workspace
 
 log = structlog.get_logger()
-Get = Callable[[Mapping[str, str]], None]
+# With an environment, and the mirrors that this leads git to.
+Get = Callable[[Mapping[str, str], Sequence[Path]], None]
 
 # What is nested deeper, or in more repositories, is fetched by terraform alone.
 _DEEPEST = 10
@@ -49,10 +50,14 @@ class Named(NamedTuple):
 
 @dataclass
 class Found:
-    """What the sources of a root lead to; ``mirrors`` maps URLs as written to those to use."""
+    """What the sources of a root lead to.
+
+    ``mirrors`` maps URLs as written to those to use, which are of the repositories ``used``.
+    """
 
     sources: list[ModuleSource] = field(default_factory=list)
     mirrors: dict[str, str] = field(default_factory=dict)
+    used: set[Path] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
 
@@ -99,7 +104,7 @@ class ModuleAccess:
             service, helper = self._serve(workspace, stack, deadline, needed=needed)
             given = access_environment(environment, self.host, sources, helper=helper)
             if not needed:
-                get(given)
+                get(given, ())
                 return
             git = self._git(workspace, given, deadline, service)
             with self.repositories.use(git, job.sweep_id) as mirrors:
@@ -109,7 +114,9 @@ class ModuleAccess:
                 mirrored = access_environment(
                     environment, self.host, found.sources, helper=helper, mirrors=found.mirrors
                 )
-                first = (mirrored, mirrors.distrust) if found.mirrors else None
+                first = None
+                if found.mirrors:
+                    first = (mirrored, mirrors.distrust, sorted(found.used))
                 with self._passing():
                     _attempt(get, first, given, service)
 
@@ -202,7 +209,8 @@ class ModuleAccess:
             mirror = mirrors.get(source.repo, source.ref)
             if mirror is None:
                 continue
-            found.mirrors |= dict.fromkeys(_spellings(self.host, source), mirror.as_uri())
+            found.used.add(mirror)
+            found.mirrors |= dict.fromkeys(spellings(self.host, source), mirror.as_uri())
             if key not in seen and current.depth < _DEEPEST:
                 seen.add(key)
                 waiting.extend(_nested(current, git, mirror))
@@ -215,15 +223,15 @@ class ModuleAccess:
 
 def _attempt(
     get: Get,
-    first: tuple[Mapping[str, str], Callable[[], None]] | None,
+    first: tuple[Mapping[str, str], Callable[[], None], Sequence[Path]] | None,
     second: Mapping[str, str],
     service: TokenService | None,
 ) -> None:
     """Try with mirrors, then without, and again where a refused token was renewed meanwhile."""
     if first is not None:
-        environment, distrust = first
+        environment, distrust, mirrors = first
         try:
-            get(environment)
+            get(environment, mirrors)
         except CheckFailed as failure:
             if failure.kind != "module_fetch":
                 raise
@@ -232,7 +240,7 @@ def _attempt(
         else:
             return
     try:
-        get(second)
+        get(second, ())
     except CheckFailed as failure:
         if failure.kind != "module_fetch" or service is None:
             raise
@@ -242,7 +250,7 @@ def _attempt(
             raise
     else:
         return
-    get(second)
+    get(second, ())
 
 
 def _nested(caller: Named, git: Git, mirror: Path) -> Iterator[Named]:
@@ -257,19 +265,6 @@ def _nested(caller: Named, git: Git, mirror: Path) -> Iterator[Named]:
     at = f"{source.repo} at {source.ref or 'its default branch'}"
     for folder, written in found:
         yield Named(parse(written), f"{at}, folder {folder}", caller.depth + 1)
-
-
-def _spellings(host: Host, source: ModuleSource) -> Iterator[str]:
-    """The URLs of a source's repository: as written, and as others may write it.
-
-    Git compares beginnings: one without ``.git`` would also take ``NAME-other`` for NAME. So only
-    a source that is written that way has it, and `get` is tried without mirrors where it fails.
-    """
-    written = source.clone_url.rstrip("/")
-    yield written
-    yield f"{written.removesuffix('.git')}.git"
-    for prefix in (f"{host.web_url}/", *prefixes(host)):
-        yield f"{prefix}{source.repo}.git"
 
 
 def _place(top: Path, folder: str, source: str) -> str:

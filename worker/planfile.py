@@ -11,19 +11,25 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from driftfleet.tree import FilesInside
+
 _STATES = ("tfstate-prev", "tfstate")
 _STATE_FORMAT = 4
 
 
-def read_drift(plan: Path, addresses: Collection[str]) -> Mapping[str, Any] | None:
+def read_drift(
+    plan: Path, addresses: Collection[str], most_bytes: int = 256 << 20
+) -> Mapping[str, Any] | None:
     """The ``resource_drift`` of a plan that changes nothing, as ``terraform show -json`` has it.
 
     ``addresses`` are those that the plan's own messages name. None where the file is not as
-    expected or tells of other addresses.
+    expected, tells of other addresses, or holds a state of more than ``most_bytes``.
     """
     try:
-        with zipfile.ZipFile(plan) as file:
-            before, after = (dict(_instances(json.loads(file.read(name)))) for name in _STATES)
+        # Whatever a provider has put there in its place.
+        with FilesInside(plan.parent).open(plan.name) as packed, zipfile.ZipFile(packed) as file:
+            states = (_unpacked(file, name, most_bytes) for name in _STATES)
+            before, after = (dict(_instances(json.loads(state))) for state in states)
     except (OSError, zipfile.BadZipFile, LookupError, TypeError, ValueError, AttributeError):
         return None
     drift = [
@@ -34,6 +40,14 @@ def read_drift(plan: Path, addresses: Collection[str]) -> Mapping[str, Any] | No
     if {entry["address"] for entry in drift} != set(addresses):
         return None
     return {"format_version": "1.0", "resource_drift": drift}
+
+
+def _unpacked(file: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
+    with file.open(name) as member:
+        content = member.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(name)
+    return content
 
 
 def _instances(state: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Mapping[str, Any], Any]]]:

@@ -21,7 +21,8 @@ from driftfleet.jobs import CHECK_TASK, Job, decode_job
 from driftfleet.ledger import Answer, Ledger, Running
 from driftfleet.results import CheckError, ErrorKind, Result, error_result
 from driftfleet.store import ResultStore
-from worker.check import Tools, check
+from worker.check import check
+from worker.tools import Tools
 
 log = structlog.get_logger()
 

@@ -1,7 +1,7 @@
 """init, plan, show and what they need, as typed calls. There is no apply, here or anywhere."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,13 @@ from driftfleet.jobs import Variant
 from driftfleet.mirror.layout import platform_name
 from worker.diagnostics import Diagnostic, PlanMessages, parse_messages, parse_text
 from worker.failures import explain
+from worker.isolation import Isolation, git_shows
 from worker.process import Command, Completed, OutOfTime, OutputLimit, Programs, RunnerDied
 from worker.workspace import Workspace
 
 _TAIL_BYTES = 4000
+# Also where bubblewrap tells of it.
+_KILLED = 128 + 9
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,15 @@ class Terraform:
     parallelism: int
     mirror: Path | None
     timeout_seconds: int
+    isolation: Isolation | None = None
 
-    def get(self, environment: Mapping[str, str]) -> None:
+    def get(self, environment: Mapping[str, str], mirrors: Sequence[Path]) -> None:
         """Fetch the modules, and nothing else; ``environment`` is for this alone.
 
-        ``init`` does more: a backend's configuration may name programs, which it runs.
+        ``mirrors`` are the repositories on this host that it leads to. ``init`` does more: a
+        backend's configuration may name programs, which it runs.
         """
-        done = self._run("init", ["get", "-no-color"], environment)
+        done = self._run("init", ["get", "-no-color"], environment, git_shows(mirrors))
         if done.exit_code != 0:
             raise self._failure("init", done, _errors_of(done))
 
@@ -126,10 +131,17 @@ class Terraform:
             raise self._failure("init", done, _errors_of(done))
 
     def _run(
-        self, phase: Phase, arguments: list[str], environment: Mapping[str, str] | None = None
+        self,
+        phase: Phase,
+        arguments: list[str],
+        environment: Mapping[str, str] | None = None,
+        shown: Sequence[Path] = (),
     ) -> Completed:
+        whole = [str(self.program), *arguments]
+        if self.isolation is not None:
+            whole = self.isolation.wrap(whole, self.folder, shown)
         command = Command(
-            arguments=[str(self.program), *arguments],
+            arguments=whole,
             environment=self.environment if environment is None else environment,
             folder=self.folder,
             deadline=self.deadline,
@@ -154,8 +166,10 @@ class Terraform:
             if self.programs.runner_lost:
                 self.workspace.end_users()
         self.workspace.enforce_quota(phase)
-        if done.signal == 9:
+        if done.exit_code == _KILLED:
             raise self._killed(phase, arguments[0])
+        if self.isolation is not None:
+            self.isolation.require_view(done)
         return done
 
     def _late(self, verb: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from driftfleet.installs.choice import open_installs
 from driftfleet.logs import Redactor
 from driftfleet.settings import Settings
-from worker.check import Tools
 from worker.github_connection import LazyConnection, withheld_variables
 from worker.github_source import GitHubSource
 from worker.installed_programs import InstalledPrograms
@@ -14,6 +13,7 @@ from worker.local_source import LocalSource
 from worker.module_access import ModuleAccess
 from worker.process import Programs
 from worker.source import RootSource, Sources
+from worker.tools import Tools
 from worker.versions import ProgramsOnPath
 from worker.workspace import Workspaces
 

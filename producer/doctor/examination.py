@@ -39,6 +39,8 @@ def examine(order: Doctor) -> Iterator[Finding]:
     yield machine.terraform(settings, order.environment)
     yield machine.git(order.environment)
     yield machine.mirror(settings)
+    if settings.worker.isolation == "bubblewrap":
+        yield machine.isolation(settings, order.environment)
     yield machine.writable_root(settings)
     yield machine.results(settings)
     yield machine.broker(settings)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from driftfleet.bubblewrap import why_refused
 from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.git_version import OLDEST_GIT, is_new_enough
@@ -89,6 +90,23 @@ def mirror(settings: Settings) -> Finding:
     if not hosts:
         return warn("mirror", f"{folder} is empty", "fill it, or providers can't be installed")
     return ok("mirror", f"{folder}: {', '.join(hosts)}")
+
+
+def isolation(settings: Settings, environment: Mapping[str, str]) -> Finding:
+    """Whether plans can be isolated as the settings ask."""
+    bwrap = shutil.which("bwrap", path=environment.get("PATH"))
+    if bwrap is None:
+        return fail("isolation", "'bwrap' is no program here", "install bubblewrap 0.8 or newer")
+    if reason := why_refused(Path(bwrap), environment):
+        return fail("isolation", f"{bwrap} can't: {reason}", "docs/isolation.md: What it needs")
+    missing = [str(path) for path in settings.worker.isolation_shows if not path.exists()]
+    if missing:
+        return fail(
+            "isolation",
+            f"{', '.join(missing)}: no such file or folder",
+            "correct worker.isolation_shows (DRIFTFLEET_WORKER__ISOLATION_SHOWS)",
+        )
+    return ok("isolation", f"plans have namespaces of their own, by {bwrap}")
 
 
 def writable_root(settings: Settings) -> Finding:

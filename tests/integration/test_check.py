@@ -18,10 +18,12 @@ from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import ErrorKind, Result, Verdict
 from driftfleet.settings import WorkerSettings
 from tests import providers
+from tests.conftest import require_program
 from tests.workers import users_of, wait_until
-from worker.check import Tools, check
+from worker.check import check
 from worker.local_source import LocalSource
 from worker.process import Programs
+from worker.tools import Tools
 from worker.workspace import Workspaces
 
 
@@ -43,13 +45,20 @@ def writable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert left == []
 
 
-@pytest.fixture
-def tools(mirror: Path, repository: Path, writable: Path) -> Iterator[Tools]:
+@pytest.fixture(params=["none", "bubblewrap"])
+def tools(
+    request: pytest.FixtureRequest, mirror: Path, repository: Path, writable: Path, tmp_path: Path
+) -> Iterator[Tools]:
+    if request.param == "bubblewrap":
+        require_program("bwrap", "apt-get install bubblewrap")
     settings = WorkerSettings(
         mirror=mirror,
         writable_root=writable,
         local_roots=(repository,),
         stop_grace_seconds=1,
+        isolation=request.param,
+        # What the demo provider is made of, and its world.
+        isolation_shows=(*providers.MADE_OF, tmp_path),
     )
     programs = Programs(settings.stop_grace_seconds)
     before = {process.pid for process in psutil.Process().children(recursive=True)}
@@ -323,7 +332,8 @@ class TestFaults:
             "GITHUB_TOKEN": "planted-token",
             "AWS_REGION": "eu-west-1",
         }
-        settings = tools.settings.model_copy(update={"mirror": mirror})
+        # It has to write where isolated plans can't; those are in test_isolation.py.
+        settings = tools.settings.model_copy(update={"mirror": mirror, "isolation": "none"})
         result = answer(with_tools=replace(tools, environment=own, settings=settings))
         assert result.verdict is not Verdict.ERROR, result
         seen = dict(line.split("=", 1) for line in dump.read_text().splitlines() if "=" in line)

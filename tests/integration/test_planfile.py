@@ -1,6 +1,8 @@
 """Drift read from a plan file is what `terraform show` says of it."""
 
 import json
+import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -102,3 +104,29 @@ def test_a_file_in_another_form_is_left_to_show(tmp_path: Path, body: bytes | No
         file.write_bytes(body)
     assert read_drift(file, ["a.b"]) is None
     assert read_drift(tmp_path / "none", ["a.b"]) is None
+
+
+def test_what_a_provider_puts_in_its_place_is_not_waited_for_or_followed(tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    file = tmp_path / "workspace" / "plan"
+    os.mkfifo(file)
+    assert read_drift(file, ["a.b"]) is None
+    file.unlink()
+    with zipfile.ZipFile(tmp_path / "elsewhere", "w") as archive:
+        for name in ("tfstate", "tfstate-prev"):
+            archive.writestr(name, '{"version": 4, "resources": []}')
+    file.symlink_to(tmp_path / "elsewhere")
+    assert read_drift(file, []) is None
+    file.unlink()
+    shutil.copy(tmp_path / "elsewhere", file)
+    assert read_drift(file, []) is not None
+
+
+def test_a_state_that_unpacks_to_more_than_its_limit_is_left_to_show(tmp_path: Path) -> None:
+    file = tmp_path / "plan"
+    padding = " " * (1 << 20)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("tfstate", "tfstate-prev"):
+            archive.writestr(name, '{"version": 4, "resources": []}' + padding)
+    assert read_drift(file, [], most_bytes=1 << 20) is None
+    assert read_drift(file, [], most_bytes=1 << 21) is not None

@@ -97,7 +97,7 @@ class Bench:
                     workspace,
                     environment=self._environment(workspace),
                     deadline=deadline,
-                    get=lambda environment: printed.append(
+                    get=lambda environment, _: printed.append(
                         self._run(workspace, environment, deadline)
                     ),
                 )

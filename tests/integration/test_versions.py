@@ -20,10 +20,11 @@ from producer.commands import main
 from tests import providers
 from tests.binaries import opentofu
 from tests.installers import Program
-from worker.check import Tools, check
+from worker.check import check
 from worker.installed_programs import InstalledPrograms
 from worker.local_source import LocalSource
 from worker.process import Programs
+from worker.tools import Tools
 from worker.versions import ProgramsOnPath
 from worker.workspace import Workspaces
 

@@ -247,3 +247,31 @@ def test_a_database_that_is_no_number_fails_with_its_setting(database: str) -> N
     assert found.level == "fail"
     assert "number of a database" in found.finding
     assert "s3cr3t" not in found.finding
+
+
+class TestIsolation:
+    def finding(self, tmp_path: Path, script: str | None, *shown: Path) -> Finding:
+        """What is found where ``script`` is bubblewrap."""
+        if script is not None:
+            (tmp_path / "bwrap").write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / "bwrap").chmod(0o755)
+        worker = WorkerSettings(isolation="bubblewrap", isolation_shows=shown)
+        return machine.isolation(Settings(worker=worker), {"PATH": f"{tmp_path}"})
+
+    def test_without_the_program_it_says_what_to_install(self, tmp_path: Path) -> None:
+        finding = self.finding(tmp_path, None)
+        assert (finding.level, finding.what) == ("fail", "isolation")
+        assert "bubblewrap" in finding.mend
+
+    def test_what_the_kernel_refuses_is_told(self, tmp_path: Path) -> None:
+        refusal = "bwrap: No permissions to create new namespace"
+        finding = self.finding(tmp_path, f"echo '{refusal}' >&2; exit 1")
+        assert finding.level == "fail"
+        assert "No permissions to create new namespace" in finding.finding
+        assert "docs/isolation.md" in finding.mend
+
+    def test_what_is_to_be_shown_has_to_be_there(self, tmp_path: Path) -> None:
+        assert self.finding(tmp_path, "exit 0", tmp_path).level == "ok"
+        finding = self.finding(tmp_path, "exit 0", tmp_path / "none")
+        assert finding.level == "fail"
+        assert "worker.isolation_shows" in finding.mend

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def lock(root: Path, *hashes: str, version: str = "5.0.0", address: str = AWS) -
         f'# This file is maintained automatically\n\nprovider "{address}" {{\n'
         f'  version     = "{version}"\n  constraints = "~> 5.0"\n  hashes = [\n{lines}  ]\n}}\n'
     )
-    return LockFile(root)
+    return LockFile(root, root)
 
 
 def text(root: Path) -> str:
@@ -37,7 +38,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_the_versions_of_providers_are_read(tmp_path: Path) -> None:
-    assert LockFile(tmp_path).providers() == {}
+    assert LockFile(tmp_path, tmp_path).providers() == {}
     assert lock(tmp_path, "h1:x").providers() == {AWS: "5.0.0"}
 
 
@@ -87,8 +88,8 @@ def test_a_lock_file_in_another_form_stays_as_it_is(tmp_path: Path, package: Pat
     path = tmp_path / ".terraform.lock.hcl"
     for body in ('provider "x" { version = "1" }\n', "not hcl {{{", ""):
         path.write_text(body)
-        LockFile(tmp_path).verify(tmp_path / "mirror", "linux_amd64")
-        LockFile(tmp_path).drop_hashes()
+        LockFile(tmp_path, tmp_path).verify(tmp_path / "mirror", "linux_amd64")
+        LockFile(tmp_path, tmp_path).drop_hashes()
         assert path.read_text() == body
 
 
@@ -103,11 +104,11 @@ def test_every_block_counts_and_what_stands_between_stays(tmp_path: Path) -> Non
     one = text(tmp_path)
     two = one.replace(AWS, "registry.terraform.io/hashicorp/null").replace("5.0.0", "3.2.1")
     (tmp_path / ".terraform.lock.hcl").write_text(f"{one}# between\n{two}# after\n")
-    assert LockFile(tmp_path).providers() == {
+    assert LockFile(tmp_path, tmp_path).providers() == {
         AWS: "5.0.0",
         "registry.terraform.io/hashicorp/null": "3.2.1",
     }
-    LockFile(tmp_path).drop_hashes()
+    LockFile(tmp_path, tmp_path).drop_hashes()
     hashes = '  hashes = [\n    "h1:x",\n  ]\n'
     assert text(tmp_path) == f"{one}# between\n{two}# after\n".replace(hashes, "")
 
@@ -115,15 +116,15 @@ def test_every_block_counts_and_what_stands_between_stays(tmp_path: Path) -> Non
 def test_windows_line_ends_are_understood(tmp_path: Path) -> None:
     lock(tmp_path, "h1:x")
     (tmp_path / ".terraform.lock.hcl").write_bytes(text(tmp_path).replace("\n", "\r\n").encode())
-    assert LockFile(tmp_path).providers() == {AWS: "5.0.0"}
+    assert LockFile(tmp_path, tmp_path).providers() == {AWS: "5.0.0"}
 
 
 def test_a_file_larger_than_any_that_terraform_writes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / ".terraform.lock.hcl"
     path.write_bytes(b"#" * (1 << 20))
-    assert LockFile(tmp_path).providers() == {}
+    assert LockFile(tmp_path, tmp_path).providers() == {}
     path.write_bytes(b"#" * ((1 << 20) + 1))
-    for act in (LockFile(tmp_path).providers, LockFile(tmp_path).drop_hashes):
+    for act in (LockFile(tmp_path, tmp_path).providers, LockFile(tmp_path, tmp_path).drop_hashes):
         with pytest.raises(CheckFailed, match="larger than 1 MiB") as refused:
             act()
         assert refused.value.kind == "source_refused"
@@ -145,7 +146,67 @@ def test_a_hostile_lock_file_takes_linear_time(
     written = before + unit * (1_000_000 // len(unit)) + after
     path.write_text(written)
     started = time.process_time()
-    LockFile(tmp_path).providers()
-    LockFile(tmp_path).drop_hashes()
+    LockFile(tmp_path, tmp_path).providers()
+    LockFile(tmp_path, tmp_path).drop_hashes()
     assert time.process_time() - started < 10
     assert path.read_text() == written
+
+
+class TestWhatRunsInACheckMayHaveChanged:
+    """The lock file is looked at again when a root's own programs have been at work."""
+
+    @pytest.fixture
+    def outside(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "outside"
+        folder.mkdir()
+        lock(folder, "h1:x")
+        return folder
+
+    @pytest.fixture
+    def top(self, tmp_path: Path) -> Path:
+        top = tmp_path / "top"
+        (top / "root").mkdir(parents=True)
+        return top
+
+    def test_a_link_that_leads_out_is_neither_read_nor_written_through(
+        self, top: Path, outside: Path
+    ) -> None:
+        before = text(outside)
+        (top / "root" / ".terraform.lock.hcl").symlink_to(outside / ".terraform.lock.hcl")
+        LockFile(top / "root", top).drop_hashes()
+        assert LockFile(top / "root", top).providers() == {}
+        assert text(outside) == before
+
+    def test_nor_is_a_folder_that_has_become_one(self, top: Path, outside: Path) -> None:
+        before = text(outside)
+        (top / "root").rmdir()
+        (top / "root").symlink_to(outside)
+        LockFile(top / "root", top).drop_hashes()
+        assert LockFile(top / "root", top).providers() == {}
+        assert text(outside) == before
+        assert [path.name for path in outside.iterdir()] == [".terraform.lock.hcl"]
+
+    def test_a_link_to_another_file_of_the_repository_counts_and_leaves_that_alone(
+        self, top: Path
+    ) -> None:
+        lock(top, "h1:x")
+        (top / "root" / ".terraform.lock.hcl").symlink_to(top / ".terraform.lock.hcl")
+        LockFile(top / "root", top).drop_hashes()
+        assert LockFile(top / "root", top).providers() == {AWS: "5.0.0"}
+        assert "h1:x" not in text(top / "root")
+        assert "h1:x" in text(top)
+
+    def test_a_link_where_the_new_one_is_written_is_not_followed(
+        self, top: Path, outside: Path
+    ) -> None:
+        before = text(outside)
+        own = lock(top, "h1:x")
+        (top / ".terraform.lock.hcl.new").symlink_to(outside / ".terraform.lock.hcl")
+        own.drop_hashes()
+        assert "h1:x" not in text(top)
+        assert text(outside) == before
+
+    def test_a_pipe_is_not_waited_for(self, top: Path) -> None:
+        os.mkfifo(top / ".terraform.lock.hcl")
+        LockFile(top, top).drop_hashes()
+        assert LockFile(top, top).providers() == {}

@@ -1,0 +1,97 @@
+"""What checks work with, and the terraform that it gives to one of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from driftfleet.jobs import Job
+from driftfleet.logs import Redactor, secrets_in
+from driftfleet.settings import WorkerSettings
+from driftfleet.version_settings import TerraformSettings
+from worker.environment import available_memory_bytes, named_files, plan_environment
+from worker.isolation import isolation_of
+from worker.mirror import cli_configuration
+from worker.module_access import ModuleAccess
+from worker.process import Programs
+from worker.source import RootSource
+from worker.terraform import Terraform
+from worker.versions import Chooser, PlanningPrograms, ProgramsOnPath
+from worker.workspace import Workspace, Workspaces
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a check works with. ``environment`` is the worker's own, ``name`` the worker's.
+
+    ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
+    private modules are fetched; without it they are fetched as anybody would. ``installs`` are the
+    programs that may plan; without it those of the PATH. ``time_limits`` are what Celery raises in
+    the middle of a check whose time is over: a Lambda function doesn't pay for Celery's import.
+    """
+
+    settings: WorkerSettings
+    environment: Mapping[str, str]
+    workspaces: Workspaces
+    programs: Programs
+    source: RootSource
+    name: str
+    withheld: frozenset[str] = frozenset()
+    modules: ModuleAccess | None = None
+    terraform: TerraformSettings = field(default_factory=TerraformSettings)
+    installs: PlanningPrograms | None = None
+    time_limits: tuple[type[Exception], ...] = ()
+
+    def redactor(self, job: Job) -> Redactor:
+        """Masks every secret that the worker, its sources and the job know by now."""
+        return Redactor((*self.secrets, *secrets_in(job.variant.env), *self.source.secrets()))
+
+    @cached_property
+    def chooser(self) -> Chooser:
+        """What chooses the program that plans, with what is known of them by now."""
+        named = self.settings.terraform
+        there = self.installs or ProgramsOnPath(self.programs, named, self.environment)
+        return Chooser(self.terraform, there, named)
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """What the worker's own environment holds of them."""
+        held = (self.environment[name] for name in self.withheld & self.environment.keys())
+        return (*secrets_in(self.environment), *held)
+
+    def terraform_in(
+        self, workspace: Workspace, job: Job, program: Path, deadline: float
+    ) -> Terraform:
+        """Terraform for a job's root: ``program``, until ``deadline`` of ``time.monotonic``.
+
+        Raises
+        ------
+        CheckFailed, ConfigurationError
+            The job asks for what it may not have, or this machine can't isolate it.
+        """
+        settings = self.settings
+        roomy = available_memory_bytes() >= settings.gogc_free_bytes
+        environment = plan_environment(
+            self.environment,
+            settings.environment,
+            job.variant.env,
+            workspace,
+            settings.gogc if roomy else None,
+            withheld=self.withheld,
+        )
+        workspace.cli_config.write_text(cli_configuration(settings.mirror, workspace.home))
+        named = named_files(self.environment, settings.environment, self.withheld)
+        return Terraform(
+            program=program,
+            programs=self.programs,
+            workspace=workspace,
+            environment=environment,
+            top=workspace.source,
+            folder=workspace.source / job.root,
+            deadline=deadline,
+            output_bytes=settings.output_bytes,
+            parallelism=settings.parallelism,
+            mirror=settings.mirror,
+            timeout_seconds=job.limits.timeout_seconds,
+            isolation=isolation_of(settings, self.environment, workspace, named),
+        )

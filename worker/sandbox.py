@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +18,7 @@ class Sandbox:
     def __init__(self, kept: Iterable[Path]) -> None:
         self._temporary = Path(tempfile.gettempdir())
         self._marker = self._temporary / _MARKER
-        self._kept = [self._marker, *kept]
+        self._kept = list(kept)
         self._is_ours = False
 
     def claim(self) -> bool:
@@ -27,10 +28,9 @@ class Sandbox:
         it to us. On any other machine, and beside an extension that keeps files in it, nothing of
         it is removed but workspaces.
         """
-        with contextlib.suppress(OSError):
-            if not self._marker.exists() and not self._strays():
-                self._marker.touch(mode=0o600)
-            self._is_ours = self._marker.lstat().st_uid == os.getuid()
+        if not self._is_marked() and not self._strays():
+            self._mark()
+        self._is_ours = self._is_marked()
         return self._is_ours
 
     def clear(self) -> int:
@@ -45,7 +45,20 @@ class Sandbox:
             else:
                 with contextlib.suppress(OSError):
                     path.unlink()
+        self._mark()
         return len(strays)
+
+    def _mark(self) -> None:
+        with contextlib.suppress(OSError):
+            self._marker.touch(mode=0o600)
+
+    def _is_marked(self) -> bool:
+        """Whether the marker is what we made: a plan could keep something in its place."""
+        with contextlib.suppress(OSError):
+            status = self._marker.lstat()
+            ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid()
+            return ours and status.st_size == 0
+        return False
 
     def _reopen(self) -> None:
         """What a plan may have closed to us: it runs as the same user."""
@@ -57,14 +70,16 @@ class Sandbox:
                         folder.chmod(0o700)
 
     def _strays(self) -> list[Path]:
-        return list(self._outside(self._temporary))
+        found = list(self._outside(self._temporary))
+        return [path for path in found if path != self._marker or not self._is_marked()]
 
     def _outside(self, folder: Path) -> Iterable[Path]:
         """What below ``folder`` is neither kept nor leads to what is."""
         for path in folder.iterdir():
             if path in self._kept:
                 continue
-            if any(kept.is_relative_to(path) for kept in self._kept) and not path.is_symlink():
+            leads = any(kept.is_relative_to(path) for kept in self._kept)
+            if leads and path.is_dir() and not path.is_symlink():
                 yield from self._outside(path)
             else:
                 yield path

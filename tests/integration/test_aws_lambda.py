@@ -87,6 +87,17 @@ def test_a_whole_job_is_checked_at_its_own_commit_and_twice_does_no_harm(
     assert latest.result == Result.model_validate(second.result)
 
 
+def test_a_renamed_repository_is_answered_under_the_name_that_it_has_now(
+    ghe: StandIn, runtime_api: RuntimeApi, sandbox: LambdaSandbox
+) -> None:
+    ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
+    ghe.rename(REPO, "payments/platform")
+    with sandbox.running():
+        answered = runtime_api.send(asking("root", ref="main")).wait(60)
+    assert answered.result["verdict"] == "unapplied"
+    assert answered.result["job"]["source"]["repo"] == "payments/platform"
+
+
 def test_variants_are_those_of_the_settings(
     ghe: StandIn, runtime_api: RuntimeApi, sandbox: LambdaSandbox
 ) -> None:

@@ -68,6 +68,17 @@ class TestTrouble:
         assert words in answered.result["error"]["message"]
         assert len(list(lambda_store.latest_keys())) == 1
 
+    def test_a_function_that_knows_no_github_says_so(
+        self, runtime_api: RuntimeApi, sandbox: LambdaSandbox
+    ) -> None:
+        names = ("DRIFTFLEET_GITHUB__URL", "DRIFTFLEET_GITHUB__TOKEN")
+        sandbox.environment = {k: v for k, v in sandbox.environment.items() if k not in names}
+        with sandbox.running():
+            answered = runtime_api.send(asking("root")).wait(60)
+        kind, message = error_of(answered.result)
+        assert kind == "job_refused"
+        assert "set github.url" in message
+
     def test_a_refused_token_is_an_answer(
         self, ghe: StandIn, runtime_api: RuntimeApi, sandbox: LambdaSandbox
     ) -> None:

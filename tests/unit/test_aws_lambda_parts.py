@@ -113,6 +113,13 @@ class TestSandbox:
         left = {path.name for path in temporary.rglob("*")}
         assert left == {".driftfleet", "root", "cache", "blob"}
 
+    def test_a_file_in_the_place_of_the_root_goes(self, temporary: Path) -> None:
+        sandbox = self.sandbox(temporary)
+        assert sandbox.claim()
+        (temporary / "root").rename(temporary / "other")
+        (temporary / "root").touch()
+        assert sandbox.clear() == 2
+
     def test_a_link_in_the_place_of_the_root_goes_and_not_what_it_leads_to(
         self, temporary: Path, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
@@ -132,6 +139,22 @@ class TestSandbox:
         again = self.sandbox(temporary)
         assert again.claim()
         assert again.clear() == 1
+
+    @pytest.mark.parametrize("how", ["a folder", "a full file", "a link", "nothing"])
+    def test_what_stands_in_the_marks_place_goes(self, temporary: Path, how: str) -> None:
+        sandbox = self.sandbox(temporary)
+        assert sandbox.claim()
+        marker = temporary / ".driftfleet"
+        marker.unlink()
+        if how == "a folder":
+            (marker / "hidden").mkdir(parents=True)
+        elif how == "a full file":
+            marker.write_text("hidden")
+        elif how == "a link":
+            marker.symlink_to("/")
+        assert sandbox.clear() == (0 if how == "nothing" else 1)
+        assert marker.lstat().st_size == 0
+        assert self.sandbox(temporary).claim()
 
     def test_where_others_have_files_nothing_is_removed(self, temporary: Path) -> None:
         (temporary / "theirs").touch()

@@ -28,7 +28,7 @@ from driftfleet.settings import Settings
 from driftfleet.store import open_store
 from worker.aws_lambda_event import CheckRequest, decode_event, job_of
 from worker.aws_lambda_settings import function_settings, worker_environment, worker_name
-from worker.check import check, error_of
+from worker.check import check, error_of, log_answered
 from worker.github_connection import LazyConnection, connection_of
 from worker.own_process import adopt_orphans, close_to_others
 from worker.runner import kill_descendants
@@ -102,15 +102,7 @@ class Function:
         )
         result = self._result(asked, deadline)
         key = self._store.add(result)
-        log.info(
-            "check_answered",
-            verdict=result.verdict.value,
-            error=result.error.kind.value if result.error else None,
-            changes=len(result.changes),
-            seconds=result.timings_seconds.total,
-            peak_bytes=result.workspace_peak_bytes,
-            key=key,
-        )
+        log_answered(result, key=key)
         return bounded(result, key)
 
     def _result(self, job: Job, deadline: float) -> Result:

@@ -183,6 +183,19 @@ def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:
     return Timings(wait=round(max(0.0, waited_seconds), 3), total=round(total, 3), **phases)
 
 
+def log_answered(result: Result, **more: str) -> None:
+    """Log that a check was answered, once its result is stored."""
+    log.info(
+        "check_answered",
+        verdict=result.verdict.value,
+        error=result.error.kind.value if result.error else None,
+        changes=len(result.changes),
+        seconds=result.timings_seconds.total,
+        peak_bytes=result.workspace_peak_bytes,
+        **more,
+    )
+
+
 def error_of(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckError:
     """The error record of whatever ended a check in ``phase``."""
     redact = tools.redactor(job)

@@ -11,15 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from driftfleet.cache import Cache
-from driftfleet.errors import (
-    GitHubNotFound,
-    GitHubRefused,
-    RepositoryEmpty,
-    SourceRefused,
-)
+from driftfleet.errors import GitHubNotFound, SourceRefused
 from driftfleet.github.client import GitHub
+from driftfleet.github.newest import facts_of, newest_commit
 from driftfleet.github.paths import shown
-from driftfleet.github.repositories import Repository, head, repository
 from driftfleet.github.snapshot import Snapshot
 from driftfleet.globs import folder_matches
 from driftfleet.hcl import is_terraform_file
@@ -32,8 +27,6 @@ from producer.memory import Memory, Remembered, discovery_key
 from producer.repositories import Wanted
 from producer.version_files import paths_for
 
-_NOT_FOUND = 404
-_UNPROCESSABLE = 422
 # A hostile repository has thousands, and an honest one none.
 _MOST_GAPS = 5
 
@@ -73,16 +66,6 @@ def look_at(wanted: Wanted, access: Access, settings: DiscoverySettings) -> Outl
     return _look_at_newest(wanted, facts.full_name, access.now(), access, settings)
 
 
-def facts_of(github: GitHub, name: str) -> Repository:
-    """A repository's record. Raises `GitHubNotFound` in words for a person, and others."""
-    try:
-        return repository(github, name)
-    except GitHubNotFound as error:
-        host = github.host.name
-        message = f"there is no such repository on {host}, or the token may not see it"
-        raise GitHubNotFound(message, error.status) from error
-
-
 def _look_at_newest(
     wanted: Wanted, full_name: str, asked_at: datetime, access: Access, settings: DiscoverySettings
 ) -> Outlook:
@@ -110,32 +93,6 @@ def _look_at_newest(
         troubles=tuple(Trouble(full_name, f"{full_name}: {gap}") for gap in gaps),
         messages=_renamed(wanted.name, full_name),
     )
-
-
-def newest_commit(
-    github: GitHub, full_name: str, ref: str, known_sha: str | None = None
-) -> str | None:
-    """The commit of a ref ("" for the default branch's); None where it is still ``known_sha``.
-
-    Raises
-    ------
-    GitHubNotFound
-        There is none, in words for a person.
-    RepositoryEmpty
-        There is no commit at all.
-    """
-    try:
-        return head(github, full_name, ref, known_sha=known_sha)
-    except RepositoryEmpty:
-        raise
-    except GitHubRefused as error:
-        if ref and error.status in (_NOT_FOUND, _UNPROCESSABLE):
-            message = f"it has no branch, tag or commit '{ref}' that the token may see"
-        elif error.status == _NOT_FOUND:
-            message = "its newest commit can't be read: the token needs the right contents:read"
-        else:
-            raise
-        raise GitHubNotFound(message, error.status) from error
 
 
 def _discover(

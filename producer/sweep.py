@@ -6,25 +6,16 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from driftfleet.errors import ConfigurationError
-from driftfleet.globs import folder_matches
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import SweepRecord, Verdict
 from driftfleet.settings import Settings, VariantRule
+from driftfleet.variants import variants_of
 from producer.found import Found, Trouble
-
-DEFAULT_VARIANTS = (Variant(),)
 
 
 def new_sweep_id(kind: str, now: datetime) -> str:
     """``KIND-YYYYmmddTHHMMSS-RANDOM``: sorts by time, and names files and Redis keys."""
     return f"{kind}-{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
-def variants_of(root: str, rules: Sequence[VariantRule]) -> tuple[Variant, ...]:
-    """The variants of the first rule that matches, else the one default variant."""
-    return next(
-        (rule.variants for rule in rules if folder_matches(root, rule.root)), DEFAULT_VARIANTS
-    )
 
 
 def jobs_for(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from celery.exceptions import SoftTimeLimitExceeded
 
 from driftfleet.closure import Closure
 from driftfleet.errors import (
@@ -73,7 +72,7 @@ def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -
         raise
     except Exception as failure:
         answer = None
-        error = _explain(failure, watch.phase, tools, job)
+        error = error_of(failure, watch.phase, tools, job)
     return Result(
         job=job,
         verdict=Verdict.ERROR if answer is None else answer.judgement.verdict,
@@ -178,8 +177,21 @@ def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:
     return Timings(wait=round(max(0.0, waited_seconds), 3), total=round(total, 3), **phases)
 
 
-def _explain(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckError:
-    """The error record of whatever ended a check."""
+def log_answered(result: Result, **more: str) -> None:
+    """Log that a check was answered, once its result is stored."""
+    log.info(
+        "check_answered",
+        verdict=result.verdict.value,
+        error=result.error.kind.value if result.error else None,
+        changes=len(result.changes),
+        seconds=result.timings_seconds.total,
+        peak_bytes=result.workspace_peak_bytes,
+        **more,
+    )
+
+
+def error_of(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckError:
+    """The error record of whatever ended a check in ``phase``."""
     redact = tools.redactor(job)
     if isinstance(failure, CheckFailed):
         phase, kind, message = failure.phase, ErrorKind(failure.kind), failure.message
@@ -191,7 +203,7 @@ def _explain(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckE
                 " Plans are isolated here: one that is made of more than what its package in the "
                 "mirror holds needs that in worker.isolation_shows."
             )
-    elif isinstance(failure, SoftTimeLimitExceeded):
+    elif isinstance(failure, tools.time_limits):
         kind, transient = ErrorKind.TIMEOUT, False
         message = "the check was ended: it took longer than Celery's soft time limit"
     elif _is_disk_full(failure):

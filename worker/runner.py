@@ -135,7 +135,7 @@ class Runner:
 
     def _finish(self, code: int) -> None:
         self._child, self._signals = None, []
-        survivors = self._kill_descendants()
+        survivors = kill_descendants()
         answer = {
             "exit": code if code >= 0 else 128 - code,
             "signal": -code if code < 0 else None,
@@ -148,24 +148,7 @@ class Runner:
         if self._child:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child, signal.SIGKILL)
-        self._kill_descendants()
-
-    def _kill_descendants(self) -> int:
-        """Kill and reap until nothing is left; return how many there were."""
-        seen: set[int] = set()
-        while True:
-            try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return len(seen)
-            if pid:
-                continue
-            for descendant in _descendants():
-                seen.add(descendant)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(descendant, signal.SIGKILL)
-            # A killed process is a moment in dying; a fork bomb needs another round.
-            select.select([], [], [], 0.002)
+        kill_descendants()
 
 
 def _become(run: dict, parent: int, stdout: int, stderr: int) -> None:  # type: ignore[type-arg]
@@ -190,6 +173,24 @@ def _become(run: dict, parent: int, stdout: int, stderr: int) -> None:  # type: 
     os.umask(0o022)
     os.chdir(run["folder"])
     os.execve(run["arguments"][0], run["arguments"], run["environment"])  # noqa: S606
+
+
+def kill_descendants() -> int:
+    """Kill and reap until nothing is left; return how many there were."""
+    seen: set[int] = set()
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return len(seen)
+        if pid:
+            continue
+        for descendant in _descendants():
+            seen.add(descendant)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(descendant, signal.SIGKILL)
+        # A killed process is a moment in dying; a fork bomb needs another round.
+        select.select([], [], [], 0.002)
 
 
 def _descendants() -> list[int]:

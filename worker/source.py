@@ -189,5 +189,6 @@ def _is_plain(path: str) -> bool:
 
 
 def _title(job: Job) -> str:
-    commit = f" at {job.source.sha[:12]}" if job.source.kind == "github" else ""
+    at_commit = job.source.kind == "github" and job.source.sha
+    commit = f" at {job.source.sha[:12]}" if at_commit else ""
     return f"{job.source.repo}{commit}"

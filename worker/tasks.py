@@ -21,7 +21,7 @@ from driftfleet.jobs import CHECK_TASK, Job, decode_job
 from driftfleet.ledger import Answer, Ledger, Running
 from driftfleet.results import CheckError, ErrorKind, Result, error_result
 from driftfleet.store import ResultStore
-from worker.check import check
+from worker.check import check, log_answered
 from worker.tools import Tools
 
 log = structlog.get_logger()
@@ -106,14 +106,7 @@ def answer(job: Job, task: Task, tools: Tools, store: ResultStore, ledger: Ledge
     else:
         result = check(job, tools, _reporter(job, tools, ledger), _waited_seconds(task))
     _give(result, store, ledger)
-    log.info(
-        "check_answered",
-        verdict=result.verdict.value,
-        error=result.error.kind.value if result.error else None,
-        changes=len(result.changes),
-        seconds=result.timings_seconds.total,
-        peak_bytes=result.workspace_peak_bytes,
-    )
+    log_answered(result)
 
 
 def _reporter(job: Job, tools: Tools, ledger: Ledger) -> Any:

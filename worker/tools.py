@@ -26,7 +26,8 @@ class Tools:
 
     ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
     private modules are fetched; without it they are fetched as anybody would. ``installs`` are the
-    programs that may plan; without it those of the PATH.
+    programs that may plan; without it those of the PATH. ``time_limits`` are what Celery raises in
+    the middle of a check whose time is over: a Lambda function doesn't pay for Celery's import.
     """
 
     settings: WorkerSettings
@@ -39,6 +40,7 @@ class Tools:
     modules: ModuleAccess | None = None
     terraform: TerraformSettings = field(default_factory=TerraformSettings)
     installs: PlanningPrograms | None = None
+    time_limits: tuple[type[Exception], ...] = ()
 
     def redactor(self, job: Job) -> Redactor:
         """Masks every secret that the worker, its sources and the job know by now."""

@@ -8,11 +8,11 @@ from driftfleet.errors import (
     RepositoryEmpty,
 )
 from driftfleet.github.client import GitHub
+from driftfleet.github.newest import facts_of, newest_commit
 from driftfleet.github.repositories import organisation
 from driftfleet.settings import RepositoryRule
 from producer.doctor.findings import Finding, fail, ok, warn
 from producer.doctor.silence import mend_of_silence
-from producer.look import facts_of, newest_commit
 from producer.targets import title_of
 
 _MEND = (

@@ -1,6 +1,7 @@
 """What several integration tests share."""
 
 import platform
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import pytest
 
 from driftfleet.configuration import process_environment
 from driftfleet.installs.tfenv import find_tfenv
+from driftfleet.store import ResultStore, open_store
 from tests import providers
 from tests.conftest import require_program
+from tests.lambda_sandbox import LambdaSandbox
 from tests.releases import Releases
 from tests.releases import serving as serving_releases
+from tests.runtime_api import RuntimeApi
 from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.standin.monorepo import make_monorepo, make_wide_tree
@@ -69,3 +73,68 @@ def releases(tmp_path: Path) -> Iterator[Releases]:
     (tmp_path / "releases").mkdir()
     with serving_releases(tmp_path / "releases") as mirror:
         yield mirror
+
+
+@pytest.fixture
+def runtime_api() -> Iterator[RuntimeApi]:
+    with RuntimeApi() as api:
+        yield api
+
+
+@pytest.fixture
+def new_token(ghe: StandIn) -> str:
+    ghe.rotate(f"ghp_{secrets.token_hex(18)}")
+    return ghe.token
+
+
+@pytest.fixture
+def lambda_world(tmp_path: Path) -> Path:
+    """What the demo provider's resources are in; the function has it as /mnt/world."""
+    folder = tmp_path / "world"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def lambda_mirror(tmp_path: Path) -> Path:
+    """The demo provider where the function can start it."""
+    folder = providers.build_mirror(tmp_path / "mirror")
+    launcher = next(path for path in folder.iterdir() if path.is_file())
+    launcher.write_text(
+        "#!/bin/sh\nexec /var/venv/bin/python -I -B "
+        '/var/task/examples/provider/demo_provider.py "$@"\n'
+    )
+    return folder
+
+
+@pytest.fixture
+def sandbox(
+    runtime_api: RuntimeApi,
+    ghe: StandIn,
+    new_token: str,
+    tmp_path: Path,
+    lambda_world: Path,
+    lambda_mirror: Path,
+) -> LambdaSandbox:
+    for name in ("tmp", "results"):
+        (tmp_path / name).mkdir()
+    return LambdaSandbox(
+        api=runtime_api,
+        folder=tmp_path / "tmp",
+        log=tmp_path / "log",
+        environment={
+            "DRIFTFLEET_GITHUB__URL": ghe.url,
+            "DRIFTFLEET_GITHUB__TOKEN": "env://THE_TOKEN",
+            "DRIFTFLEET_GITHUB__WORKER_PATIENCE_SECONDS": "1",
+            "THE_TOKEN": new_token,
+            "DRIFTFLEET_WORKER__MIRROR": "/mnt/mirror",
+            "DRIFTFLEET_RESULTS__STORE": "file:///mnt/results",
+        },
+        binds={"/mnt/mirror": lambda_mirror, "/mnt/world": lambda_world},
+        writable={"/mnt/results": tmp_path / "results"},
+    )
+
+
+@pytest.fixture
+def lambda_store(sandbox: LambdaSandbox) -> ResultStore:
+    return open_store(f"file://{sandbox.writable['/mnt/results']}")

@@ -36,10 +36,10 @@ from tests.conftest import require_program
 from tests.installers import Program, renamed_terraform
 from tests.standin import Fault, StandIn
 from tests.workers import Fleet, short_folder, wait_until
-from worker.app import build_tools
 from worker.check import check
 from worker.github_connection import connection_of
 from worker.tasks import RETRIES, register
+from worker.toolbox import build_tools
 
 BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
 NO_CHANGE = 'locals {\n  nothing = "to do"\n}\n'

@@ -21,10 +21,10 @@ from driftfleet.settings import PLAN_ENVIRONMENT, GitHubSettings, Settings, Work
 from tests.conftest import require_program
 from tests.standin import Executable, Fault, Link, StandIn
 from tests.workers import short_folder
-from worker.app import build_tools
 from worker.check import check
 from worker.github_connection import connection_of
 from worker.github_source import GitHubSource
+from worker.toolbox import build_tools
 from worker.workspace import Workspace
 
 NO_CHANGE = 'locals {\n  nothing = "to do"\n}\n'

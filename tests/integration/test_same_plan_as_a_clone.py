@@ -16,9 +16,9 @@ from driftfleet.settings import GitHubSettings, Settings, WorkerSettings
 from tests.conftest import require_program
 from tests.standin import Link, StandIn
 from tests.workers import short_folder
-from worker.app import build_tools
 from worker.check import check
 from worker.github_connection import connection_of
+from worker.toolbox import build_tools
 from worker.tools import Tools
 
 # The clone's own git and terraform, with nothing of this machine's settings.

@@ -8,8 +8,9 @@ from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import Verdict
 from driftfleet.settings import VariantRule
+from driftfleet.variants import variants_of
 from producer.found import Trouble
-from producer.sweep import close_record, jobs_for, new_sweep_id, open_record, variants_of
+from producer.sweep import close_record, jobs_for, new_sweep_id, open_record
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 SOURCE = Source(kind="local", repo="/srv/infra", sha="abc")

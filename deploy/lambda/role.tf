@@ -1,0 +1,103 @@
+locals {
+  s3_place  = startswith(var.results_store, "s3://") ? split("/", trimprefix(var.results_store, "s3://")) : []
+  s3_bucket = one(slice(local.s3_place, 0, min(1, length(local.s3_place))))
+  s3_prefix = join("", [for part in slice(local.s3_place, min(1, length(local.s3_place)), length(local.s3_place)) : "${part}/" if part != ""])
+}
+
+data "aws_partition" "current" {}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "function" {
+  name               = var.name
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+data "aws_iam_policy_document" "function" {
+  statement {
+    sid       = "Log"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.function.arn}:*"]
+  }
+
+  statement {
+    sid       = "ReadTheToken"
+    actions   = ["secretsmanager:GetSecretValue"]
+    resources = [var.github_token_secret_arn]
+  }
+
+  statement {
+    sid       = "HandOverWhatFailed"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.failed.arn]
+  }
+
+  dynamic "statement" {
+    for_each = local.s3_bucket[*]
+    content {
+      sid       = "KeepResults"
+      actions   = ["s3:GetObject", "s3:PutObject"]
+      resources = ["arn:${data.aws_partition.current.partition}:s3:::${statement.value}/${local.s3_prefix}*"]
+    }
+  }
+
+  # Without it what is not there yet is answered with "access denied".
+  dynamic "statement" {
+    for_each = local.s3_bucket[*]
+    content {
+      sid       = "SeeWhichThereAre"
+      actions   = ["s3:ListBucket"]
+      resources = ["arn:${data.aws_partition.current.partition}:s3:::${statement.value}"]
+
+      condition {
+        test     = "StringLike"
+        variable = "s3:prefix"
+        values   = ["${local.s3_prefix}*"]
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.file_system[*]
+    content {
+      sid       = "UseTheFileSystem"
+      actions   = ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
+      resources = ["*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "elasticfilesystem:AccessPointArn"
+        values   = [statement.value.access_point_arn]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "function" {
+  name   = "check"
+  role   = aws_iam_role.function.id
+  policy = data.aws_iam_policy_document.function.json
+}
+
+resource "aws_iam_role_policy_attachment" "network" {
+  count = var.file_system == null ? 0 : 1
+
+  role       = aws_iam_role.function.name
+  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+}
+
+resource "aws_iam_role_policy_attachment" "plan" {
+  for_each = toset(var.plan_policy_arns)
+
+  role       = aws_iam_role.function.name
+  policy_arn = each.value
+}

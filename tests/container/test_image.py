@@ -1,0 +1,113 @@
+"""The fleet's image, with every right taken away that it doesn't need.
+
+Name a built image in DRIFTFLEET_IMAGE; without it these are skipped, in CI too: it has no Docker.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import providers
+from tests.runtime_api import RuntimeApi
+from tests.standin import StandIn
+from tests.standin.fixture import serving
+from tests.workers import wait_until
+
+IMAGE = os.environ.get("DRIFTFLEET_IMAGE", "")
+pytestmark = pytest.mark.skipif(not IMAGE, reason="no image is named in DRIFTFLEET_IMAGE")
+
+CLOSED = (
+    *("--read-only", "--tmpfs", "/tmp:exec,size=512m", "--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges", "--network", "host"),
+)
+
+
+@pytest.fixture
+def ghe(tmp_path: Path) -> Iterator[StandIn]:
+    with serving(tmp_path / "ghe") as standin:
+        yield standin
+
+
+def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["docker", *arguments], check=False, capture_output=True, text=True, timeout=120
+    )
+
+
+def inside(command: str) -> str:
+    """What a shell in the image prints."""
+    done = docker("run", "--rm", *CLOSED, "--entrypoint", "sh", IMAGE, "-c", command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_command_is_what_it_runs() -> None:
+    done = docker("run", "--rm", *CLOSED, IMAGE, "--version")
+    assert done.stdout.startswith("driftfleet, version "), done.stderr
+
+
+def test_doctor_runs_and_finds_what_is_missing() -> None:
+    done = docker("run", "--rm", *CLOSED, IMAGE, "doctor")
+    assert "ok    git" in done.stdout
+    assert " workspaces    /tmp/driftfleet-10001" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_it_has_a_user_of_its_own_and_tini_above_it() -> None:
+    assert inside("id -u; id -g").split() == ["10001", "10001"]
+    facts = json.loads(docker("image", "inspect", IMAGE).stdout)[0]["Config"]
+    assert facts["User"] == "10001:10001"
+    assert facts["Entrypoint"][0] == "/usr/bin/tini"
+    assert facts["Labels"]["org.opencontainers.image.title"] == "driftfleet"
+
+
+def test_it_has_what_checks_need_and_nothing_that_builds() -> None:
+    inside("for one in git bwrap gpgv curl unzip bash tini driftfleet; do command -v $one; done")
+    there = "for one in gcc cc make g++ ld; do command -v $one; done; true"
+    assert inside(there) == ""
+    assert inside("find / -xdev -name .git 2>/dev/null; true") == ""
+    # What is the image's own can be written by nobody but root.
+    assert inside("find /opt /usr/local -xdev -perm /022 ! -type l 2>/dev/null; true") == ""
+
+
+def test_the_function_answers_in_a_sandbox(ghe: StandIn, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    results.chmod(0o777)  # the container's user is another
+    terraform = Path(providers.require_terraform()).resolve()
+    root = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
+    ghe.add_repository("payments/infra", {"root/main.tf": root})
+    environment = {
+        "AWS_LAMBDA_FUNCTION_NAME": "driftfleet",
+        "DRIFTFLEET_GITHUB__URL": ghe.url,
+        "DRIFTFLEET_GITHUB__TOKEN": "env://THE_TOKEN",
+        "THE_TOKEN": ghe.token,
+        "DRIFTFLEET_RESULTS__STORE": "file:///mnt/results",
+    }
+    with RuntimeApi() as api:
+        started = docker(
+            *("run", "--rm", "--detach", *CLOSED, "--user", "993:990"),
+            *("--volume", f"{results}:/mnt/results"),
+            *("--volume", f"{terraform}:/usr/local/bin/terraform:ro"),
+            *(part for pair in environment.items() for part in ("--env", "=".join(pair))),
+            *("--env", f"AWS_LAMBDA_RUNTIME_API={api.address}"),
+            *("--entrypoint", "/opt/driftfleet/bin/python", IMAGE),
+            *("-m", "awslambdaric", "worker.aws_lambda.handler"),
+        )
+        container = started.stdout.strip()
+        assert container, started.stderr
+        try:
+            event = {"repo": "payments/infra", "root": "root"}
+            for number in (1, 2):
+                answered = api.send(event).wait(60)
+                assert answered.result["verdict"] == "unapplied", answered.result
+                assert wait_until(lambda number=number: api.asked > number, 20)
+            running = docker("top", container).stdout.splitlines()[1:]
+            assert len(running) == 1, running
+            assert "awslambdaric" in running[0]
+        finally:
+            docker("kill", container)

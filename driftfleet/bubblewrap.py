@@ -17,8 +17,9 @@ _SECONDS = 10.0
 def why_refused(bwrap: Path, environment: Mapping[str, str]) -> str | None:
     """What bubblewrap says where it can't make them here; None where it can."""
     # Everything that a plan's own view needs of the kernel.
-    view = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    command = [str(bwrap), *NAMESPACES, *view, "--", "true"]
+    view = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
+    closed = ["--remount-ro", "/proc", "--remount-ro", "/dev"]
+    command = [str(bwrap), *NAMESPACES, *view, *closed, "--", "true"]
     kept = {"PATH": environment["PATH"]} if "PATH" in environment else {}
     try:
         ended = programs.run(command, kept, folder=Path("/"), deadline=time.monotonic() + _SECONDS)

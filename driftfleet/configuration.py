@@ -159,8 +159,9 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
         terraform = worker.get("terraform")
         if isinstance(terraform, str) and "/" in terraform:
             worker["terraform"] = str(_absolute(base, terraform))
-        if isinstance(worker.get("local_roots"), list | tuple):
-            worker["local_roots"] = [_absolute(base, p) for p in worker["local_roots"]]
+        for key in ("local_roots", "isolation_shows"):
+            if isinstance(worker.get(key), list | tuple):
+                worker[key] = [_absolute(base, path) for path in worker[key]]
     for name in ("cache", "installs"):
         section = tree.get(name)
         if isinstance(section, dict) and isinstance(section.get("folder"), str | Path):

@@ -8,14 +8,13 @@ left over.
 
 import contextlib
 import fcntl
-import itertools
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
+from driftfleet.removal import remove_tree
 
 
 class Ephemeral:
@@ -83,51 +82,6 @@ class EphemeralFolders:
         for folder in folders:
             folder.remove()
         return len(folders)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a folder whatever depth and modes it has; raises nothing, keeps what can't go.
-
-    A provider that still dies may write while we remove, hence the second and third try.
-    """
-    for _ in range(3):
-        _remove(os.fspath(path))
-        if not os.path.lexists(path):
-            return
-
-
-def _remove(top: str) -> None:
-    """Empty and remove folders one by one, without recursion.
-
-    `shutil.rmtree` recurses and holds a descriptor a level: a tree of a thousand levels would stay
-    for ever. Folders below are moved up beside the first level, so that no path grows long either.
-    """
-    numbers = itertools.count()
-    waiting, emptied = [top], []
-    while waiting:
-        folder = waiting.pop()
-        emptied.append(folder)
-        for entry in _entries(folder):
-            with contextlib.suppress(OSError):
-                if not entry.is_dir(follow_symlinks=False):
-                    os.unlink(entry.path)
-                    continue
-                # A folder that one can't write to can't be moved, for its own `..` changes.
-                os.chmod(entry.path, stat.S_IRWXU)
-                moved = f"{top}/.{os.getpid()}-{next(numbers)}"
-                os.rename(entry.path, moved)
-                waiting.append(moved)
-    for folder in reversed(emptied):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        os.chmod(folder, stat.S_IRWXU)
-        return list(os.scandir(folder))
-    except OSError:
-        return []
 
 
 def _take(path: Path) -> Ephemeral | None:

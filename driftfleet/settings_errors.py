@@ -17,6 +17,7 @@ _LISTS = {
     "topics": "[terraform]",
     "languages": "[HCL]",
     "local_roots": "[/srv/checkouts]",
+    "isolation_shows": "[/opt/corporate]",
     "environment": '["AWS_*"]',
     "var_files": "[eu.tfvars]",
     "backend_config": "[key=eu.tfstate]",

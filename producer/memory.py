@@ -25,7 +25,7 @@ _FORGET_SECONDS = 90 * 86_400
 # What decides which files discovery is given, and what it makes of them.
 READERS = (
     "driftfleet.blocks", "driftfleet.closure", "driftfleet.globs", "driftfleet.hcl",
-    "driftfleet.json_syntax",
+    "driftfleet.implied", "driftfleet.json_syntax",
     "driftfleet.model", "driftfleet.module_facts", "driftfleet.module_folders",
     "driftfleet.references", "driftfleet.tree", "driftfleet.github.contents",
     "driftfleet.github.git_trees", "driftfleet.github.links", "driftfleet.github.listing",

@@ -36,6 +36,8 @@ class PlanMessages:
     drift_addresses: tuple[str, ...] = ()
     change_addresses: tuple[str, ...] = ()
     terraform_version: str = ""
+    # It comes last: without it the plan did not come to its end.
+    has_summary: bool = False
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -47,13 +49,15 @@ def parse_messages(stdout: bytes) -> PlanMessages:
     """Read one JSON message a line and skip what is none: a provider may print anything."""
     diagnostics: list[Diagnostic] = []
     addresses: dict[str, list[str]] = {"resource_drift": [], "planned_change": []}
-    version = ""
+    version, has_summary = "", False
     for message in _messages(stdout):
         kind = message.get("type")
         if kind == "diagnostic":
             diagnostics.append(_diagnostic(_mapping(message.get("diagnostic"))))
         elif kind == "version":
             version = _text(message.get("terraform")) or _text(message.get("tofu"))
+        elif kind == "change_summary":
+            has_summary = True
         elif kind in addresses:
             resource = _mapping(_mapping(message.get("change")).get("resource"))
             addresses[kind].append(_text(resource.get("addr")))
@@ -62,6 +66,7 @@ def parse_messages(stdout: bytes) -> PlanMessages:
         drift_addresses=tuple(addresses["resource_drift"]),
         change_addresses=tuple(addresses["planned_change"]),
         terraform_version=version,
+        has_summary=has_summary,
     )
 
 

@@ -7,6 +7,7 @@ workspace exist, all is read-only but the workspace, and whatever lives ends wit
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ _SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
 _USR = Path("/usr")
 # What programs look up: names, addresses, certificates. No more of /etc is anybody's business.
 _ETC = (
-    "alternatives", "ca-certificates", "crypto-policies", "gai.conf", "gitconfig", "group",
+    "alternatives", "ca-certificates", "crypto-policies", "gai.conf", "group",
     "host.conf", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types",
     "nsswitch.conf", "passwd", "pki/ca-trust/extracted", "pki/tls/certs", "pki/tls/cert.pem",
     "protocols", "resolv.conf", "services", "ssl/cert.pem", "ssl/certs", "ssl/openssl.cnf",
@@ -36,6 +37,8 @@ _ETC = (
 # Where git finds what it runs while modules are fetched.
 _HELPERS = Path(__file__).parent
 _STATE_BYTES = 16 << 20
+# As many as the kernel follows.
+_MOST_LINKS = 40
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Isolation:
             "--proc", "/proc", "--dev", "/dev",
             *_read_only((*self.shown, *shown, program)),
             "--bind", own, own,
+            # What root could tell the kernel there, the user that is called root here could, too.
+            "--remount-ro", "/proc",
             # Both are in memory, and could be filled.
             "--remount-ro", "/dev", "--remount-ro", "/",
             "--chdir", str(folder),
@@ -66,8 +71,8 @@ class Isolation:
 
     def require_view(self, done: Completed) -> None:
         """Raise `ConfigurationError` where bubblewrap itself failed: nothing was run."""
-        if done.exit_code == 1 and done.stderr.startswith(b"bwrap: "):
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1]
+        said = done.stderr.decode("utf-8", "replace").strip()
+        if done.exit_code == 1 and not done.stdout and re.fullmatch(r"bwrap: .*", said):
             raise ConfigurationError(
                 f"worker.isolation is 'bubblewrap', and this worker can't: {said}; "
                 "docs/isolation.md says what it needs of the machine or the container"
@@ -90,7 +95,7 @@ class Isolation:
         config = backend.get("config") or {}
         for key in ("path", "workspace_dir"):
             written = config.get(key)
-            if isinstance(written, str) and not self._shows(Path(os.path.normpath(root / written))):
+            if isinstance(written, str) and not self._shows(root / written):
                 raise CheckFailed(
                     "init",
                     ErrorKind.BACKEND_UNREACHABLE,
@@ -99,7 +104,28 @@ class Isolation:
                 )
 
     def _shows(self, path: Path) -> bool:
-        return any(path.is_relative_to(folder) for folder in (self.workspace, *self.shown))
+        """Whether a path leads in the view to where it leads outside, link by link."""
+        places = {_USR, self.workspace, *(p for one in self.shown for p in (one, one.resolve()))}
+        current, waiting, links = Path("/"), list(reversed(path.parts[1:])), 0
+        while waiting:
+            part = waiting.pop()
+            if part == "..":
+                current = current.parent
+                continue
+            current = current / part
+            # What is bound is a folder or a file there, whatever it is here.
+            if current in places or any(place.is_relative_to(current) for place in places):
+                continue
+            if not any(current.is_relative_to(place) for place in places):
+                return False
+            if current.is_symlink():
+                links += 1
+                target = current.readlink()
+                current = Path("/") if target.is_absolute() else current.parent
+                waiting += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+                if links > _MOST_LINKS:
+                    return False
+        return any(current.is_relative_to(place) for place in places)
 
 
 def isolation_of(
@@ -127,23 +153,32 @@ def isolation_of(
             "bubblewrap 0.8 or newer"
         )
     shown = [path for path in (settings.mirror, *settings.isolation_shows) if path is not None]
-    workspaces = settings.writable_root.resolve()
     for path in shown:
-        if not path.exists():
-            raise ConfigurationError(f"{path}: no such file or folder (worker.isolation_shows)")
-        if workspaces.is_relative_to(path.resolve()):
+        _require(path)
+    there = [path for path in named if os.path.exists(path)]
+    for path in (_USR, *(Path("/", name) for name in _SYSTEM), *shown, *there, *git_shows(())):
+        if settings.writable_root.resolve().is_relative_to(path.resolve()):
             raise ConfigurationError(
                 f"{path} holds worker.writable_root, so worker.isolation would show every check's "
-                "files to every plan: name less in worker.isolation_shows"
+                "files to every plan: move worker.writable_root, or name less in "
+                "worker.isolation_shows and in the variables that name files"
             )
-    there = [path for path in named if path.exists()]
     return Isolation(Path(bwrap).absolute(), workspace.path, (*shown, *there))
 
 
 def git_shows(mirrors: Iterable[Path]) -> tuple[Path, ...]:
     """What git is to see while modules are fetched: `worker.credential_helper`, and ``mirrors``."""
     python = {Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve()}
-    return (*sorted(python), _HELPERS / "credential_helper.py", *mirrors)
+    # The machine's own configuration may hold a secret: it is for nothing else.
+    own = [path for path in (Path("/etc/gitconfig"),) if path.exists()]
+    return (*sorted(python), *own, _HELPERS / "credential_helper.py", *mirrors)
+
+
+def _require(path: Path) -> None:
+    try:
+        path.stat()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror} (worker.isolation_shows)") from error
 
 
 def _system() -> Iterator[str]:

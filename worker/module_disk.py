@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from driftfleet.ephemeral import remove_tree
 from driftfleet.locks import acquire, try_acquire
+from driftfleet.removal import remove_tree
 from worker.module_git import out_of_time
 
 

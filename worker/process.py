@@ -257,7 +257,13 @@ class _Output:
         return True
 
     def drain(self) -> None:
-        """Read what is still in the pipes; all writers are gone by now."""
+        """Read what is still in the pipes.
+
+        All that the program started is gone by now; but it may have handed a pipe to another
+        check's program, and that is not waited for.
+        """
         for descriptor in list(self._open):
-            while self.read(descriptor):
-                pass
+            os.set_blocking(descriptor, False)
+            with contextlib.suppress(BlockingIOError):
+                while self.read(descriptor):
+                    pass

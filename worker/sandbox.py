@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from driftfleet.ephemeral import remove_tree
+from driftfleet.removal import remove_tree
 
 _MARKER = ".driftfleet"
 

@@ -121,6 +121,13 @@ class Terraform:
         if done.exit_code not in (0, 2):
             diagnostics = messages.errors or _errors_of(done)
             raise self._failure("plan", done, diagnostics)
+        if not messages.has_summary:
+            raise CheckFailed(
+                "plan",
+                "plan_unreadable",
+                f"terraform plan ended with exit code {done.exit_code} and printed no summary of "
+                "its changes: something else ended in its place, or it is older than 0.15.4",
+            )
         return Planned(exit_code=done.exit_code, messages=messages)
 
     def show(self) -> Mapping[str, Any]:

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from driftfleet.ephemeral import Ephemeral, EphemeralFolders
@@ -33,7 +34,7 @@ class Workspace:
 
     def measure(self) -> int:
         """The bytes on disk now; the highest is kept as the peak."""
-        used = sum(_used_bytes(self.path))
+        used = sum(_used_bytes(self.path, self.limit_bytes))
         self.peak_bytes = max(self.peak_bytes, used)
         return used
 
@@ -92,18 +93,29 @@ def quota_exceeded(phase: Phase, limit_bytes: int) -> CheckFailed:
     )
 
 
-def _used_bytes(folder: Path) -> Iterator[int]:
+def _used_bytes(folder: Path, unseen_bytes: int) -> Iterator[int]:
+    """The bytes of everything below; ``unseen_bytes`` for a folder that can't be looked into.
+
+    Nobody needs one that is closed to its owner, or that has a longer path than can be named, and
+    anything might be in it.
+    """
     pending = [str(folder)]
     while pending:
         try:
             entries = list(os.scandir(pending.pop()))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         except OSError:
+            yield unseen_bytes
             continue
         for entry in entries:
             try:
                 status = entry.stat(follow_symlinks=False)
                 is_folder = entry.is_dir(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
             except OSError:
+                yield unseen_bytes
                 continue
             yield max(status.st_blocks * 512, _ENTRY_BYTES)
             if is_folder:
@@ -113,12 +125,16 @@ def _used_bytes(folder: Path) -> Iterator[int]:
 def _kill_users_of(folders: list[Path]) -> None:
     """End processes whose TMPDIR is in one of the workspaces, and wait until they are gone.
 
-    A runner does this by itself. Here is for the case that it was killed.
+    A runner does this by itself. Here is for the case that it was killed. An isolated program may
+    have written over its environment; what is mounted for it is not its to change.
     """
     marks = [b"TMPDIR=" + os.fsencode(folder / "t") for folder in folders]
+    mounted = {re.sub(rb"[ \t\n\\]", _octal, os.fsencode(folder)) for folder in folders}
     deadline = time.monotonic() + _KILL_SECONDS
     while time.monotonic() < deadline:
-        found = [pid for pid in _own_processes() if _has_variable(pid, marks)]
+        found = [
+            pid for pid in _own_processes() if _has_variable(pid, marks) or _sees(pid, mounted)
+        ]
         if not found:
             return
         for pid in found:
@@ -133,6 +149,20 @@ def _own_processes() -> Iterator[int]:
             with contextlib.suppress(OSError):
                 if entry.stat().st_uid == os.getuid():
                     yield int(entry.name)
+
+
+def _octal(match: re.Match[bytes]) -> bytes:
+    """As /proc/PID/mountinfo has what would end a field."""
+    return b"\\%03o" % match[0][0]
+
+
+def _sees(pid: int, mounted: Collection[bytes]) -> bool:
+    """Whether one of the folders is a mount of its own for a process."""
+    try:
+        lines = Path(f"/proc/{pid}/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return False
+    return any(line.split(b" ", 5)[4] in mounted for line in lines)
 
 
 def _has_variable(pid: int, marks: list[bytes]) -> bool:

@@ -253,6 +253,19 @@ def test_a_link_inside_the_repository_is_followed(answer, repository):
     assert [c.address for c in answer().changes] == ["terraform_data.this"]
 
 
+def test_a_plan_that_ends_well_without_having_told_anything_is_not_clean(
+    answer, repository, tools, tmp_path
+):
+    program = tmp_path / "terraform"
+    real = providers.require_terraform()
+    program.write_text(f'#!/bin/sh\ncase "$1" in plan) exit 0;; esac\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    providers.write_root(repository / "root", BUILTIN)
+    settings = tools.settings.model_copy(update={"terraform": str(program)})
+    result = answer(with_tools=replace(tools, settings=settings))
+    assert error_of(result) == ("plan", "plan_unreadable")
+
+
 class TestFaults:
     """What a provider may do to its worker."""
 

@@ -40,7 +40,9 @@ token, others = token[::-1], others[::-1]
 tops, system = [top], []
 if everywhere == "True":
     tops += ["/tmp", "/home", "/root", "/run", "/var", "/srv", "/etc", "/mnt", "/opt"]
-    system = ["/", "/tmp", "/dev/shm", "/dev", "/usr/bin", "/etc", "/var/tmp"]
+    # What root may tell the kernel; what is written there says nothing to it.
+    system = ["/proc/sys/vm/drop_caches", "/proc/self/oom_score_adj"]
+    system += ["/", "/tmp", "/dev/shm", "/dev", "/usr/bin", "/etc", "/var/tmp"]
 found = {"environments": [], "files": [], "written": [], "processes": 0}
 found["pids"] = os.listdir("/proc")
 for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -71,9 +73,9 @@ for top in tops:
 for place in (*places, *system):
     path = os.path.join(place, "planted") if os.path.isdir(place) else place
     try:
-        with open(path, "a") as file:
+        with open(path, "r+" if path.startswith("/proc") else "a") as file:
+            found["written"].append(path)
             file.write("x")
-        found["written"].append(path)
         if path.endswith("planted"):
             os.unlink(path)
     except OSError:
@@ -339,6 +341,42 @@ class TestWhatIsShown:
         assert result.error is not None, result
         assert result.error.kind.value == "provider_crashed"
         assert "worker.isolation_shows" in result.error.message
+
+    @pytest.mark.parametrize("link", ["file", "folder", "chain"])
+    def test_a_link_out_of_view_is_no_empty_state_either(self, isolated: Host, link: str) -> None:
+        away, near = isolated.folder / "away", isolated.folder / "near"
+        near.mkdir()
+        away.mkdir()
+        state = near / "states" / "root.tfstate"
+        if link == "file":
+            state.parent.mkdir()
+            state.symlink_to(away / "root.tfstate")
+        elif link == "folder":
+            state.parent.symlink_to("../away")
+        else:
+            # What is shown leads out of view and back in.
+            (near / "real").mkdir()
+            (away / "back").symlink_to(near / "real")
+            state.parent.symlink_to(away / "back")
+        backend = f'terraform {{\n  backend "local" {{\n    path = "{state}"\n  }}\n}}\n'
+        code = providers.file_root(isolated.world / "one", "one")
+        root = providers.write_root(isolated.repository / "root", code, backend_tf=backend)
+        providers.apply(root, isolated.mirror)
+        shown = (*isolated.settings.isolation_shows, near)
+        result = isolated.check(isolation_shows=shown)
+        assert result.error is not None, result
+        assert result.error.kind.value == "backend_unreachable"
+        assert isolated.check(isolation_shows=(*shown, away)).verdict is Verdict.CLEAN
+
+    def test_nor_may_a_variable_show_every_check(
+        self, isolated: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        drifted_root(isolated)
+        monkeypatch.setenv("SSL_CERT_DIR", str(isolated.folder))
+        result = isolated.check()
+        assert result.error is not None
+        assert result.error.kind.value == "worker_config"
+        assert "worker.writable_root" in result.error.message
 
     def test_a_file_that_the_environment_names_is_shown(
         self, isolated: Host, monkeypatch: pytest.MonkeyPatch

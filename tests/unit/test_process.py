@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,3 +233,36 @@ def test_a_runner_that_its_program_froze_is_ended_and_said_to_be_lost(programs, 
     assert programs.runner_lost
     assert programs.run(command("print(1)")).stdout == b"1\n"
     assert not programs.runner_lost
+
+
+def test_a_pipe_that_was_handed_to_somebody_else_is_not_waited_for(
+    programs: Programs, command: Callable[..., Command], tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        code = (
+            "import os, socket\n"
+            "with socket.socket(socket.AF_UNIX) as channel:\n"
+            "    channel.connect('s')\n"
+            "    socket.send_fds(channel, [b'x'], [1, 2])\n"
+            "    channel.recv(1)\n"
+            "print('whole', flush=True)\n"
+        )
+        held: list[int] = []
+
+        def take() -> None:
+            channel, _ = server.accept()
+            with channel:
+                held.extend(socket.recv_fds(channel, 1, 2)[1])
+                channel.send(b"x")
+
+        taker = threading.Thread(target=take)
+        taker.start()
+        started = time.monotonic()
+        done = programs.run(command(code, seconds=30))
+        taker.join()
+        assert time.monotonic() - started < 10
+        assert (done.exit_code, done.stdout) == (0, b"whole\n")
+        for descriptor in held:
+            os.close(descriptor)

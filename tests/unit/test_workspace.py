@@ -1,13 +1,17 @@
 """The ephemeral directory of a check."""
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from driftfleet.errors import CheckFailed
+from tests.conftest import require_program
+from tests.workers import wait_until
 from worker.workspace import Workspaces
 
 
@@ -76,3 +80,53 @@ def test_what_still_runs_in_an_abandoned_workspace_is_ended(tmp_path: Path) -> N
         outside.kill()
         inside.wait()
         outside.wait()
+
+
+def test_what_can_not_be_looked_into_may_hold_anything(tmp_path: Path) -> None:
+    with Workspaces(tmp_path).use(1 << 20) as workspace:
+        deep_tree(workspace.temporary, 10)
+        workspace.enforce_quota("plan")
+        # Longer than a path may be: it can only be got at step by step.
+        deep_tree(workspace.temporary / "second", 30)
+        with pytest.raises(CheckFailed) as caught:
+            workspace.enforce_quota("plan")
+        assert caught.value.kind == "disk_quota"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_isolated_program_is_known_by_what_is_mounted_for_it(tmp_path: Path) -> None:
+    bwrap = require_program("bwrap", "apt-get install bubblewrap")
+    with Workspaces(tmp_path / "with a blank").use(1 << 20) as workspace:
+        own = str(workspace.path)
+        view = ["--ro-bind", "/", "/", "--bind", own, own, "--unshare-pid"]
+        # Its environment says nothing: it may have written over that.
+        command = [str(bwrap), "--unshare-user", *view, "sleep", "1000"]
+        with subprocess.Popen(command, env={"PATH": os.environ["PATH"]}) as program:
+            try:
+                assert wait_until(lambda: in_namespace(program.pid, own), 10)
+                workspace.end_users()
+                assert program.wait(10) != 0
+            finally:
+                program.kill()
+
+
+def in_namespace(pid: int, path: str) -> bool:
+    """Whether a descendant of a process has the path as a mount."""
+    escaped = path.replace(" ", "\\040")
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(OSError):
+            mounts = Path(f"/proc/{child.pid}/mountinfo").read_text()
+            if f" {escaped} " in mounts and child.name() == "sleep":
+                return True
+    return False
+
+
+def deep_tree(top: Path, levels: int) -> None:
+    top.mkdir(exist_ok=True)
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d" * 200, dir_fd=folder)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)

@@ -133,7 +133,7 @@ class Function:
         root = self._settings.worker.writable_root
         cache = self._settings.cache.folder or root / "cache"
         installs = self._settings.installs.folder or root / "installs"
-        sandbox = Sandbox([cache, installs])
+        sandbox = Sandbox(root, [cache, installs])
         removed = self._tools.workspaces.sweep()
         if sandbox.claim():
             removed += sandbox.clear()

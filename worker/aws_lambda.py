@@ -30,6 +30,7 @@ from worker.aws_lambda_event import CheckRequest, decode_event, job_of
 from worker.aws_lambda_settings import function_settings, worker_environment, worker_name
 from worker.check import check, error_of, log_answered
 from worker.github_connection import LazyConnection, connection_of
+from worker.installed_programs import InstalledPrograms
 from worker.own_process import adopt_orphans, close_to_others
 from worker.runner import kill_descendants
 from worker.sandbox import Sandbox
@@ -133,7 +134,7 @@ class Function:
         root = self._settings.worker.writable_root
         cache = self._settings.cache.folder or root / "cache"
         installs = self._settings.installs.folder or root / "installs"
-        sandbox = Sandbox([cache, installs])
+        sandbox = Sandbox(root, [cache, installs])
         removed = self._tools.workspaces.sweep()
         if sandbox.claim():
             removed += sandbox.clear()
@@ -141,6 +142,8 @@ class Function:
             log.warning("temporary_directory_shared")
         if removed:
             log.info("leftovers_of_the_dead_removed", count=removed)
+        if isinstance(self._tools.installs, InstalledPrograms):
+            self._tools.installs.prune()
         if self._connection is not None:
             self._connection.trim()
         return sandbox

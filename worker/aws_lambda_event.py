@@ -17,6 +17,7 @@ from driftfleet.variants import variants_of
 
 # The answer repeats the job, and Lambda takes no answer over 6 MB.
 _MOST_BYTES = 1 << 20
+_MOST_EXPLAINED = 10
 _JOB_KEYS = ("schema_version", "sweep_id", "source")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,57}")
 _FORMS = (
@@ -61,6 +62,10 @@ def decode_event(event: Any) -> CheckRequest | Job:
         raise ContractError(f"the event is no JSON object: {_FORMS}", event)
     if len(json.dumps(event)) > _MOST_BYTES:
         raise ContractError(f"the event is larger than {_MOST_BYTES:,} bytes")
+    try:
+        json.dumps(event, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ContractError("the event holds half a character (a lone surrogate)") from None
     if "detail-type" in event:
         raise ContractError(
             f"the event is EventBridge's own: give the rule's target an input of its own: {_FORMS}",
@@ -71,8 +76,13 @@ def decode_event(event: Any) -> CheckRequest | Job:
     try:
         return CheckRequest.model_validate(event)
     except ValidationError as error:
-        wrong = "; ".join(_explain(detail) for detail in error.errors(include_url=False))
-        raise ContractError(f"the event asks for no check: {wrong}. {_FORMS}", event) from None
+        details = error.errors(include_url=False)
+        wrong = "; ".join(_explain(detail) for detail in details[:_MOST_EXPLAINED])
+        more = len(details) - _MOST_EXPLAINED
+        also = f"; and {more:,} more" if more > 0 else ""
+        raise ContractError(
+            f"the event asks for no check: {wrong}{also}. {_FORMS}", event
+        ) from None
 
 
 def job_of(request: CheckRequest, request_id: str, settings: Settings) -> Job:

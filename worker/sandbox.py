@@ -13,12 +13,16 @@ _MARKER = ".driftfleet"
 
 
 class Sandbox:
-    """The temporary directory of one function; ``kept`` are the paths that stay."""
+    """The temporary directory of one function; ``kept`` are the folders that stay.
 
-    def __init__(self, kept: Iterable[Path]) -> None:
+    ``root`` is the writable root, which is the function's own although nothing kept is in it.
+    """
+
+    def __init__(self, root: Path, kept: Iterable[Path]) -> None:
         self._temporary = Path(tempfile.gettempdir())
         self._marker = self._temporary / _MARKER
         self._kept = list(kept)
+        self._ours = [root, *self._kept]
         self._is_ours = False
 
     def claim(self) -> bool:
@@ -62,12 +66,16 @@ class Sandbox:
 
     def _reopen(self) -> None:
         """What a plan may have closed to us: it runs as the same user."""
+        _reopen(self._temporary)
         for kept in self._kept:
-            for folder in kept.parents:
-                inside = folder != self._temporary and folder.is_relative_to(self._temporary)
-                if inside and not folder.is_symlink():
-                    with contextlib.suppress(OSError):
-                        folder.chmod(0o700)
+            inside = [one for one in kept.parents if one.is_relative_to(self._temporary)]
+            if not kept.is_relative_to(self._temporary):
+                continue
+            for folder in [*reversed(inside), kept]:
+                _reopen(folder)
+            for above, names, _ in os.walk(kept):
+                for name in names:
+                    _reopen(Path(above, name))
 
     def _strays(self) -> list[Path]:
         found = list(self._outside(self._temporary))
@@ -76,10 +84,15 @@ class Sandbox:
     def _outside(self, folder: Path) -> Iterable[Path]:
         """What below ``folder`` is neither kept nor leads to what is."""
         for path in folder.iterdir():
-            if path in self._kept:
-                continue
-            leads = any(kept.is_relative_to(path) for kept in self._kept)
-            if leads and path.is_dir() and not path.is_symlink():
-                yield from self._outside(path)
-            else:
+            leads = any(ours.is_relative_to(path) for ours in self._ours)
+            if not leads or path.is_symlink() or not path.is_dir():
                 yield path
+            elif path not in self._kept:
+                yield from self._outside(path)
+
+
+def _reopen(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        mode = folder.lstat().st_mode
+        if stat.S_ISDIR(mode) and mode & stat.S_IRWXU != stat.S_IRWXU:
+            folder.chmod(stat.S_IMODE(mode) | stat.S_IRWXU)

@@ -47,7 +47,19 @@ resource "aws_lambda_function" "check" {
     }
   }
 
-  depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.function]
+  # While there is a function in a network, Lambda needs the right to it: it goes last.
+  depends_on = [
+    aws_cloudwatch_log_group.function,
+    aws_iam_role_policy.function,
+    aws_iam_role_policy_attachment.network,
+  ]
+
+  lifecycle {
+    precondition {
+      condition     = startswith(var.results_store, "s3://") || var.file_system != null
+      error_message = "results_store is a folder below /mnt: name the file_system that is mounted there."
+    }
+  }
 }
 
 resource "aws_cloudwatch_log_group" "function" {

@@ -1,4 +1,7 @@
 locals {
+  # Not the function's own attribute: the function waits for this policy.
+  function_arn = "arn:${data.aws_partition.current.partition}:lambda:${data.aws_region.current.id}:${data.aws_caller_identity.current.account_id}:function:${var.name}"
+
   s3_place  = startswith(var.results_store, "s3://") ? split("/", trimprefix(var.results_store, "s3://")) : []
   s3_bucket = one(slice(local.s3_place, 0, min(1, length(local.s3_place))))
   s3_prefix = join("", [for part in slice(local.s3_place, min(1, length(local.s3_place)), length(local.s3_place)) : "${part}/" if part != ""])
@@ -93,6 +96,37 @@ resource "aws_iam_role_policy_attachment" "network" {
 
   role       = aws_iam_role.function.name
   policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole"
+}
+
+# Lambda needs these for the function's network; a plan, which has the same role, does not.
+# docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html, "Required IAM permissions"
+data "aws_iam_policy_document" "network" {
+  statement {
+    sid    = "LeaveTheNetworkToLambda"
+    effect = "Deny"
+    actions = [
+      "ec2:AssignPrivateIpAddresses",
+      "ec2:CreateNetworkInterface",
+      "ec2:DeleteNetworkInterface",
+      "ec2:DetachNetworkInterface",
+      "ec2:UnassignPrivateIpAddresses",
+    ]
+    resources = ["*"]
+
+    condition {
+      test     = "ArnEquals"
+      variable = "lambda:SourceFunctionArn"
+      values   = [local.function_arn]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "network" {
+  count = var.file_system == null ? 0 : 1
+
+  name   = "network"
+  role   = aws_iam_role.function.id
+  policy = data.aws_iam_policy_document.network.json
 }
 
 resource "aws_iam_role_policy_attachment" "plan" {

@@ -140,6 +140,16 @@ def test_a_file_system_is_mounted_and_may_be_used(folder: Path, cloud: Cloud) ->
         "AWSLambdaVPCAccessExecutionRole",
         "ReadOnlyAccess",
     }
+    # What the first of them lets Lambda do with any network interface, no plan may.
+    (network,) = [
+        json.loads(one["policy"])["Statement"][0]
+        for one in of_type(resources, "aws_iam_role_policy")
+        if one["name"] == "network"
+    ]
+    assert network["Effect"] == "Deny"
+    assert "ec2:DeleteNetworkInterface" in network["Action"]
+    arn = "arn:aws:lambda:eu-central-1:123456789012:function:driftfleet"
+    assert network["Condition"] == {"ArnEquals": {"lambda:SourceFunctionArn": arn}}
 
 
 def test_what_is_applied_is_what_lambda_and_eventbridge_take(folder: Path, cloud: Cloud) -> None:
@@ -169,6 +179,7 @@ def test_what_is_applied_is_what_lambda_and_eventbridge_take(folder: Path, cloud
     [
         ("roots", {"nobody": ["."]}, "Repositories are owner/name"),
         ("results_store", "file:///tmp/results", "nothing else lasts"),
+        ("results_store", "file:///mnt/fleet/results", "name the file_system"),
         ("hours", [], "there must be one at least"),
     ],
 )

@@ -165,6 +165,8 @@ def test_what_a_killed_invocation_left_is_swept_by_the_next_process(
         assert wait_until(lambda: is_planning(sandbox, function), 30)
         (sandbox.folder / "stray").mkdir(mode=0o700)
         (sandbox.folder / "stray" / "file").write_text("of the former")
+        half_installed = sandbox.folder / "driftfleet-993" / "installs" / ".staging" / "x"
+        half_installed.mkdir(mode=0o700, parents=True)
     assert [path for path in left_over(sandbox) if "/w" in path]
     with sandbox.running() as function:
         answered = runtime_api.send(asking("root")).wait(60)
@@ -172,6 +174,7 @@ def test_what_a_killed_invocation_left_is_swept_by_the_next_process(
         assert wait_until(lambda: runtime_api.asked > 2, 20)
         assert sandbox.processes(function) == []
     assert left_over(sandbox) == []
+    assert not half_installed.exists()
     assert "leftovers_of_the_dead_removed" in sandbox.told()
 
 

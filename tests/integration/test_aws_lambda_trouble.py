@@ -110,6 +110,9 @@ class TestTrouble:
             ({"repo": "nobody", "root": "x"}, "it is owner/name"),
             ({"repo": REPO, "root": "../x"}, "without '..'"),
             ({"repo": REPO, "root": "x", "ref": "a b"}, "is no branch"),
+            ({"repo": REPO, "root": "\ud800"}, "half a character"),
+            ({"repo": REPO, "root": "x", "\ud800": 1}, "half a character"),
+            ({f"key{number}": 0 for number in range(5000)}, "; and 4,992 more"),
             ([REPO, "x"], "no JSON object"),
             ({"detail-type": "Scheduled Event", "source": "aws.events"}, "input of its own"),
             ({"schema_version": 2, "sweep_id": "x"}, "not a job of schema 1"),
@@ -123,6 +126,7 @@ class TestTrouble:
         assert failed.outcome == "error"
         assert failed.payload["errorType"] == "ContractError"
         assert words in failed.payload["errorMessage"]
+        assert len(failed.payload["errorMessage"]) < 2000
         assert failed.payload["stackTrace"] == []
 
     @pytest.mark.parametrize(

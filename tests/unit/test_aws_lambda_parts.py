@@ -99,7 +99,8 @@ class TestSandbox:
         return tmp_path
 
     def sandbox(self, temporary: Path) -> Sandbox:
-        return Sandbox([temporary / "root" / "cache", temporary / "root" / "installs"])
+        root = temporary / "root"
+        return Sandbox(root, [root / "cache", root / "installs"])
 
     def test_all_but_what_is_kept_goes(self, temporary: Path) -> None:
         sandbox = self.sandbox(temporary)
@@ -155,6 +156,44 @@ class TestSandbox:
         assert sandbox.clear() == (0 if how == "nothing" else 1)
         assert marker.lstat().st_size == 0
         assert self.sandbox(temporary).claim()
+
+    def test_a_writable_root_with_nothing_kept_in_it_is_no_strangers(
+        self, temporary: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        (temporary / "root" / "cache").rmdir()
+        elsewhere = tmp_path_factory.mktemp("elsewhere")
+        (elsewhere / "version").touch()
+        sandbox = Sandbox(temporary / "root", [elsewhere])
+        assert sandbox.claim()
+        (temporary / "root" / "stray").touch()
+        assert sandbox.clear() == 1
+        assert [path.name for path in elsewhere.iterdir()] == ["version"]
+
+    @pytest.mark.parametrize("closed", [".", "root", "root/cache", "root/cache/blobs"])
+    def test_a_folder_that_was_closed_is_opened_again(self, temporary: Path, closed: str) -> None:
+        (temporary / "root" / "cache" / "blobs").mkdir()
+        sandbox = self.sandbox(temporary)
+        assert sandbox.claim()
+        (temporary / "stray").touch()
+        (temporary / closed).chmod(0)
+        assert sandbox.clear() == 1
+        assert (temporary / closed).stat().st_mode & 0o700 == 0o700
+
+    @pytest.mark.parametrize("how", ["a file", "a link"])
+    def test_what_stands_in_the_place_of_a_kept_folder_goes(
+        self, temporary: Path, how: str
+    ) -> None:
+        sandbox = self.sandbox(temporary)
+        assert sandbox.claim()
+        cache = temporary / "root" / "cache"
+        cache.rmdir()
+        if how == "a file":
+            cache.touch()
+        else:
+            cache.symlink_to(temporary)
+        assert sandbox.clear() == 1
+        assert not cache.is_symlink()
+        assert not cache.exists()
 
     def test_where_others_have_files_nothing_is_removed(self, temporary: Path) -> None:
         (temporary / "theirs").touch()

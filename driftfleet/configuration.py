@@ -87,6 +87,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
     return flat
 
 
+def config_file(config: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """The file that `load_settings` reads; None where there is none."""
+    return _config_path(config, environment)[0]
+
+
 def _config_path(config: Path | None, environment: Mapping[str, str]) -> tuple[Path | None, str]:
     if config is not None:
         return config.absolute(), str(config)

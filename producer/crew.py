@@ -6,7 +6,13 @@ import signal
 from pathlib import Path
 
 from driftfleet import process
-from driftfleet.configuration import PREFIX, environment_of, process_environment
+from driftfleet.configuration import (
+    CONFIG_VARIABLE,
+    PREFIX,
+    config_file,
+    environment_of,
+    process_environment,
+)
 from driftfleet.installs.tfenv import VARIABLE as TFENV_VARIABLE
 from driftfleet.secrets import variable_of
 from driftfleet.settings import DiscoverySettings, Settings
@@ -14,6 +20,7 @@ from driftfleet.worker_command import worker_arguments
 
 _LAST_LINES = 5
 _LAST_BYTES = 8192
+_LONG = (f"{PREFIX}VARIANTS", f"{PREFIX}DISCOVERY__", f"{PREFIX}REPOSITORIES")
 
 
 class Crew:
@@ -86,6 +93,19 @@ def worker_environment(settings: Settings) -> dict[str, str]:
         if not name.startswith(PREFIX) or name in secrets or name == TFENV_VARIABLE
     }
     return {**foreign, **environment_of(settings)}
+
+
+def producer_environment(settings: Settings, config: Path | None) -> dict[str, str]:
+    """The environment of a producer process: ours, with these settings, and the file's place.
+
+    What may be more than fits into one variable is read from the file again, which ``config`` names
+    as it does for `load_settings`.
+    """
+    environment = process_environment()
+    path = config_file(config, environment)
+    named = {} if path is None else {CONFIG_VARIABLE: str(path)}
+    shorter = {k: v for k, v in environment_of(settings).items() if not k.startswith(_LONG)}
+    return {**environment, **shorter, **named}
 
 
 def _secret_variables(settings: Settings) -> set[str]:

@@ -155,7 +155,9 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
     settings = settings_from(config, {"worker.concurrency": concurrency, "logs.level": log_level})
     from driftfleet.worker_command import worker_arguments  # noqa: PLC0415
 
-    _become("a worker", worker_arguments(settings), settings)
+    from producer.crew import worker_environment  # noqa: PLC0415
+
+    _become("a worker", worker_arguments(settings), settings, worker_environment(settings))
 
 
 @click.command("producer")
@@ -175,7 +177,10 @@ def producer_command(config: Path | None, *, log_level: str | None) -> None:
     settings = settings_from(config, {"logs.level": log_level})
     from driftfleet.worker_command import producer_arguments  # noqa: PLC0415
 
-    _become("a producer", producer_arguments(settings), settings)
+    from producer.crew import producer_environment  # noqa: PLC0415
+
+    environment = producer_environment(settings, config)
+    _become("a producer", producer_arguments(settings), settings, environment)
 
 
 @click.command("beat")
@@ -192,21 +197,23 @@ def beat_command(config: Path | None, *, log_level: str | None) -> None:
     settings = settings_from(config, {"logs.level": log_level})
     from driftfleet.worker_command import beat_arguments  # noqa: PLC0415
     from producer.app import schedule  # noqa: PLC0415
+    from producer.crew import worker_environment  # noqa: PLC0415
 
     if not schedule(settings):
         raise ConfigurationError(
             "nothing is ever due: set mirror.sync_at, such as '30 2 * * *' "
             "(DRIFTFLEET_MIRROR__SYNC_AT)"
         )
-    _become("beat", beat_arguments(settings), settings)
+    _become("beat", beat_arguments(settings), settings, worker_environment(settings))
 
 
-def _become(what: str, arguments: list[str], settings: Settings) -> NoReturn:
+def _become(
+    what: str, arguments: list[str], settings: Settings, environment: dict[str, str]
+) -> NoReturn:
     """Become one of Celery's services."""
     from driftfleet.ledger import connect  # noqa: PLC0415
-    from producer.crew import worker_environment  # noqa: PLC0415
     from producer.enqueue import require_broker  # noqa: PLC0415
 
     # What can't be a URL of Redis is told here: Celery would end in a traceback.
     connect(require_broker(settings, what)).close()
-    os.execve(arguments[0], arguments, worker_environment(settings))  # noqa: S606
+    os.execve(arguments[0], arguments, environment)  # noqa: S606

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,24 @@ def test_the_mirror_is_filled_when_it_is_due_and_beat_writes_nothing(
     assert (told["exit_code"], told["added"], told["failed"]) == (0, 1, 0)
     assert beat.poll() is None
     assert ghe.token not in log.read_text() + (tmp_path / "beat.log").read_text()
+
+
+def test_the_command_knows_the_repositories_of_the_file(
+    ghe: StandIn, fleet: Settings, tmp_path: Path, started: list[process.Process]
+) -> None:
+    """They may be more than fits into one variable, and are in none of a worker's."""
+    (tmp_path / "fleet.yaml").write_text("repositories: [{repo: payments/infra}]\n")
+    log = tmp_path / "producer.log"
+    command = [sys.executable, "-c", "from producer.cli import main; main()"]
+    command += ["--config", str(tmp_path / "fleet.yaml"), "producer"]
+    unset = ("env", "-u", "DRIFTFLEET_REPOSITORIES")
+    started.append(start(command, fleet, ghe.token, log, unset))
+    with create(fleet) as app:
+        app.send_task(MIRROR_TASK, queue=PRODUCER_QUEUE)
+    assert wait_until(lambda: events(log, "mirror_synced") != [], 60), log.read_text()[-3000:]
+    (told,) = events(log, "mirror_synced")
+    assert (told["exit_code"], told["added"]) == (0, 1)
+    assert ghe.token not in log.read_text()
 
 
 def test_what_is_in_the_way_is_told_and_the_producer_goes_on(

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 
 from driftfleet.versions.constraint import (
+    HOLDS,
+    Comparison,
     Malformed,
     Version,
     parse_constraint,
     parse_version,
-    satisfies,
 )
 
 # Terraform reads those of providers by another library than its own, which is stricter.
@@ -17,8 +18,8 @@ _MOST_SEGMENTS = 3
 def newest(versions: Iterable[str], constraint: str) -> str | None:
     """The newest version that satisfies all terms; "" is satisfied by every release.
 
-    A prerelease is chosen by an exact pin alone, which terraform allows for providers, and not for
-    itself. What is no version is passed over.
+    A prerelease is chosen where a term pins it exactly, which terraform allows for providers, and
+    not for itself. What is no version is passed over.
 
     Raises
     ------
@@ -29,12 +30,29 @@ def newest(versions: Iterable[str], constraint: str) -> str | None:
     if beyond := next((term for term in terms if term.written > _MOST_SEGMENTS), None):
         raise Malformed(f"'{beyond.text}' is no constraint for a provider: it has too many numbers")
     known = {version: text for text in versions if (version := _read(text)) is not None}
-    pin = terms[0] if len(terms) == 1 and terms[0].operator == "=" else None
-    if pin is not None and pin.prerelease:
-        fitting = [one for one in known if str(one) == f"{pin.core}{pin.prerelease}"]
-    else:
-        fitting = [one for one in known if not one.prerelease and satisfies(one, terms)]
+    pins = {_bound(term) for term in terms if term.operator == "="}
+    fitting = [
+        one
+        for one in known
+        if (not one.prerelease or one in pins) and all(_allows(term, one) for term in terms)
+    ]
     return known[max(fitting)] if fitting else None
+
+
+def _bound(term: Comparison) -> Version:
+    return term.core.replace(prerelease=term.prerelease.removeprefix("-") or None)
+
+
+def _allows(term: Comparison, version: Version) -> bool:
+    """Otherwise than for terraform's own version: a prerelease comes before its release, and bounds
+    what is after it; and ``~> 1`` is ``~> 1.0``.
+    """
+    bound = _bound(term)
+    order = version.compare(bound)
+    if term.operator == "~>":
+        fixed = max(1, term.written - 1)
+        return order >= 0 and version.to_tuple()[:fixed] == bound.to_tuple()[:fixed]
+    return HOLDS[term.operator](order, 0)
 
 
 def _read(text: str) -> Version | None:

@@ -22,10 +22,9 @@ from driftfleet.mirror.locked import (
 from driftfleet.module_facts import ModuleFacts
 from driftfleet.module_folders import TreeModules
 from driftfleet.tree import LOCK_FILE, Tree
+from driftfleet.versions.constraint import LONGEST_CONSTRAINT
 from driftfleet.versions.version_file import Program
 
-# Terraform writes one or two terms a module; a root has hundreds of modules at most.
-_LONGEST_CONSTRAINT = 4_000
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ class _RootNeeds:
             )
 
     def _is_short(self, address: str, terms: list[str]) -> bool:
-        if sum(map(len, terms)) > _LONGEST_CONSTRAINT:
+        if len(", ".join(terms)) > LONGEST_CONSTRAINT:
             self._gap(f"{address}: its constraints are too long to be read")
             return False
         return True

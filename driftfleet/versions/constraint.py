@@ -13,8 +13,8 @@ from semver import Version
 
 from driftfleet.versions.printable import shown
 
-__all__ = ["LONGEST_CONSTRAINT", "Comparison", "Malformed", "Version", "parse_constraint",
-           "parse_version", "satisfies"]  # fmt: skip
+__all__ = ["HOLDS", "LONGEST_CONSTRAINT", "Comparison", "Malformed", "Version",
+           "parse_constraint", "parse_version", "satisfies"]  # fmt: skip
 
 # Beyond this no person wrote it, and every version is compared with every part.
 LONGEST_CONSTRAINT = 1_000
@@ -34,7 +34,8 @@ _COMPARISON = re.compile(
 # As people pin it: three segments, and a prerelease as Semantic Versioning has it.
 _EXACT = re.compile(r"v?([0-9]+\.[0-9]+\.[0-9]+)(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?")
 
-_HOLDS: Mapping[str, Callable[[int, int], bool]] = {
+# What each operator but ``~>`` says of an order.
+HOLDS: Mapping[str, Callable[[int, int], bool]] = {
     "=": operator.eq, "!=": operator.ne, ">": operator.gt,
     ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip
@@ -71,7 +72,7 @@ class Comparison:
         order = core.compare(self.core) or (-1 if any(self.beyond) else 0)
         if self.operator == "~>":
             return order >= 0 and self._shares_all_but_the_last(core)
-        return _HOLDS[self.operator](order, 0)
+        return HOLDS[self.operator](order, 0)
 
     def _shares_all_but_the_last(self, core: Version) -> bool:
         # Four segments are more than a version of Terraform has: go-version lets none pass.

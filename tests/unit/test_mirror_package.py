@@ -70,10 +70,16 @@ def run_sync(mirror: Path, source: Path, wanted) -> list[Outcome]:
         ("> 2.1", None),
         ("~> 1.0", "1.9.3"),
         ("~> 1.2.0", "1.2.9"),
-        ("~> 1", "2.1.0"),
+        ("~> 1", "1.9.3"),
+        ("~> 3", None),
         (">= 1.0, < 1.9", "1.2.9"),
         ("3.0.0-beta1", "3.0.0-beta1"),
+        ("3.0.0-beta1, >= 2.0", "3.0.0-beta1"),
+        ("3.0.0-beta1, = 3.0.0-beta1", "3.0.0-beta1"),
+        ("3.0.0-beta1, >= 3.0", None),
         (">= 3.0.0-beta1", None),
+        (">= 2.0.0-beta1", "2.1.0"),
+        ("!= 2.1.0-beta1, < 3.0.0-beta1", "2.1.0"),
     ],
 )
 def test_a_constraint_chooses_the_newest(constraint: str, chosen: str | None) -> None:

@@ -74,9 +74,9 @@ class Gathered:
         self._sources: dict[str, str] = {}
         self._references: dict[Reference, None] = {}
         self._versions: dict[RequiredVersion, None] = {}
-        self._required: dict[str, str] = {}
-        self._required_names: set[str] = set()
-        self._provider_blocks: dict[str, str] = {}
+        # Source and constraint by local name; an override file replaces them as well.
+        self._required: dict[str, tuple[str, str]] = {}
+        self._provider_blocks: dict[str, dict[str, None]] = {}
         self._implied: set[str] = set()
         self._backend: str | None = None
         self._declares: set[str] = set()
@@ -102,8 +102,8 @@ class Gathered:
         for body in bodies(tree.get("terraform")):
             self._add_terraform(body)
         for name, body in _labelled(tree.get("provider")):
-            version = text_of(body.get("version"))
-            self._provider_blocks[name] = self._provider_blocks.get(name) or version
+            # One for each alias.
+            self._provider_blocks.setdefault(name, {})[text_of(body.get("version"))] = None
         self._enforce_bound()
 
     def add_implied(self, names: Iterable[str]) -> None:
@@ -146,28 +146,32 @@ class Gathered:
 
     def _add_terraform(self, body: Body) -> None:
         for name, wanted in _labelled(body.get("required_providers"), bare=True):
-            self._required_names.add(name)
             source = text_of(wanted.get("source")) or name
-            self._required[source] = text_of(wanted.get("version"))
+            self._required[name] = (source, text_of(wanted.get("version")))
         if "cloud" in body:
             self._backend = "cloud"
         for label, _ in _labelled(body.get("backend")):
             self._backend = label
 
     def _providers(self) -> dict[str, str]:
-        constraints = dict(self._required)
-        # Before Terraform 0.13 the constraint stood in the provider's own block.
-        for name, version in self._provider_blocks.items():
-            if name not in self._required_names:
-                constraints[name] = constraints.get(name) or version
-        for name in self._implied - self._required_names - {_BUILTIN}:
-            constraints.setdefault(name, "")
-        return dict(sorted(constraints.items()))
+        found: dict[str, dict[str, None]] = {}
+        for source, constraint in self._required.values():
+            found.setdefault(source, {})[constraint] = None
+        # Before Terraform 0.13 constraints stood in the provider's own blocks, and still may.
+        for name, constraints in self._provider_blocks.items():
+            found.setdefault(self._source_of(name), {}).update(constraints)
+        for name in self._implied - {_BUILTIN}:
+            found.setdefault(self._source_of(name), {})
+        joined = {source: ", ".join(filter(None, terms)) for source, terms in found.items()}
+        return dict(sorted(joined.items()))
+
+    def _source_of(self, name: str) -> str:
+        return self._required[name][0] if name in self._required else name
 
     def _enforce_bound(self) -> None:
         named = len(self._sources) + len(self._references) + len(self._versions)
-        named += len(self._required_names) + len(self._provider_blocks) + len(self._declares)
-        named += len(self._implied)
+        named += sum(map(len, self._provider_blocks.values()))
+        named += len(self._required) + len(self._declares) + len(self._implied)
         if named > MOST_NAMES:
             raise TooManyNames
 

@@ -26,7 +26,6 @@ from driftfleet.versions.constraint import LONGEST_CONSTRAINT
 from driftfleet.versions.version_file import Program
 
 
-
 @dataclass(frozen=True)
 class Need:
     """A provider that some roots need: an exact ``version``, or, where that is "", a constraint.

@@ -50,6 +50,23 @@ def test_a_constraint_of_a_provider_block_stays() -> None:
     assert providers(text) == {"aws": "~> 2.0"}
 
 
+@pytest.mark.parametrize(
+    ("required", "blocks", "constraint"),
+    [
+        ('source = "acme/cloud"', ("~> 4.0", "< 4.5"), "~> 4.0, < 4.5"),
+        ('source = "acme/cloud", version = "> 3"', ("~> 4.0", "~> 4.0"), "> 3, ~> 4.0"),
+    ],
+)
+def test_constraints_of_provider_blocks_count_beside_required_providers(
+    required: str, blocks: tuple[str, ...], constraint: str
+) -> None:
+    """As `terraform providers` of 1.11.4 prints them."""
+    text = f"terraform {{\nrequired_providers {{\n  aws = {{ {required} }}\n}}\n}}\n"
+    for number, version in enumerate(blocks):
+        text += f'provider "aws" {{\n  alias = "a{number}"\n  version = "{version}"\n}}\n'
+    assert providers(text) == {"acme/cloud": constraint}
+
+
 def test_a_local_name_that_another_file_maps_is_that() -> None:
     facts = read_module(
         {

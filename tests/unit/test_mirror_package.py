@@ -170,6 +170,18 @@ def test_what_is_not_known_of_a_root_is_a_gap() -> None:
     assert sorted(gap.partition(" ")[0] for gap in gaps) == ["r:bad:", "r:odd:", "r:remote:"]
 
 
+def test_constraints_that_are_too_long_together_are_a_gap() -> None:
+    """Else whoever reads them all at once would end in an error."""
+    calls, files = "", {}
+    for number in range(100):
+        calls += f'module "m{number}" {{\n  source = "./m{number}"\n}}\n'
+        text = f'provider "aws" {{\n  version = ">= 4.{number}.0"\n}}\n'
+        files[f"m{number}/main.tf"] = text.encode()
+    found = needs_of(MemoryTree({"main.tf": calls.encode(), **files}), [(".", "terraform")], "r")
+    assert found.needs == ()
+    assert ["too long" in gap for gap in found.gaps] == [True]
+
+
 def test_a_package_comes_sealed_recorded_and_once(tmp_path: Path) -> None:
     source, mirror = tmp_path / "source", tmp_path / "mirror"
     zh = archive_hash(archive(source))

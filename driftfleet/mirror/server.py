@@ -226,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         limits = self.server.limits
         seconds = limits.head_seconds + length / limits.slowest_bytes_per_second
         self.server.give_until(self.connection, seconds)
-        self._status = status
+        self._status = int(status)
         self.send_response_only(status)
         self.send_header("Server", self.server_version)
         self.send_header("Date", self.date_time_string())
@@ -260,7 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _log(self, problem: str) -> None:
         # A terminal may show it.
         path = printable(self.path[:_LONGEST_LOGGED])
-        method = printable(self.command[:_LONGEST_LOGGED])
+        # None where it could not be read.
+        method = printable((self.command or "")[:_LONGEST_LOGGED])
         seconds = round(time.monotonic() - self._began, 3)
         request = {"client": self.client_address[0], "method": method, "path": path}
         facts = {"status": self._status, "bytes": self._sent, "seconds": seconds}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
 from driftfleet.mirror.hashes import package_hash
 from driftfleet.mirror.layout import unpacked
@@ -368,8 +369,10 @@ class TestBadClients:
     )
     def test_what_is_no_request_of_ours_is_refused(self, served, request_bytes, status) -> None:
         port = served(head_seconds=1.0)
-        said = ask(port, request_bytes)
+        with structlog.testing.capture_logs() as lines:
+            said = ask(port, request_bytes)
         assert said.startswith(b"HTTP/1.1 " + status), said
+        assert [line["event"] for line in lines] == ["mirror_request"]
         assert b"passwd" not in said
         assert b"root:" not in said
         assert b"200 OK" in ask(port, INDEX)

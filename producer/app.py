@@ -4,6 +4,7 @@ Beat keeps its schedule in memory: it needs no writable disk. Times are UTC.
 """
 
 import functools
+import multiprocessing.process
 import os
 from typing import Any
 
@@ -60,6 +61,8 @@ def _crontab(key: str, text: str) -> crontab:
 @functools.cache
 def _app() -> Celery:
     os.umask(0o077)
+    # As in worker/app.py: else a folder of the pool is left behind in the system's temporary one.
+    multiprocessing.process.current_process()._config["tempdir"] = "/dev/shm"  # type: ignore[attr-defined]  # noqa: S108
     settings, environment = load_settings(), process_environment()
 
     def set_up_logs(**_: Any) -> None:

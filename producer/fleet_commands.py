@@ -154,7 +154,6 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
     """
     settings = settings_from(config, {"worker.concurrency": concurrency, "logs.level": log_level})
     from driftfleet.worker_command import worker_arguments  # noqa: PLC0415
-
     from producer.crew import worker_environment  # noqa: PLC0415
 
     _become("a worker", worker_arguments(settings), settings, worker_environment(settings))
@@ -176,7 +175,6 @@ def producer_command(config: Path | None, *, log_level: str | None) -> None:
     """
     settings = settings_from(config, {"logs.level": log_level})
     from driftfleet.worker_command import producer_arguments  # noqa: PLC0415
-
     from producer.crew import producer_environment  # noqa: PLC0415
 
     environment = producer_environment(settings, config)

@@ -17,6 +17,7 @@ from driftfleet.model import Record
 
 CHECK_TASK = "driftfleet.check"
 CHECK_QUEUE = "driftfleet.checks"
+_MOST_TOLD = 20
 
 _VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -116,10 +117,12 @@ def decode_job(payload: Any) -> Job:
     Raises
     ------
     ContractError
-        The payload is no job of schema 1; its message names every field that is wrong.
+        The payload is no job of schema 1; its message names the fields that are wrong.
     """
     try:
         return Job.model_validate(payload)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        told = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        more = [f"and {len(told) - _MOST_TOLD:,} more"] if len(told) > _MOST_TOLD else []
+        wrong = "; ".join([*told[:_MOST_TOLD], *more])
         raise ContractError(f"not a job of schema 1: {wrong}", payload) from error

@@ -19,6 +19,9 @@ from driftfleet.logs import Redactor, configure_logs, secrets_in
 from driftfleet.settings import Settings
 from producer.tasks import MIRROR_TASK, PRODUCER_QUEUE, register
 
+# A Redis that is away at the due minute is waited for, by the hour: else that night would be lost.
+_PATIENT = {"max_retries": 500, "interval_start": 1, "interval_step": 1, "interval_max": 30}
+
 
 def create(settings: Settings) -> Celery:
     """Build the application: its queue, its schedule and its tasks.
@@ -45,7 +48,8 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
         return {}
     when = _crontab("mirror.sync_at", settings.mirror.sync_at)
     # One that nobody took within a day is not worth doing beside the next.
-    return {"mirror-sync": {"task": MIRROR_TASK, "schedule": when, "options": {"expires": 86_400}}}
+    options = {"expires": 86_400, "retry": True, "retry_policy": _PATIENT}
+    return {"mirror-sync": {"task": MIRROR_TASK, "schedule": when, "options": options}}
 
 
 def _crontab(key: str, text: str) -> crontab:

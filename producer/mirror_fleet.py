@@ -32,6 +32,9 @@ from producer.table import harmless
 from producer.targets import Targets, read_targets
 from producer.versions import planning_programs, possible_programs
 
+# Begins the line about each gap.
+NOT_KNOWN = "not known: "
+
 
 @dataclass(frozen=True)
 class MirrorOrder:
@@ -76,7 +79,7 @@ class MirrorOrder:
 
         needs = fleet_needs(self.targets, self.settings, self.environment, self.progress, planning)
         for gap in needs.gaps:
-            self.progress.message(f"not known: {gap}")
+            self.progress.message(f"{NOT_KNOWN}{gap}")
         return needs
 
 
@@ -136,22 +139,26 @@ def verify_mirror(settings: Settings, stdout: TextIO, *, as_json: bool) -> int:
 def prune_mirror(order: MirrorOrder, *, yes: bool) -> int:
     """Show what no root needs, remove it where that is wanted, and return the exit code."""
     mirror = mirror_of(order.settings)
+    with _disk_told(mirror):
+        # Without --yes nothing is written, not even a lock: the mirror may be mounted read-only.
+        if not yes:
+            _show_unneeded(order, _unneeded(order, mirror), "would go")
+            return 0
+        # Locked before the roots are looked at: what a sync brings meanwhile would be gone again.
+        with staging(mirror) as folder:
+            found = _unneeded(order, mirror)
+            _show_unneeded(order, found, "goes")
+            prune(mirror, folder, [one.package for one in found])
+    return 0
+
+
+def _unneeded(order: MirrorOrder, mirror: Path) -> list[Unneeded]:
     needs = order.needs(of_any_program=True)
     if needs.gaps:
         raise PermanentError(
             "nothing is removed: what some root needs is not known (see above), and might be gone"
         )
-    with _disk_told(mirror):
-        # Without --yes nothing is written, not even a lock: the mirror may be mounted read-only.
-        if not yes:
-            found = unneeded(mirror, needs.needs)
-            _show_unneeded(order, found, "would go")
-            return 0
-        with staging(mirror) as folder:
-            found = unneeded(mirror, needs.needs)
-            _show_unneeded(order, found, "goes")
-            prune(mirror, folder, [one.package for one in found])
-    return 0
+    return unneeded(mirror, needs.needs)
 
 
 def mirror_of(settings: Settings, *, exists: bool = True) -> Path:

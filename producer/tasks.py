@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import structlog
 from celery import Celery, Task
+from celery.exceptions import SoftTimeLimitExceeded
 
 from driftfleet.errors import DriftfleetError
 from driftfleet.settings import Settings
-from producer.mirror_fleet import MirrorOrder, sync_mirror
+from producer.mirror_fleet import NOT_KNOWN, MirrorOrder, sync_mirror
 from producer.progress import Progress
 
 log = structlog.get_logger()
@@ -52,14 +53,18 @@ def sync_fleet_mirror(settings: Settings, environment: Mapping[str, str]) -> boo
     except DriftfleetError as error:
         log.error("mirror_not_synced", reason=error.message)
         return False
+    except SoftTimeLimitExceeded:
+        log.error("mirror_not_synced", reason=f"it took longer than {_LIMIT_SECONDS // 3600} hours")
+        return False
     counts = {"added": 0, "there": 0, "failed": 0}
     for line in told.getvalue().splitlines():
         outcome = json.loads(line)
         counts[outcome["action"]] = counts.get(outcome["action"], 0) + 1
         if outcome["action"] == "failed" or outcome["message"]:
             log.warning("mirror_package", **outcome)
-    for gap in gaps.getvalue().splitlines():
-        log.warning("mirror_needs_unknown", reason=gap)
+    for line in gaps.getvalue().splitlines():
+        if line.startswith(NOT_KNOWN):
+            log.warning("mirror_needs_unknown", reason=line.removeprefix(NOT_KNOWN))
     seconds = round(time.monotonic() - started, 1)
     tell = log.info if code == 0 else log.error
     tell("mirror_synced", exit_code=code, seconds=seconds, **counts)

@@ -42,11 +42,18 @@ def _entries(mirror: Path) -> Iterator[tuple[str, os.stat_result]]:
         yield top, os.stat(top)
     except OSError:
         return  # there is none; who needs one will say so
-    for folder, folders, names in os.walk(top):
+    seen: set[tuple[int, int]] = set()
+    # Through links, as terraform does; one that leads up is met once.
+    for folder, folders, names in os.walk(top, followlinks=True):
+        found = {}
         for name in (*folders, *names):
             path = f"{folder}/{name}"
             try:
                 # Of a link counts what it leads to: its own mode says nothing.
-                yield path, os.stat(path)
+                found[name] = os.stat(path)
             except OSError:
                 continue
+            yield path, found[name]
+        identities = {n: (found[n].st_dev, found[n].st_ino) for n in folders if n in found}
+        folders[:] = [name for name, identity in identities.items() if identity not in seen]
+        seen.update(identities.values())

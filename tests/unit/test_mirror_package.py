@@ -334,6 +334,20 @@ class TestPermissions:
             require_unwritable(mirror)
         assert str(mirror / place) in refused.value.message
 
+    def test_what_a_link_leads_to_counts_and_a_loop_ends(self, tmp_path: Path) -> None:
+        mirror, elsewhere = tmp_path / "mirror", tmp_path / "elsewhere"
+        (mirror / AWS / "5.0.0").mkdir(parents=True)
+        elsewhere.mkdir(mode=0o755)
+        binary = elsewhere / NAME
+        binary.touch(mode=0o755)
+        # Terraform follows it, so others' programs would run from there.
+        (mirror / AWS / "5.0.0" / LINUX).symlink_to(elsewhere)
+        (elsewhere / "up").symlink_to(mirror)
+        require_unwritable(mirror)
+        binary.chmod(0o777)
+        with pytest.raises(ConfigurationError, match=NAME):
+            require_unwritable(mirror)
+
     def test_our_own_group_may_write(self, tmp_path: Path) -> None:
         os.chown(tmp_path, -1, os.getegid())
         tmp_path.chmod(0o775)

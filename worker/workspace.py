@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from driftfleet.ephemeral import Ephemeral, EphemeralFolders
@@ -23,6 +23,7 @@ class Workspace:
         self._folder = folder
         self.limit_bytes = limit_bytes
         self.peak_bytes = 0
+        self._unseen: list[str] = []
         self.path = folder.path
         self.source = folder.path / "s"
         self.home = folder.path / "h"
@@ -34,14 +35,27 @@ class Workspace:
 
     def measure(self) -> int:
         """The bytes on disk now; the highest is kept as the peak."""
-        used = sum(_used_bytes(self.path, self.limit_bytes))
+        used = sum(_used_bytes(self.path, self._unseen.append))
         self.peak_bytes = max(self.peak_bytes, used)
         return used
 
     def enforce_quota(self, phase: Phase) -> None:
-        """Raise `CheckFailed` (``disk_quota``) where the workspace holds more than it may."""
+        """Raise `CheckFailed` (``disk_quota``) where the workspace holds more than it may.
+
+        So does a folder that can't be looked into, for anything might be in it. Nobody needs one
+        that is closed to its owner, or that has a longer path than can be named.
+        """
         if self.measure() >= self.limit_bytes:
             raise quota_exceeded(phase, self.limit_bytes)
+        if self._unseen:
+            path = self._unseen[0].removeprefix(str(self.path))
+            raise CheckFailed(
+                phase,
+                "disk_quota",
+                "the check made a folder that can't be looked into, so that nobody knows what is "
+                f"in it, and was ended: {path[:200]} in its workspace; look at what the root "
+                "writes while it plans",
+            )
 
     def end_users(self) -> None:
         """End the processes that were started to work here: for when their runner can't."""
@@ -93,20 +107,17 @@ def quota_exceeded(phase: Phase, limit_bytes: int) -> CheckFailed:
     )
 
 
-def _used_bytes(folder: Path, unseen_bytes: int) -> Iterator[int]:
-    """The bytes of everything below; ``unseen_bytes`` for a folder that can't be looked into.
-
-    Nobody needs one that is closed to its owner, or that has a longer path than can be named, and
-    anything might be in it.
-    """
+def _used_bytes(folder: Path, unseen: Callable[[str], None]) -> Iterator[int]:
+    """The bytes of everything below; ``unseen`` is told what can't be looked into."""
     pending = [str(folder)]
     while pending:
+        path = pending.pop()
         try:
-            entries = list(os.scandir(pending.pop()))
+            entries = list(os.scandir(path))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
-            yield unseen_bytes
+            unseen(path)
             continue
         for entry in entries:
             try:
@@ -115,7 +126,7 @@ def _used_bytes(folder: Path, unseen_bytes: int) -> Iterator[int]:
             except FileNotFoundError:
                 continue
             except OSError:
-                yield unseen_bytes
+                unseen(entry.path)
                 continue
             yield max(status.st_blocks * 512, _ENTRY_BYTES)
             if is_folder:

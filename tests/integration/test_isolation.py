@@ -107,7 +107,8 @@ class Listener:
         self.port = self._server.getsockname()[1]
         self.lines: list[bytes] = []
         self.ended = 0
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
@@ -122,6 +123,9 @@ class Listener:
         self.ended += 1
 
     def close(self) -> None:
+        # Closed alone, it would go on to accept, maybe from whoever gets the descriptor next.
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
         self._server.close()
 
 

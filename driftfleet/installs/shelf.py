@@ -54,8 +54,12 @@ class Shelf:
             return None
         if not whole or record != _record(program, version, status.st_size):
             return None
-        for path in (self._folder, self._folder / program, place, binary):
-            self._require_ours(path)
+        try:
+            for path in (self._folder, self._folder / program, place, binary):
+                self._require_ours(path)
+        except OSError:
+            # Since it was looked at somebody has removed it.
+            return None
         return binary, status
 
     def versions(self) -> Iterator[tuple[Program, str]]:

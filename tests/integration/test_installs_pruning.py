@@ -1,6 +1,8 @@
 """Old versions go when there is too much, the least recently used first, and none that is used."""
 
+import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -40,6 +42,26 @@ def test_the_least_recently_used_go_first_and_only_as_many_as_must(
     assert versions(three) == ["1.3.0", "1.1.0"]
     assert three.prune(2 * size, 3600) == []
     assert staged(three.folder) == []
+
+
+def test_what_somebody_removes_while_it_is_looked_at_is_not_there(
+    three: Installs, tmp_path: Path
+) -> None:
+    place, looked = three.folder / "terraform" / "1.2.0", threading.Event()
+
+    def remove_and_put_back() -> None:
+        while not looked.is_set():
+            os.rename(place, tmp_path / "away")
+            os.rename(tmp_path / "away", place)
+
+    thread = threading.Thread(target=remove_and_put_back)
+    thread.start()
+    try:
+        seen = [tuple(versions(three)) for _ in range(2_000)]
+    finally:
+        looked.set()
+        thread.join()
+    assert {len(one) for one in seen} == {2, 3}
 
 
 def test_what_was_used_a_moment_ago_stays_whatever_the_bound(three: Installs, clock: Clock) -> None:

@@ -159,9 +159,10 @@ class ReleaseLists:
                 listed_at=float(fields["listed_at"]),
                 versions=tuple(version for version in fields["versions"] if _is_version(version)),
                 tried_at=float(fields["tried_at"]),
-                failure=str(fields["failure"]),
+                # What is no text could be printed and stored nowhere.
+                failure=str(fields["failure"]).encode().decode(),
             )
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None
         return listed if listed.source == source and (listed.versions or listed.failure) else None
 

@@ -205,6 +205,21 @@ def test_a_file_that_we_never_wrote_is_no_list(installs: Installs, text: str) ->
     assert told(installs) == ["1.13.0", "1.5.7"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("listed_at", "1" + "0" * 400), ("failure", r'"\ud800"')]
+)
+def test_a_list_that_holds_what_nobody_can_count_or_print_is_none(
+    installs: Installs, program: Program, name: str, value: str
+) -> None:
+    told(installs)
+    kept = installs.folder / ".releases" / "terraform.json"
+    fields = {key: json.dumps(one) for key, one in json.loads(kept.read_text()).items()}
+    text = ", ".join(f'"{key}": {one}' for key, one in {**fields, name: value}.items())
+    kept.write_text("{" + text + "}")
+    assert told(installs) == ["1.13.0", "1.5.7"]
+    assert program.asked("list-remote") == 2
+
+
 def test_no_link_is_followed_to_a_list(installs: Installs, tmp_path: Path) -> None:
     told(installs)
     kept = installs.folder / ".releases" / "terraform.json"

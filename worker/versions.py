@@ -18,6 +18,7 @@ from driftfleet.errors import (
     InstallUnavailable,
     VersionUndecided,
 )
+from driftfleet.installs.tfenv import behind_shim, is_shim
 from driftfleet.jobs import Job
 from driftfleet.results import ErrorKind
 from driftfleet.version_settings import TerraformSettings
@@ -69,7 +70,8 @@ class PlanningPrograms(Protocol):
 class ProgramsOnPath:
     """What ``worker.terraform`` names, and ``tofu``, as the PATH has them.
 
-    Each is run once for its version, and again after it changed.
+    Each is run once for its version, and again after it changed. Where it is tfenv's shim it is
+    what that runs outside of any repository.
     """
 
     def __init__(self, programs: Programs, terraform: str, environment: Mapping[str, str]) -> None:
@@ -111,7 +113,15 @@ class ProgramsOnPath:
 
     def _paths(self) -> list[Path]:
         found = (shutil.which(name, path=self._path) for name in (self._terraform, "tofu"))
-        return list(dict.fromkeys(Path(path).absolute() for path in found if path is not None))
+        named = dict.fromkeys(Path(path).absolute() for path in found if path is not None)
+        return [path for path in map(self._program, named) if path is not None]
+
+    def _program(self, path: Path) -> Path | None:
+        """The program itself: tfenv's shim would go by the version files of a repository."""
+        if not is_shim(path):
+            return path
+        found = self._identity(path)
+        return behind_shim(path, str(found[1])) if found is not None else None
 
     def _identity(self, path: Path) -> tuple[Program, Version] | None:
         try:

@@ -128,3 +128,17 @@ def find_tfenv(environment: Mapping[str, str]) -> Path | None:
     raise ConfigurationError(
         f"{VARIABLE} names {named}, which is neither tfenv's program nor its folder (bin/tfenv)"
     )
+
+
+def is_shim(path: Path) -> bool:
+    """Whether a program is the ``terraform`` beside tfenv's own: it runs what it finds a version
+    file to name, in the current folder or above, even ``../../x``."""
+    real = path.resolve()
+    beside = (real.parent / "tfenv", real.parent.parent / "libexec" / "tfenv-exec")
+    return real.name == "terraform" and all(one.is_file() for one in beside)
+
+
+def behind_shim(path: Path, version: str) -> Path | None:
+    """The program that tfenv's shim runs for an exact version; None where it is elsewhere."""
+    binary = path.resolve().parent.parent / "versions" / version / "terraform"
+    return binary if binary.is_file() and os.access(binary, os.X_OK) else None

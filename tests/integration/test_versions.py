@@ -117,6 +117,38 @@ def test_a_root_that_excludes_the_terraform_that_is_here_names_every_constraint(
     assert "such as 0.11.0" in message
 
 
+def test_tfenvs_shim_is_never_what_plans(
+    answer: Answer, repository: Path, tools: Tools, version: str, tmp_path: Path
+) -> None:
+    """It runs what a version file names, and a pin goes before the repository's files."""
+    tfenv = tmp_path / "tfenv"
+    binary = tfenv / "versions" / version / "terraform"
+    for folder in (tfenv / "libexec", binary.parent):
+        folder.mkdir(parents=True)
+    binary.symlink_to(own_terraform()[0])
+    (tfenv / "libexec" / "tfenv-exec").touch()
+    fake(tfenv / "bin", "tfenv", "tfenv 3.2.0")
+    shim = fake(tfenv / "bin", "terraform", f"Terraform v{version}", then=f"touch {tmp_path}/ran")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "terraform").symlink_to(shim)
+    pinned = TerraformSettings(pins=(VersionPin(version=version),))
+    write(repository, {"envs/prod/main.tf": EMPTY, "envs/prod/.terraform-version": "../../evil"})
+    for folder in (shim.parent, tmp_path / "links"):
+        path = f"{folder}:{os.environ['PATH']}"
+        with_shim = replace(tools, environment={**tools.environment, "PATH": path})
+        result = answer(with_tools=replace(with_shim, terraform=pinned))
+        assert (result.verdict, result.error) == (Verdict.CLEAN, None)
+        # Nor where nothing asks for a version.
+        (repository / "envs" / "prod" / ".terraform-version").unlink()
+        assert answer(with_tools=with_shim).verdict is Verdict.CLEAN
+        write(repository, {"envs/prod/.terraform-version": "../../evil"})
+    assert not (tmp_path / "ran").exists()
+    binary.unlink()
+    error = answer(with_tools=replace(with_shim, terraform=pinned)).error
+    assert error is not None
+    assert error.phase == "version"
+
+
 @pytest.mark.parametrize("place", ["envs/prod/", "envs/", ""])
 @pytest.mark.parametrize(
     ("name", "text"),

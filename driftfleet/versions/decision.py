@@ -26,6 +26,7 @@ from driftfleet.versions.explanation import (
     nothing_fits,
 )
 from driftfleet.versions.pattern import parse_pattern
+from driftfleet.versions.printable import printable
 from driftfleet.versions.version_file import LATEST, Asked, Program, version_files
 
 # Each candidate is compared with each part. A root of a thousand modules has a dozen that differ.
@@ -97,7 +98,8 @@ def named_program(question: Question) -> Program | None:
     if pin is not None and pin.program is not None:
         return pin.program
     asked = nearest_file(question.root, question.files)
-    if asked is not None and not (pin is not None and pin.version):
+    if asked is not None:
+        # A pin that names a version alone leaves the program to the file.
         return asked.program
     return default.program if default is not None else None
 
@@ -270,9 +272,8 @@ class _Decider:
 
     def _program(self) -> Program:
         """OpenTofu where the settings say so, or where it is the only one installed."""
-        named = self._named_program()
-        if named is not None and named.program is not None:
-            return named.program
+        if (named := named_program(self._question)) is not None:
+            return named
         there = self._available
         return (
             "terraform" if there.installed("terraform") or not there.installed("tofu") else "tofu"
@@ -283,9 +284,9 @@ def _read(text: str, place: str) -> Constraint:
     try:
         parts = parse_constraint(text)
     except Malformed as error:
-        raise VersionUndecided(f"{place}: {error}") from error
+        raise VersionUndecided(f"{printable(place)}: {error}") from error
     if refused := next((part for part in parts if part.prerelease), None):
-        raise VersionUndecided(f"{place}: {_prerelease_refused(refused)}")
+        raise VersionUndecided(f"{printable(place)}: {_prerelease_refused(refused)}")
     return Constraint(text=text.strip(), place=place, parts=parts)
 
 

@@ -218,6 +218,13 @@ class TestPrograms:
         tofu = file("envs/.opentofu-version", "1.6.2")
         assert chosen(ask(pin=pin, files=[file(OWN, "1.5.7"), tofu])) == "tofu 1.6.2"
 
+    def test_a_pin_of_a_version_alone_leaves_the_program_to_the_nearest_file(self) -> None:
+        tofu = file("envs/.opentofu-version", "1.8.0")
+        assert chosen(ask(pin="1.6.2", files=[tofu])) == "tofu 1.6.2"
+        assert chosen(ask(pin="1.6.2", files=[tofu, file(OWN, "1.5.7")])) == "terraform 1.6.2"
+        pin = Pin("1.6.2", "terraform.pins, entry 1", "terraform")
+        assert chosen(ask(pin=pin, files=[tofu])) == "terraform 1.6.2"
+
     def test_of_several_of_asdf_the_first_that_is_there(self) -> None:
         asked = file("envs/prod/.tool-versions", "terraform 1.7.0 1.5.7 1.9.8")
         assert chosen(ask(files=[asked])) == "terraform 1.5.7"
@@ -226,6 +233,13 @@ class TestPrograms:
 
 
 class TestRefusals:
+    @pytest.mark.parametrize("constraint", ["foo", ">= 1.0-beta1"])
+    def test_a_files_name_is_harmless_in_what_is_said_of_it(self, constraint: str) -> None:
+        question = Question("envs/prod", requirements=(Requirement(constraint, "\x1b[2J.tf:1"),))
+        with pytest.raises(VersionUndecided) as caught:
+            decide(question, THERE, prefer_installed=True)
+        assert caught.value.message.isprintable()
+
     def test_a_pin_against_required_version_names_both(self) -> None:
         with pytest.raises(VersionUndecided) as caught:
             ask(">= 1.6", "< 3", files=[file(OWN, "1.5.7")])

@@ -52,8 +52,8 @@ def versions_command(
     \b
     Exit codes:
       0    shown, whatever was found
-      1    some repository, or what could be installed, could not be looked at; or some version
-           not be installed
+      1    some repository, or what could be installed, could not be looked at; or with --install
+           some root goes without its version
       2    usage or configuration, or no Terraform at all
       130  stopped by Ctrl-C
 

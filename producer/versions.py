@@ -77,7 +77,8 @@ def show_versions(order: Versions) -> int:
     failed = False
     if order.install:
         every = [row for found in shown for row in rows_of(found, order.settings, here)]
-        failed = _install(order, every, installs)
+        # A root whose version can't be decided goes without one, too.
+        failed = _install(order, every, installs) or any(row.error for row in every)
     for found in shown:
         rows = rows_of(found, order.settings, here)
         lines = [_record(found, row) for row in rows] if order.as_json else _table(rows)

@@ -486,6 +486,27 @@ class TestInstalling:
             assert json.loads(shown.stdout)["installed"] is True
         assert len(program.starts) == 1
 
+    def test_the_command_that_installs_fails_where_a_root_goes_without(
+        self, repository: Path, program: Program, version: str, tmp_path: Path
+    ) -> None:
+        root = 'terraform {\n  backend "local" {}\n}\n'
+        write(repository, {"a/main.tf": root, "a/.terraform-version": version})
+        write(repository, {"b/main.tf": root.replace("}\n}", '}\n  required_version = "> 98"\n}')})
+        config = tmp_path / "fleet.yaml"
+        config.write_text(
+            f"worker:\n  terraform: no-terraform\ninstalls:\n  folder: {tmp_path / 'installs'}\n"
+        )
+        environment = {"DRIFTFLEET_TFENV": str(program.path)}
+        arguments = ["--config", str(config), "versions", "--json", str(repository)]
+        assert CliRunner().invoke(main, arguments, env=environment).exit_code == 0
+        done = CliRunner().invoke(main, [*arguments, "--install"], env=environment)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [(row["installed"], bool(row["error"])) for row in rows] == [
+            (True, False),
+            (False, True),
+        ]
+        assert done.exit_code == 1
+
     def test_the_command_shows_what_would_be_installed_and_installs_it(
         self, repository: Path, version: str, tmp_path: Path
     ) -> None:

@@ -11,15 +11,17 @@ NAMESPACES = (
     "--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try",
     "--cap-drop", "ALL", "--disable-userns", "--die-with-parent",
 )  # fmt: skip
+KERNEL = ("--proc", "/proc", "--dev", "/dev")
+# For the end. What root could tell the kernel in the first, the user that is called root there
+# could, too; the second is in memory, and could be filled.
+CLOSED = ("--remount-ro", "/proc", "--remount-ro", "/dev")
 _SECONDS = 10.0
 
 
 def why_refused(bwrap: Path, environment: Mapping[str, str]) -> str | None:
     """What bubblewrap says where it can't make them here; None where it can."""
     # Everything that a plan's own view needs of the kernel.
-    view = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
-    closed = ["--remount-ro", "/proc", "--remount-ro", "/dev"]
-    command = [str(bwrap), *NAMESPACES, *view, *closed, "--", "true"]
+    command = [str(bwrap), *NAMESPACES, "--ro-bind", "/", "/", *KERNEL, *CLOSED, "--", "true"]
     kept = {"PATH": environment["PATH"]} if "PATH" in environment else {}
     try:
         ended = programs.run(command, kept, folder=Path("/"), deadline=time.monotonic() + _SECONDS)

@@ -2,30 +2,21 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from driftfleet.settings import Settings
 from producer.discovery import Folder
 from producer.found import Found
-from producer.progress import Progress
-from producer.survey import survey_once
+from producer.survey import SurveyOrder
 from producer.table import harmless, width_of
-from producer.targets import Targets
 
 
 @dataclass(frozen=True)
-class Inventory:
+class Inventory(SurveyOrder):
     """What to discover, and what to show of it; ``everything`` shows folders that are no roots."""
 
-    targets: Targets
-    settings: Settings
-    environment: Mapping[str, str]
-    progress: Progress
-    stdout: TextIO
-    as_json: bool = False
-    everything: bool = False
+    everything: bool
 
 
 def discover_targets(order: Inventory) -> int:
@@ -36,13 +27,7 @@ def discover_targets(order: Inventory) -> int:
     ConfigurationError
         There is no Terraform in a folder, or in none of the repositories; or a setting is missing.
     """
-    outlook = survey_once(
-        order.targets,
-        order.settings,
-        order.environment,
-        order.progress,
-        shown=order.everything,
-    )
+    outlook = order.survey(shown=order.everything)
     shown = [one for one in outlook.found if one.discovery.folders]
     show(shown, as_json=order.as_json, everything=order.everything, stdout=order.stdout)
     return 1 if outlook.troubles else 0

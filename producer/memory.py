@@ -30,10 +30,9 @@ READERS = (
     "driftfleet.references", "driftfleet.tree", "driftfleet.github.contents",
     "driftfleet.github.git_trees", "driftfleet.github.links", "driftfleet.github.listing",
     "driftfleet.github.paths", "driftfleet.github.snapshot", "driftfleet.github.tree_walk",
-    "driftfleet.versions.constraint", "driftfleet.versions.pattern", 
-    "driftfleet.versions.printable",
-    "driftfleet.versions.version_file", "producer.discovery", "producer.look",
-    "producer.version_files",
+    "driftfleet.versions.constraint", "driftfleet.versions.pattern",
+    "driftfleet.versions.printable", "driftfleet.versions.version_file", "producer.discovery",
+    "producer.look", "producer.version_files",
 )  # fmt: skip
 
 

@@ -28,8 +28,9 @@ from producer.found import Found
 from producer.mirror_needs import fleet_needs
 from producer.programs import ProgramsHere
 from producer.progress import Progress
+from producer.survey import SurveyOrder
 from producer.table import harmless
-from producer.targets import Targets, read_targets
+from producer.targets import read_targets
 from producer.versions import planning_programs, possible_programs
 
 # Begins the line about each gap.
@@ -37,15 +38,9 @@ NOT_KNOWN = "not known: "
 
 
 @dataclass(frozen=True)
-class MirrorOrder:
-    """Whose roots the mirror serves, and where to print."""
+class MirrorOrder(SurveyOrder):
+    """Whose roots the mirror serves; ``here`` are the programs that could download."""
 
-    targets: Targets
-    settings: Settings
-    environment: Mapping[str, str]
-    progress: Progress
-    stdout: TextIO
-    as_json: bool
     here: ProgramsHere
 
     @classmethod

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from driftfleet.settings import Settings
 from producer.cache_place import kept_or_temporary_cache
@@ -61,25 +62,31 @@ def survey(
     return outlook
 
 
-def survey_once(
-    targets: Targets,
-    settings: Settings,
-    environment: Mapping[str, str],
-    progress: Progress,
-    *,
-    shown: bool = False,
-) -> Outlook:
-    """`survey`, where nothing else needs the cache, and where there has to be Terraform.
+@dataclass(frozen=True)
+class SurveyOrder:
+    """Whose roots to look at, and where to print what is said of them."""
 
-    Raises `ConfigurationError` where there is none, in a folder or in all of the repositories.
-    """
-    with ExitStack() as stack:
-        folder = None
-        if targets.rules:
-            folder = stack.enter_context(kept_or_temporary_cache(settings, environment, progress))
-        outlook = survey(targets, settings, environment, folder, progress, shown=shown)
-    require_terraform(outlook)
-    return outlook
+    targets: Targets
+    settings: Settings
+    environment: Mapping[str, str]
+    progress: Progress
+    stdout: TextIO
+    as_json: bool
+
+    def survey(self, *, shown: bool = False) -> Outlook:
+        """`survey`, where nothing else needs the cache, and where there has to be Terraform.
+
+        Raises `ConfigurationError` where there is none, in a folder or in all of the repositories.
+        """
+        settings, environment, progress = self.settings, self.environment, self.progress
+        with ExitStack() as stack:
+            cache = None
+            if self.targets.rules:
+                kept = kept_or_temporary_cache(settings, environment, progress)
+                cache = stack.enter_context(kept)
+            outlook = survey(self.targets, settings, environment, cache, progress, shown=shown)
+        require_terraform(outlook)
+        return outlook
 
 
 def _look(

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TextIO
 
 from driftfleet.errors import (
     ConfigurationError,
@@ -22,25 +21,17 @@ from producer.cache_place import with_kept_installs
 from producer.discovery import Folder
 from producer.found import Found
 from producer.programs import ProgramsHere
-from producer.progress import Progress
-from producer.survey import survey_once
+from producer.survey import SurveyOrder
 from producer.table import harmless, harmless_lines, width_of
-from producer.targets import Targets
 
 _HEAD = ("ROOT", "PROGRAM", "VERSION", "WHY")
 
 
 @dataclass(frozen=True)
-class Versions:
-    """Whose roots to look at, and how to show what would plan them."""
+class Versions(SurveyOrder):
+    """Whose roots to look at, and whether to install what would plan them."""
 
-    targets: Targets
-    settings: Settings
-    environment: Mapping[str, str]
-    progress: Progress
-    stdout: TextIO
-    as_json: bool = False
-    install: bool = False
+    install: bool
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ def show_versions(order: Versions) -> int:
     ConfigurationError
         There is no Terraform in a folder, or in none of the repositories; or a setting is missing.
     """
-    outlook = survey_once(order.targets, order.settings, order.environment, order.progress)
+    outlook = order.survey()
     kept = with_kept_installs(order.settings, order.environment)
     installs = open_installs(kept, order.environment)
     here = ProgramsHere(

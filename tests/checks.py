@@ -3,6 +3,9 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from driftfleet.configuration import process_environment
 from driftfleet.settings import WorkerSettings
@@ -15,12 +18,22 @@ from worker.workspace import Workspaces
 
 
 @contextlib.contextmanager
-def local_tools(repository: Path, name: str) -> Iterator[Tools]:
-    """Those of a worker without a mirror; at the end nothing may be left of its checks."""
+def local_tools(repository: Path, name: str, **settings_of: Any) -> Iterator[Tools]:
+    """Those of a worker, without a mirror unless ``settings_of`` it name one.
+
+    At the end nothing may be left of its checks, no file and no process.
+    """
     providers.require_terraform()
+    # Short, as a deployment's is: unix sockets lie below it.
     with short_folder(name) as writable:
-        settings = WorkerSettings(writable_root=writable, local_roots=(repository,))
-        programs = Programs(1)
+        settings = WorkerSettings(
+            writable_root=writable,
+            local_roots=(repository,),
+            stop_grace_seconds=1,
+            **settings_of,
+        )
+        programs = Programs(settings.stop_grace_seconds)
+        before = {process.pid for process in psutil.Process().children(recursive=True)}
         yield Tools(
             settings=settings,
             environment=process_environment(),
@@ -30,4 +43,6 @@ def local_tools(repository: Path, name: str) -> Iterator[Tools]:
             name="test",
         )
         programs.close()
+        after = {process.pid for process in psutil.Process().children(recursive=True)}
+        assert after <= before
         assert list(writable.rglob("*")) == []

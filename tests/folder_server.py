@@ -3,7 +3,8 @@
 import contextlib
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from email.message import Message
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from tests.certificates import Certificate
 
 
 class FolderServer(ThreadingHTTPServer):
-    """``asked`` are the paths of requests, ``agents`` the programs that made them."""
+    """``asked`` are the paths of requests, ``agents`` the programs that made them.
+
+    Those whose headers it ``refuses`` are answered 401.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.asked: list[str] = []
         self.agents: list[str] = []
+        self.refuses: Callable[[Message], bool] = lambda headers: False
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -30,6 +35,9 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         self.server.agents.append((self.headers["User-Agent"] or "").partition("/")[0])
+        if self.server.refuses(self.headers):
+            self.send_error(401)
+            return
         super().do_GET()
 
     def log_message(self, format: str, *arguments: object) -> None:

@@ -3,14 +3,14 @@
 import base64
 import contextlib
 import hashlib
-import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from pathlib import Path
 
 from driftfleet.installs.remote import Remote, parse_remote
+from tests.folder_server import serving_folder
 
 
 @dataclass
@@ -47,28 +47,11 @@ class Releases:
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Releases]:
     """Serve a mirror that has no version yet."""
-    releases = Releases(folder)
+    with serving_folder(folder) as server:
+        releases = Releases(folder, server.server_address[1], asked=server.asked)
 
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: object) -> None:
-            super().__init__(*arguments, directory=str(folder))  # type: ignore[arg-type]
+        def refuses(headers: Message) -> bool:
+            return bool(releases.credentials) and headers["Authorization"] != releases.authorization
 
-        def do_GET(self) -> None:
-            releases.asked.append(self.path)
-            if releases.credentials and self.headers["Authorization"] != releases.authorization:
-                self.send_error(401)
-                return
-            super().do_GET()
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        releases.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield releases
-        finally:
-            server.shutdown()
-            thread.join()
+        server.refuses = refuses
+        yield releases

@@ -6,11 +6,10 @@ job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> 
 import errno
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -99,23 +98,19 @@ def _plan(
             workspace.measure()
             # In use until the check is over: nobody removes it meanwhile.
             choice = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
-
-        def start(program: Path) -> Terraform:
-            return tools.terraform_in(workspace, job, program, deadline)
-
-        return _judged(job, tools, start, closure, choice=choice, watch=watch)
+        terraform = tools.terraform_in(workspace, job, choice.chosen.path, deadline)
+        return _judged(job, tools, terraform, closure, choice=choice, watch=watch)
 
 
 def _judged(
     job: Job,
     tools: Tools,
-    start: Callable[[Path], Terraform],
+    terraform: Terraform,
     closure: Closure,
     *,
     choice: Choice,
     watch: Stopwatch,
 ) -> _Answer:
-    terraform = start(choice.chosen.path)
     lock_file = LockFile(terraform.folder, terraform.top)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
@@ -127,7 +122,7 @@ def _judged(
                 job,
                 closure,
                 choice,
-                start=start,
+                terraform,
                 access=tools.modules,
                 environment=_module_environment(tools, terraform.workspace),
             )

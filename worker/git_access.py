@@ -88,15 +88,15 @@ def access_environment(
     sources: Iterable[ModuleSource],
     *,
     helper: Path | None,
-    mirrors: Mapping[str, str] | None = None,
+    mirrors: Mapping[str, Path] | None = None,
 ) -> dict[str, str]:
     """``base`` with what git needs for ``sources`` and for what they in turn may name on the host.
 
     ``helper`` is the socket of a `worker.module_token.TokenService`, None where there is no token.
-    ``mirrors`` maps the URL of a repository to another that is to be used instead.
+    ``mirrors`` maps the URL of a repository to one on this host that is to be used instead.
     """
     lines = [*_SAFE, *_credential_lines(host, helper), *_rewriting_lines(host, sources)]
-    lines += [(f"url.{url}.insteadOf", written) for written, url in (mirrors or {}).items()]
+    lines += [(f"url.{own.as_uri()}.insteadOf", url) for url, own in (mirrors or {}).items()]
     return _with_lines(base, lines) | {
         "GIT_TERMINAL_PROMPT": "0",
         # Set and empty: git asks neither a configured program nor SSH_ASKPASS.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from driftfleet.bubblewrap import NAMESPACES
+from driftfleet.bubblewrap import CLOSED, KERNEL, NAMESPACES
 from driftfleet.errors import CheckFailed, ConfigurationError
 from driftfleet.results import ErrorKind
 from driftfleet.settings import WorkerSettings
@@ -23,9 +23,9 @@ from driftfleet.tree import FilesInside
 from worker.process import Completed
 from worker.workspace import Workspace
 
-# What programs are made of. Where the first is not a link to /usr, it is a folder of its own.
-_SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
+# What programs are made of. All but the first are links to it, or folders of their own.
 _USR = Path("/usr")
+_SYSTEM = (_USR, *(Path("/", name) for name in ("bin", "lib", "lib32", "lib64", "libx32", "sbin")))
 # What programs look up: names, addresses, certificates. No more of /etc is anybody's business.
 _ETC = (
     "alternatives", "ca-certificates", "crypto-policies", "gai.conf", "group",
@@ -58,13 +58,11 @@ class Isolation:
             str(self.bwrap),
             *NAMESPACES,
             *_system(),
-            "--proc", "/proc", "--dev", "/dev",
+            *KERNEL,
             *_read_only((*self.shown, *shown, program)),
             "--bind", own, own,
-            # What root could tell the kernel there, the user that is called root here could, too.
-            "--remount-ro", "/proc",
-            # Both are in memory, and could be filled.
-            "--remount-ro", "/dev", "--remount-ro", "/",
+            # In memory, as the second of those is.
+            *CLOSED, "--remount-ro", "/",
             "--chdir", str(folder),
             "--", str(program), *arguments[1:],
         ]  # fmt: skip
@@ -156,7 +154,7 @@ def isolation_of(
     for path in shown:
         _require(path)
     there = [path for path in named if os.path.exists(path)]
-    for path in (_USR, *(Path("/", name) for name in _SYSTEM), *shown, *there, *git_shows(())):
+    for path in (*_SYSTEM, *shown, *there, *git_shows(())):
         if settings.writable_root.resolve().is_relative_to(path.resolve()):
             raise ConfigurationError(
                 f"{path} holds worker.writable_root, so worker.isolation would show every check's "
@@ -182,9 +180,7 @@ def _require(path: Path) -> None:
 
 
 def _system() -> Iterator[str]:
-    yield from ("--ro-bind", str(_USR), str(_USR))
-    for name in _SYSTEM:
-        path = Path("/", name)
+    for path in _SYSTEM:
         if path.is_symlink():
             yield from ("--symlink", os.readlink(path), str(path))
         elif path.is_dir():
@@ -198,7 +194,7 @@ def _read_only(paths: Iterable[Path]) -> Iterator[str]:
     places = {place for path in paths for place in (path.absolute(), path.resolve())}
     for place in sorted(places):
         # Of these it sees all, and the latter may be links there.
-        if not any(place.is_relative_to(Path("/", name)) for name in ("usr", *_SYSTEM)):
+        if not any(place.is_relative_to(folder) for folder in _SYSTEM):
             yield from ("--ro-bind", str(place), str(place))
 
 

@@ -50,14 +50,10 @@ class Named(NamedTuple):
 
 @dataclass
 class Found:
-    """What the sources of a root lead to.
-
-    ``mirrors`` maps URLs as written to those to use, which are of the repositories ``used``.
-    """
+    """What the sources of a root lead to; ``mirrors`` maps URLs as written to the repositories."""
 
     sources: list[ModuleSource] = field(default_factory=list)
-    mirrors: dict[str, str] = field(default_factory=dict)
-    used: set[Path] = field(default_factory=set)
+    mirrors: dict[str, Path] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -116,7 +112,7 @@ class ModuleAccess:
                 )
                 first = None
                 if found.mirrors:
-                    first = (mirrored, mirrors.distrust, sorted(found.used))
+                    first = (mirrored, mirrors.distrust, sorted(set(found.mirrors.values())))
                 with self._passing():
                     _attempt(get, first, given, service)
 
@@ -209,8 +205,7 @@ class ModuleAccess:
             mirror = mirrors.get(source.repo, source.ref)
             if mirror is None:
                 continue
-            found.used.add(mirror)
-            found.mirrors |= dict.fromkeys(spellings(self.host, source), mirror.as_uri())
+            found.mirrors |= dict.fromkeys(spellings(self.host, source), mirror)
             if key not in seen and current.depth < _DEEPEST:
                 seen.add(key)
                 waiting.extend(_nested(current, git, mirror))

@@ -4,8 +4,8 @@ What modules want of the version is known only once they are there. Terraform si
 OpenTofu fetch all of them in any case, and then refuse: so nothing is looked at unless they do.
 """
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -28,12 +28,12 @@ def fetch_modules(
     job: Job,
     closure: Closure,
     choice: Choice,
+    terraform: Terraform,
     *,
-    start: Callable[[Path], Terraform],
     access: ModuleAccess | None,
     environment: Mapping[str, str],
 ) -> Terraform:
-    """Fetch them, and return what is to go on with; ``start`` gives the calls of a program.
+    """Fetch them by ``terraform``, which runs what ``choice`` chose; return what is to go on with.
 
     Where modules refuse the program that was chosen, another that satisfies theirs and all other
     requirements fetches them again. Without an ``access`` they are fetched as anybody would.
@@ -45,13 +45,13 @@ def fetch_modules(
         `ModuleAccess.fetch`.
     """
     for _ in range(_MOST_CHANGES):
-        terraform = start(choice.chosen.path)
         try:
             _fetch(job, closure, terraform, access, environment)
         except ModulesRefuse as refusal:
             refused = choice.chosen
             if not choice.reconsider(_requirements(job, terraform, refusal.printed)):
                 raise
+            terraform = replace(terraform, program=choice.chosen.path)
             log.info(
                 "modules_refuse_version",
                 job=job.title,
@@ -60,7 +60,6 @@ def fetch_modules(
             )
         else:
             return terraform
-    terraform = start(choice.chosen.path)
     _fetch(job, closure, terraform, access, environment)
     return terraform
 

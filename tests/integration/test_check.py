@@ -13,18 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from driftfleet.configuration import process_environment
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import ErrorKind, Result, Verdict
-from driftfleet.settings import WorkerSettings
 from tests import providers
+from tests.checks import local_tools
 from tests.conftest import require_program
 from tests.workers import users_of, wait_until
 from worker.check import check
 from worker.local_source import LocalSource
 from worker.process import Programs
 from worker.tools import Tools
-from worker.workspace import Workspaces
 
 
 @pytest.fixture
@@ -34,45 +32,18 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def writable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    # Short, as a deployment's is: unix sockets lie below it.
-    folder = Path("/tmp") / f"df-test-{os.getpid()}"
-    folder.mkdir()
-    yield folder
-    left = list(folder.rglob("*"))
-    shutil.rmtree(folder)
-    assert left == []
-
-
 @pytest.fixture(params=["none", "bubblewrap"])
 def tools(
-    request: pytest.FixtureRequest, mirror: Path, repository: Path, writable: Path, tmp_path: Path
+    request: pytest.FixtureRequest, mirror: Path, repository: Path, tmp_path: Path
 ) -> Iterator[Tools]:
     if request.param == "bubblewrap":
         require_program("bwrap", "apt-get install bubblewrap")
-    settings = WorkerSettings(
-        mirror=mirror,
-        writable_root=writable,
-        local_roots=(repository,),
-        stop_grace_seconds=1,
-        isolation=request.param,
-        # What the demo provider is made of, and its world.
-        isolation_shows=(*providers.MADE_OF, tmp_path),
-    )
-    programs = Programs(settings.stop_grace_seconds)
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
-    yield Tools(
-        settings=settings,
-        environment=process_environment(),
-        workspaces=Workspaces(writable),
-        programs=programs,
-        source=LocalSource(settings.local_roots),
-        name="test",
-    )
-    programs.close()
-    after = {process.pid for process in psutil.Process().children(recursive=True)}
-    assert after <= before
+    # What the demo provider is made of, and its world.
+    shown = (*providers.MADE_OF, tmp_path)
+    with local_tools(
+        repository, "test", mirror=mirror, isolation=request.param, isolation_shows=shown
+    ) as made:
+        yield made
 
 
 @pytest.fixture

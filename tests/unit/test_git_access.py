@@ -145,8 +145,8 @@ def test_git_leaves_other_urls_alone(url):
 
 def test_a_mirror_wins_over_the_host_for_its_repository_only():
     mirrors = {
-        "https://ghe.example.com/o/r.git": "file:///m/x",
-        "git@ghe.example.com:o/r.git": "file:///m/x",
+        "https://ghe.example.com/o/r.git": Path("/m/x"),
+        "git@ghe.example.com:o/r.git": Path("/m/x"),
     }
     environment = access_environment({}, GHE, [], helper=None, mirrors=mirrors)
     assert rewritten(environment, "https://ghe.example.com/o/r.git") == "file:///m/x"

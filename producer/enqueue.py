@@ -5,23 +5,21 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TextIO
 
-from driftfleet.errors import BrokerUnavailable, ConfigurationError
-from driftfleet.jobs import Job
+from driftfleet.errors import ConfigurationError
 from driftfleet.ledger import RedisLedger, connect
 from driftfleet.results import Result, SweepRecord
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore, open_store
 from producer.cache_place import kept_or_temporary_cache
 from producer.display import Display
-from producer.follow import Broker, Follower
-from producer.found import Found, Outlook, Trouble, require_roots
+from producer.follow import Broker
+from producer.found import Outlook, require_roots
 from producer.progress import Progress
 from producer.stopping import Stopped, Stopping, stopping
 from producer.survey import survey
-from producer.sweep import close_record, jobs_of, new_sweep_id, open_record
+from producer.sweep_queue import SweepQueue
 from producer.table import exit_code_of, harmless
 from producer.targets import Targets
 from producer.watch import Sweep, Watch
@@ -100,7 +98,7 @@ def enqueue(order: Enqueue) -> int:
             outlook = _look(order)
             course.problems = outlook.problems
             _send_all(
-                order, outlook, _Queue(order.settings, RedisLedger(redis), store), stop, course
+                order, outlook, SweepQueue(order.settings, RedisLedger(redis), store), stop, course
             )
             if order.display is not None:
                 _watch(order.display, store, course)
@@ -129,57 +127,8 @@ def _only(outlook: Outlook, globs: Sequence[str]) -> Outlook:
     return replace(outlook, found=found)
 
 
-class _Queue:
-    """Takes sweeps: their record first, so that what was sent is always known."""
-
-    def __init__(self, settings: Settings, ledger: RedisLedger, store: ResultStore) -> None:
-        # Celery takes its time to import.
-        from driftfleet.celery_app import build_app  # noqa: PLC0415
-
-        self._settings = settings
-        self._ledger = ledger
-        self._store = store
-        self._app = build_app(settings)
-
-    def ask(self, found: Found) -> Sweep:
-        """Ask for all checks of a repository. Raises `BrokerUnavailable`, `StoreUnavailable`."""
-        now = datetime.now(UTC)
-        jobs = jobs_of(found, new_sweep_id("enqueue", now), self._settings)
-        record = open_record(jobs, jobs[0].sweep_id, now)
-        self._store.put_sweep(record)
-        try:
-            self._ledger.open(record.sweep_id, [job.identity for job in jobs])
-            self._send(jobs)
-        except BrokerUnavailable:
-            self._store.put_sweep(close_record(record, {}, datetime.now(UTC)))
-            raise
-        return Sweep(record, Follower(jobs, self._ledger, self._store))
-
-    def note(self, trouble: Trouble) -> SweepRecord:
-        """A sweep that can ask for nothing has a record, too: silence would look like all is well.
-
-        Raises `StoreUnavailable`.
-        """
-        now = datetime.now(UTC)
-        record = close_record(
-            open_record([], new_sweep_id("enqueue", now), now, [trouble]), {}, now
-        )
-        self._store.put_sweep(record)
-        return record
-
-    def _send(self, jobs: list[Job]) -> None:
-        from kombu.exceptions import OperationalError  # noqa: PLC0415
-
-        from driftfleet.celery_app import send  # noqa: PLC0415
-
-        try:
-            send(self._app, jobs)
-        except OperationalError as error:
-            raise BrokerUnavailable(f"Redis did not take the jobs: {error}") from error
-
-
 def _send_all(
-    order: Enqueue, outlook: Outlook, queue: _Queue, stop: Stopping, course: _Course
+    order: Enqueue, outlook: Outlook, queue: SweepQueue, stop: Stopping, course: _Course
 ) -> None:
     for trouble in outlook.troubles:
         _tell(order, queue.note(trouble), trouble.name)

@@ -62,9 +62,13 @@ class FileObjects:
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         base = self._folder / prefix.rpartition("/")[0]
-        found = (p for p in base.rglob("*") if p.is_file() and not p.name.startswith("."))
-        relative = (p.relative_to(self._folder).as_posix() for p in found)
-        return iter(sorted(key for key in relative if key.startswith(prefix) and key > after))
+        found = (
+            (Path(folder) / name).relative_to(self._folder).as_posix()
+            for folder, _, names in os.walk(base, onerror=_refuse_to_guess)
+            for name in names
+            if not name.startswith(".")
+        )
+        return iter(sorted(key for key in found if key.startswith(prefix) and key > after))
 
     def describe(self, key: str) -> str:
         return str(self._folder / key)
@@ -121,3 +125,9 @@ class FileObjects:
             raise StoreUnavailable(
                 f"the result store {self._folder} {what}: {error.strerror}"
             ) from error
+
+
+def _refuse_to_guess(error: OSError) -> None:
+    """What can't be listed isn't empty; a folder that is not there is."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise StoreUnavailable(f"{error.filename}: can't be listed: {error.strerror}") from error

@@ -439,6 +439,13 @@ def test_a_half_written_file_is_no_key(tmp_path: Path) -> None:
     assert list(objects.keys("latest/")) == ["latest/a"]
 
 
+def test_a_folder_that_cant_be_listed_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file where a folder should be")
+    assert list(FileObjects(tmp_path).keys("a/")) == []
+    with pytest.raises(StoreUnavailable, match="can't be listed"):
+        FileObjects(tmp_path).keys(f"{'long' * 100}/")
+
+
 def test_the_lock_of_the_files_is_no_key_and_nothing_else_is_left(tmp_path: Path) -> None:
     objects = FileObjects(tmp_path)
     objects.put_if("a", b"", None)

@@ -8,6 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
+from driftfleet.cap_settings import CapSettings
+from driftfleet.contradictions import contradictions
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
 from driftfleet.names import is_organisation, is_ref, is_repository
@@ -23,9 +25,13 @@ PLAN_ENVIRONMENT = (
 
 
 class BrokerSettings(Record):
-    """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own."""
+    """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own.
+
+    With ``rediss://`` the certificate is verified, against ``ca_file`` where there is one.
+    """
 
     url: SecretStr | None = None
+    ca_file: Path | None = None
     visibility_timeout_seconds: int = Field(default=120, ge=10)
     # What Flower listens to.
     events: bool = True
@@ -195,6 +201,8 @@ class WorkerSettings(Record):
     ``mirror`` is an unpacked provider mirror, the folder that holds ``registry.terraform.io``.
     ``local_roots`` are the folders from which jobs of kind `local` may take files; none by default.
     ``isolation``: plans see their workspace, the mirror, their program and ``isolation_shows``.
+    ``attempts``: how often a check is tried that fails for a reason that may pass.
+    ``drain_seconds``: how long a worker that is told to end lets its plans run on.
     """
 
     concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
@@ -210,9 +218,17 @@ class WorkerSettings(Record):
     parallelism: int = Field(default=10, ge=1)
     output_bytes: int = Field(default=256 << 20, gt=0)
     stop_grace_seconds: float = Field(default=2.0, ge=0)
+    attempts: int = Field(default=3, ge=1, le=10)
+    drain_seconds: float = Field(default=60.0, ge=0)
     complete_lock_files: bool = True
     isolation: Literal["none", "bubblewrap"] = "none"
     isolation_shows: tuple[Path, ...] = ()
+
+
+class ProducerSettings(Record):
+    """``concurrency``: what the producer does at once; one of it may be a sync of the mirror."""
+
+    concurrency: int = Field(default=3, ge=2)
 
 
 class MirrorSettings(Record):
@@ -248,5 +264,13 @@ class Settings(Record):
     terraform: TerraformSettings = TerraformSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     installs: InstallSettings = InstallSettings()
+    caps: CapSettings = CapSettings()
+    producer: ProducerSettings = ProducerSettings()
     mirror: MirrorSettings = MirrorSettings()
     logs: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if said := contradictions(self):
+            raise ValueError("; ".join(said))
+        return self

@@ -39,6 +39,13 @@ from producer.options import (
     help="Only root modules that it matches, such as 'envs/prod/**'; repeatable.",
 )
 @click.option("--wait", is_flag=True, help="Follow the sweeps to their end, as a scan is shown.")
+@click.option(
+    "--priority",
+    type=click.Choice(["normal", "high"]),
+    default="normal",
+    show_default=True,
+    help="'high' goes before all that waits.",
+)
 @RESULTS
 @INCLUDE
 @EXCLUDE
@@ -51,6 +58,7 @@ def enqueue_command(
     as_json: bool,
     roots: tuple[str, ...],
     wait: bool,
+    priority: str,
     results: str | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -76,6 +84,7 @@ def enqueue_command(
     Examples:
       driftfleet enqueue
       driftfleet enqueue payments/infra --root 'envs/prod/**' --wait
+      driftfleet enqueue payments/infra --priority high --wait
       driftfleet enqueue org:payments --json | jq -r .sweep_id
     """
     settings = settings_from(
@@ -100,6 +109,7 @@ def enqueue_command(
         display=standard_display(as_json=as_json, plain=False) if wait else None,
         as_json=as_json,
         roots=roots,
+        urgent=priority == "high",
     )
     leave(enqueue(order))
 
@@ -209,7 +219,7 @@ def _become(
     what: str, arguments: list[str], settings: Settings, environment: dict[str, str]
 ) -> NoReturn:
     """Become one of Celery's services."""
-    from driftfleet.ledger import connect  # noqa: PLC0415
+    from driftfleet.redis_client import connect  # noqa: PLC0415
     from producer.enqueue import require_broker  # noqa: PLC0415
 
     # What can't be a URL of Redis is told here: Celery would end in a traceback.

@@ -16,7 +16,8 @@ from driftfleet import process
 from driftfleet.celery_app import build_app, send
 from driftfleet.configuration import environment_of, process_environment
 from driftfleet.jobs import Job, Limits, Source, Variant
-from driftfleet.ledger import Answer, RedisLedger, connect
+from driftfleet.ledger import Answer, Ask, RedisLedger
+from driftfleet.redis_client import connect
 from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
@@ -81,7 +82,7 @@ class Fleet:
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Ask for checks."""
-        self.ledger.open(jobs[0].sweep_id, [job.identity for job in jobs])
+        self.ledger.open(jobs[0].sweep_id, [Ask.of(job) for job in jobs])
         with build_app(self.settings) as app:
             send(app, jobs)
 

@@ -68,13 +68,18 @@ class Fleet:
         *,
         sweep_id: str = "sweep",
         sha: str = "",
+        ref: str = "",
         source: Source | None = None,
         **limits: int,
     ) -> Job:
-        """A job for a root of the repository; ``sha`` tells checks of one root apart."""
+        """A job for a root of the repository; ``sha`` tells checks of one root apart.
+
+        So does ``ref``: of two with the same one the later replaces the earlier while it waits.
+        """
         return Job(
             sweep_id=sweep_id,
-            source=source or Source(kind="local", repo=str(self.repository), sha=sha),
+            source=source
+            or Source(kind="local", repo=str(self.repository), ref=ref or sha, sha=sha),
             root=root,
             variant=Variant(),
             limits=Limits(**{**self.settings.limits.model_dump(), **limits}),

@@ -16,6 +16,7 @@ from pydantic import (
 
 from driftfleet.cap_settings import CapSettings
 from driftfleet.contradictions import contradictions
+from driftfleet.cron import Cron
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
 from driftfleet.repository_rule import RepositoryRule
@@ -182,7 +183,7 @@ class MirrorSettings(Record):
     ``origin`` and ``platforms`` are the options of `driftfleet mirror sync`.
     """
 
-    sync_at: str | None = None
+    sync_at: Cron | None = None
     origin: str | None = None
     platforms: tuple[str, ...] = ()
 

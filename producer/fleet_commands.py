@@ -8,7 +8,6 @@ from typing import NoReturn
 import click
 
 from driftfleet.configuration import process_environment
-from driftfleet.errors import ConfigurationError
 from driftfleet.settings import Settings
 from producer.options import (
     CONCURRENCY,
@@ -174,10 +173,13 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
 @click.pass_obj
 @explained
 def producer_command(config: Path | None, *, log_level: str | None) -> None:
-    """Do what is due for the fleet, until TERM: fill the provider mirror (mirror.sync_at).
+    """Do what is due for the fleet, until TERM.
 
-    Beat tells it when. It needs the Redis in broker.url, the repositories' token, a terraform, and
-    to write to worker.mirror, which the workers only read.
+    Beat sends it a tick each minute. It looks at the repositories that are due (`schedule`) and
+    asks for their checks, puts back what the queue has lost, closes sweeps that nobody closed, and
+    fills the provider mirror (mirror.sync_at). It needs the Redis in broker.url, results.store and
+    the repositories' token; for the mirror also a terraform, and to write to worker.mirror, which
+    the workers only read. Several may run.
 
     \b
     Examples:
@@ -196,7 +198,10 @@ def producer_command(config: Path | None, *, log_level: str | None) -> None:
 @click.pass_obj
 @explained
 def beat_command(config: Path | None, *, log_level: str | None) -> None:
-    """Tell the producer what is due, until TERM. It writes to no disk; run one.
+    """Send the producer a tick each minute, and a heartbeat through the workers, until TERM.
+
+    It keeps nothing, writes to no disk, and what it didn't send nobody misses: any number may run.
+    `driftfleet schedule` shows what is due when.
 
     \b
     Examples:
@@ -204,14 +209,8 @@ def beat_command(config: Path | None, *, log_level: str | None) -> None:
     """
     settings = settings_from(config, {"logs.level": log_level})
     from driftfleet.worker_command import beat_arguments  # noqa: PLC0415
-    from producer.app import schedule  # noqa: PLC0415
     from producer.crew import worker_environment  # noqa: PLC0415
 
-    if not schedule(settings):
-        raise ConfigurationError(
-            "nothing is ever due: set mirror.sync_at, such as '30 2 * * *' "
-            "(DRIFTFLEET_MIRROR__SYNC_AT)"
-        )
     _become("beat", beat_arguments(settings), settings, worker_environment(settings))
 
 

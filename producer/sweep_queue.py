@@ -41,7 +41,6 @@ class SweepQueue:
         *,
         kind: str = "enqueue",
         urgent: bool = False,
-        deadline_seconds: float = 43_200,
     ) -> None:
         self._settings = settings
         self._kind = kind
@@ -49,14 +48,16 @@ class SweepQueue:
         self._store = store
         self._sender = sender
         self._urgent = urgent
-        self._deadline = timedelta(seconds=deadline_seconds)
 
     def jobs(self, found: Found) -> list[Job]:
         """What a sweep of all that was found would ask for."""
         return jobs_of(found, new_sweep_id(self._kind, self._now()), self._settings)
 
-    def ask(self, jobs: Sequence[Job]) -> Sweep:
+    def ask(self, jobs: Sequence[Job], deadline_after: timedelta | None = None) -> Sweep:
         """Ask for checks of one repository, the most important first.
+
+        ``deadline_after`` is when the sweep is closed whatever is missing; by default as
+        `schedule.deadline` says.
 
         Raises
         ------
@@ -66,7 +67,7 @@ class SweepQueue:
             The store did not take the sweep; nothing was sent.
         """
         now = self._now()
-        deadline = now + self._deadline
+        deadline = now + (deadline_after or self._settings.schedule.deadline)
         record = open_record(jobs, jobs[0].sweep_id, now).model_copy(update={"deadline": deadline})
         manifest = SweepManifest(
             sweep_id=record.sweep_id, jobs=tuple(jobs), asked_at=now, deadline=deadline

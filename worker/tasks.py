@@ -47,9 +47,11 @@ def register(app: Celery, answering: Answering) -> Task:
             log.error("check_given_back", reason="out of memory")
             raise Reject("out of memory", requeue=True) from error
 
-    @app.task(name=HEARTBEAT_TASK, ignore_result=True)  # type: ignore[untyped-decorator]
-    def heartbeat(sent_at: float) -> None:
-        beat = Heartbeat(sent_at=sent_at, stored_at=time.time(), worker=answering.tools.name)
+    @app.task(name=HEARTBEAT_TASK, bind=True, acks_late=False)  # type: ignore[untyped-decorator]
+    def heartbeat(task: Task) -> None:
+        now = time.time()
+        sent_at = now - _waited_seconds(task)
+        beat = Heartbeat(sent_at=sent_at, stored_at=now, worker=answering.tools.name)
         try:
             answering.store.keep(HEARTBEAT_KEY, beat)
         except DriftfleetError as error:

@@ -31,7 +31,8 @@ class Ledger(Protocol):
         """Note what a sweep asks for.
 
         A check that somebody wants already is joined; one of the same root at another commit that
-        waits is replaced. ``urgent`` ones are to be sent even where they wait already.
+        waits is replaced by whichever was asked for later, and one that runs is left alone, but
+        doesn't begin again. ``urgent`` ones are to be sent even where they wait already.
         """
 
     def seal(self, sweep: OpenSweep) -> bool:
@@ -91,8 +92,9 @@ class Ledger(Protocol):
         """Those of the checks that somebody works on."""
 
     def put_back(self, sweep_id: str, ask: Ask) -> bool:
-        """Want a check again that the queue has lost; False where it is pending no more, or runs.
+        """Want a check again that the queue has lost.
 
+        False where it is pending no more, or runs, or a newer commit was asked for while it ran.
         Whoever gets True sends it.
         """
 

@@ -6,6 +6,7 @@ is acknowledged. Whatever dies between, the job comes back, and the second answe
 
 import contextlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,14 +14,19 @@ import structlog
 
 from driftfleet.cap_settings import CapSettings
 from driftfleet.closing import close_sweep
-from driftfleet.errors import BrokerUnavailable, StoreUnavailable, TransientError
+from driftfleet.errors import (
+    BrokerUnavailable,
+    DriftfleetError,
+    StoreUnavailable,
+    TransientError,
+)
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, Begun, Ledger, Recent, Running
 from driftfleet.results import CheckError, ErrorKind, Result, error_result
 from driftfleet.store import ResultStore
 from driftfleet.sweep_id import asked_at
 from worker.check import check, log_answered
-from worker.drain import Drain, Interruption
+from worker.drain import Drain, Interrupted, Interruption
 from worker.lease import Lease, is_dead, new_token
 from worker.retries import Retry, may_try_again, policy_of_answer, policy_of_failure
 from worker.tools import Tools
@@ -74,6 +80,7 @@ class Answering:
             log.info("check_waits_for_cap", cap=begun.cap)
         else:
             log.info("check_not_wanted")
+            self._close(begun.done)
 
     def put_off(self, job: Job, seconds: float) -> None:
         """Have the job put into the queue again after a while. Raises `GiveBack`."""
@@ -85,8 +92,9 @@ class Answering:
     def refuse(self, result: Result) -> None:
         """Answer a job that can't be taken. Raises `GiveBack`."""
         try:
+            result = _by_time_of_redis(result, self.ledger.now() - time.time())
             key = self.store.add(result)
-        except StoreUnavailable as error:
+        except TransientError as error:
             raise GiveBack(error.message) from error
         self.note(result.job, result, key, "")
 
@@ -108,10 +116,13 @@ class Answering:
             settled = self.ledger.answer(job, answer, token, recent)
         except BrokerUnavailable as error:
             raise GiveBack(error.message) from error
-        for sweep in settled.done:
+        self._close(settled.done)
+
+    def _close(self, sweeps: Iterable[str]) -> None:
+        for sweep in sweeps:
             try:
                 close_sweep(sweep, self.ledger, self.store)
-            except TransientError as error:
+            except DriftfleetError as error:
                 # The producer closes what nobody did, within a minute.
                 log.warning("sweep_not_closed", sweep=sweep, reason=error.message)
 
@@ -131,18 +142,19 @@ class _Course:
         self._job = job
         self._token = token
         self._begun = begun
-        # Clocks of workers differ, and which of two answers is newer must not hang on that.
-        self._clock_behind = timedelta(seconds=begun.now - time.time())
+        self._clock_behind_seconds = begun.now - time.time()
 
     def run(self, waited_seconds: float, *, again: bool) -> None:
-        kept = False
         try:
             self._run(waited_seconds, again=again)
-            kept = True
-        finally:
-            if not kept:
-                # Ended from outside, or not answered: this start was innocent of it.
-                self._release()
+        except MemoryError:
+            # It may be the job's own doing, and would go on for ever.
+            self._release(innocent=False)
+            raise
+        except BaseException:
+            # Ended from outside, or not answered: this start was innocent of it.
+            self._release()
+            raise
 
     def _run(self, waited_seconds: float, *, again: bool) -> None:
         if self._begun.tries > MOST_DELIVERIES:
@@ -171,13 +183,13 @@ class _Course:
             ),
             interruption,
         ):
-            result = check(self._job, desk.tools, self._report, waited_seconds)
-        return result.model_copy(
-            update={
-                "started_at": result.started_at + self._clock_behind,
-                "finished_at": result.finished_at + self._clock_behind,
-            }
-        )
+            try:
+                return check(self._job, desk.tools, self._report, waited_seconds)
+            except Interrupted:
+                # It may have come between two steps of ours: what a program still says must not
+                # be taken for the next one's.
+                desk.tools.programs.close()
+                raise
 
     def _settle(self, result: Result, policy: Retry | None) -> None:
         """Store an answer and note it, or try again where it may be another the next time."""
@@ -190,7 +202,7 @@ class _Course:
             log.warning("answer_dropped", reason="somebody else works on this check by now")
             return
         try:
-            key = self._desk.store.add(result)
+            result, key = self._stored(_by_time_of_redis(result, self._clock_behind_seconds))
         except StoreUnavailable as error:
             stored = policy_of_failure(error)
             assert stored is not None
@@ -198,6 +210,16 @@ class _Course:
             return
         self._desk.note(self._job, result, key, self._token)
         log_answered(result)
+
+    def _stored(self, result: Result) -> tuple[Result, str]:
+        try:
+            return result, self._desk.store.add(result)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # What can't be kept as it is gets an answer as well, or it would come back for ever.
+            broken = _by_time_of_redis(self._given_up(error, None), self._clock_behind_seconds)
+            return broken, self._desk.store.add(broken)
 
     def _is_answered(self) -> bool:
         """Whether it was answered before, and only the noting of it was lost."""
@@ -254,6 +276,16 @@ class _Course:
             # Who watches sees nothing for a while; the check itself goes on.
             log.warning("progress_not_noted", reason=error.message)
 
-    def _release(self) -> None:
+    def _release(self, *, innocent: bool = True) -> None:
         with contextlib.suppress(BrokerUnavailable):
-            self._desk.ledger.release(self._job, self._token)
+            self._desk.ledger.release(self._job, self._token, innocent=innocent)
+
+
+def _by_time_of_redis(result: Result, behind_seconds: float) -> Result:
+    """Clocks of workers differ, and which of two answers is newer must not hang on that."""
+    behind = timedelta(seconds=behind_seconds)
+    moved = {
+        "started_at": result.started_at + behind,
+        "finished_at": result.finished_at + behind,
+    }
+    return result.model_copy(update=moved)

@@ -230,10 +230,11 @@ def place(job: Job) -> str:
 
 
 def _segments(path: str) -> str:
-    return "/".join(_segment(name) for name in path.split("/"))
+    return "/".join(segment(name) for name in path.split("/"))
 
 
-def _segment(name: str) -> str:
+def segment(name: str) -> str:
+    """A name of any length and letters as one part of a store key."""
     encoded = quote(name, safe="")
     if len(encoded) > _LONGEST_SEGMENT:
         # A file's name is at most 255 bytes long; the digest keeps long names apart.

@@ -1,75 +1,78 @@
-"""A redis-server as somebody else runs it: on a port, with whatever configuration; for tests."""
+"""A Redis that tests kill, freeze, empty and start again."""
 
-import contextlib
-import socket
-import subprocess
+import signal
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import redis
 
+from driftfleet import process
 from producer.embedded import find_server
-from tests.conftest import lacking
 
-# This host, by an address that doesn't look like it: as if it were somebody else's.
-ELSEWHERE = "0.0.0.0"
-_START_SECONDS = 10
+_PASSWORD = "correct-horse"
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server that answers at ``port`` of loopback."""
+class RedisServer:
+    """On a unix socket in ``folder``; ``append_only`` is whether it has a memory."""
 
-    port: int
-    process: subprocess.Popen[bytes]
+    def __init__(self, folder: Path, *, append_only: bool = True) -> None:
+        self._folder = folder
+        self._append_only = append_only
+        self._server: process.Process | None = None
+        self.url = f"redis+socket://:{_PASSWORD}@{folder}/s"
 
-    def url(self, *, user: str = "", host: str = "127.0.0.1", options: str = "") -> str:
-        """``user`` is ``NAME:PASSWORD``; with ``options`` (of TLS) it is rediss://."""
-        scheme = "rediss" if options else "redis"
-        return f"{scheme}://{user}{'@' if user else ''}{host}:{self.port}/0{options}"
-
-    def client(self, password: str | None = None) -> redis.Redis:
-        """As its operator."""
-        return redis.Redis(port=self.port, password=password, decode_responses=True)
-
-
-@contextlib.contextmanager
-def serving(folder: Path, *configuration: str, tls: bool = False) -> Iterator[Server]:
-    """Run a server with these lines of configuration; ``tls``: on the port nothing else is spoken.
-
-    Its dump and its append-only file are in ``folder``.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ports = [f"tls-port {port}", "port 0"] if tls else [f"port {port}"]
-    lines = ["bind 127.0.0.1", *ports, 'save ""', f"dir {folder}", *configuration, ""]
-    log = folder / "redis.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [find_server(), "-"], stdin=subprocess.PIPE, stdout=output, stderr=output
+    @property
+    def client(self) -> redis.Redis:
+        return redis.Redis(
+            unix_socket_path=str(self._folder / "s"), password=_PASSWORD, socket_timeout=5
         )
+
+    def start(self) -> None:
+        with (self._folder / "log").open("ab") as log:
+            self._server = process.start(
+                [
+                    str(find_server()), "--port", "0", "--unixsocket", str(self._folder / "s"),
+                    "--requirepass", _PASSWORD, "--save", "", "--dir", str(self._folder),
+                    "--appendonly", "yes" if self._append_only else "no",
+                ],
+                {},
+                death_signal=signal.SIGKILL,
+                stdout=log,
+                stderr=log,
+                new_session=True,
+            )  # fmt: skip
+        end = time.monotonic() + 20
+        while True:
+            try:
+                if self.client.ping():
+                    return
+            except redis.RedisError:
+                assert time.monotonic() < end, (self._folder / "log").read_text()
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        assert self._server is not None
+        self._server.kill()
+        self._server.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._server is not None
+        self._server.send_signal(number)
+
+    def stop(self) -> None:
+        if self._server is not None and self._server.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.kill()
+
+
+@contextmanager
+def redis_server(folder: Path, *, append_only: bool = True) -> Iterator[RedisServer]:
+    """A running one for the time of the block."""
+    server = RedisServer(folder, append_only=append_only)
+    server.start()
     try:
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-            stdin.write("\n".join(lines).encode())
-        _await(port, process, log)
-        yield Server(port, process)
+        yield server
     finally:
-        process.kill()
-        process.wait()
-
-
-def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(_START_SECONDS * 100):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.01)
-            said = log.read_text(errors="replace")
-            if "tls" in said.lower():
-                lacking(f"a redis-server that speaks TLS: {said.strip()[-200:]}")
-            pytest.fail(f"redis-server did not start: {said}")
-    pytest.fail("redis-server does not answer")
+        server.stop()

@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
-from driftfleet.ledger import ask_redis, connect
-from driftfleet.settings import Settings
+from driftfleet.redis_client import ask_redis, connect
+from driftfleet.settings import BrokerSettings, Settings
 from producer.doctor.broker_access import encryption_finding, password_finding, place_of
 from producer.doctor.broker_state import (
     Told,
@@ -62,14 +62,13 @@ def check_broker(
     if settings.broker.url is None:
         yield skip("broker", "none is configured: `scan` starts its own, workers need broker.url")
         return
-    url = settings.broker.url.get_secret_value()
     try:
-        line = _Line(_client(url), clocks or Clocks())
+        line = _Line(_client(settings.broker), clocks or Clocks())
     except ConfigurationError as error:
-        yield fail("broker", error.message, "set broker.url (DRIFTFLEET_BROKER__URL)")
+        yield fail("broker", error.message, "correct it (DRIFTFLEET_BROKER__URL, ..._CA_FILE)")
         return
     try:
-        yield from _findings(settings, url, line, more)
+        yield from _findings(settings, line, more)
     except BrokerUnavailable as error:
         where = place_of(line.client)
         yield fail("broker", f"{where}: {reason_of(error)}", mend_of_silence(error))
@@ -77,15 +76,13 @@ def check_broker(
         line.client.close()
 
 
-def _findings(
-    settings: Settings, url: str, line: "_Line", more: Sequence[Look]
-) -> Iterator[Finding]:
+def _findings(settings: Settings, line: "_Line", more: Sequence[Look]) -> Iterator[Finding]:
     # Where its disk is full it refuses even that, and so it answers.
     line.ask_or_refusal(line.client.ping)
     told = _told(line)
     yield version_finding(told, place_of(line.client))
     yield encryption_finding(settings, line.client)
-    yield password_finding(line.client, _client(url))
+    yield password_finding(line.client, _client(settings.broker))
     yield persistence_finding(told)
     yield eviction_finding(told)
     yield memory_finding(told)
@@ -100,7 +97,7 @@ def _looked(look: Look, client: redis.Redis) -> list[Finding]:
     return list(look(client))
 
 
-def _client(url: str) -> redis.Redis:
+def _client(broker: BrokerSettings) -> redis.Redis:
     """A client that waits for nothing long, and tries nothing twice.
 
     Raises
@@ -108,7 +105,8 @@ def _client(url: str) -> redis.Redis:
     ConfigurationError
         As `connect` does; or one of the URL's options is wrong.
     """
-    client = connect(url)
+    assert broker.url is not None
+    client = connect(broker.url.get_secret_value(), broker.ca_file)
     client.connection_pool.connection_kwargs.update(
         socket_timeout=_ANSWER_SECONDS, socket_connect_timeout=_ANSWER_SECONDS
     )
@@ -120,7 +118,8 @@ def _client(url: str) -> redis.Redis:
     for name in _FILES:
         path = client.connection_pool.connection_kwargs.get(name)
         if path is not None and not os.access(path, os.R_OK):
-            raise ConfigurationError(f"broker.url: {name}: {path} can't be read, or isn't there")
+            setting = "broker.ca_file" if path == str(broker.ca_file) else f"broker.url: {name}"
+            raise ConfigurationError(f"{setting}: {path} can't be read, or isn't there")
     return client
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import NoPermissionError
 from driftfleet.settings import Settings
 from producer.doctor.findings import Finding, fail, ok, skip, warn
 
-_VERIFY = "add ?ssl_cert_reqs=required&ssl_ca_certs=/PATH/OF/CA.pem to broker.url"
+_VERIFY = "take ssl_cert_reqs out of broker.url, and name the CA in broker.ca_file"
 
 
 def place_of(client: redis.Redis) -> str:
@@ -36,7 +36,8 @@ def encryption_finding(settings: Settings, client: redis.Redis) -> Finding:
     return warn(
         "encryption",
         "none: whoever is on the way to Redis can read jobs and the password, and send jobs",
-        f"have Redis speak TLS (tls-port), write rediss:// in broker.url, and {_VERIFY}",
+        "have Redis speak TLS (tls-port), write rediss:// in broker.url, and name the CA in "
+        "broker.ca_file",
     )
 
 

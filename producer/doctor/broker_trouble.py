@@ -62,8 +62,8 @@ def mend_of_silence(error: BrokerUnavailable) -> str:
         )
     if "certificate verify failed" in str(cause):
         return (
-            "name the CA that signed its certificate: ?ssl_cert_reqs=required&ssl_ca_certs=/PATH "
-            "in broker.url; and its host there as the certificate does"
+            "name its CA in broker.ca_file (DRIFTFLEET_BROKER__CA_FILE), and in broker.url the "
+            "host as its certificate does"
         )
     if re.search("SSL|closed|reset", str(cause)):
         return _TLS

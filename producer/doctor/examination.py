@@ -15,6 +15,7 @@ from producer.doctor import installs, machine
 from producer.doctor.broker import check_broker
 from producer.doctor.disk import disks
 from producer.doctor.findings import Finding, fail, ok
+from producer.doctor.fleet import heartbeat, workers
 from producer.doctor.secrets import named_secrets
 from producer.doctor.store import results
 from producer.targets import Targets, read_targets
@@ -52,7 +53,9 @@ def examine(order: Doctor) -> Iterator[Finding]:
     yield results(settings)
     yield from disks(settings)
     yield from named_secrets(settings, order.environment)
-    yield from check_broker(settings)
+    yield from check_broker(settings, [workers])
+    if settings.broker.url is not None:
+        yield heartbeat(settings)
     for folder in targets.folders:
         yield ok("folder", str(folder))
     if settings.github.is_named:

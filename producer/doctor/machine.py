@@ -11,7 +11,6 @@ from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import ConfigurationError
 from driftfleet.git_version import OLDEST_GIT, is_new_enough
 from driftfleet.mirror.permissions import require_unwritable
-from driftfleet.redis_client import ask_redis, connect
 from driftfleet.settings import Settings
 from producer.cache_place import cache_folder, why_not_kept
 from producer.doctor.findings import Finding, fail, ok, warn

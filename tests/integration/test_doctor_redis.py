@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from driftfleet.ledger import RedisLedger, WorkerSeen
 from driftfleet.settings import Settings
 from producer.doctor.broker import Clocks, Look, check_broker
 from producer.doctor.findings import Finding, ok
+from producer.doctor.fleet import workers
 from producer.embedded import embedded_redis
 from tests.certificates import Certificate, make_certificate
-from tests.redis_server import ELSEWHERE, Server, serving
+from tests.redis_on_a_port import ELSEWHERE, Server, serving
 
 WHATS = [
     "broker", "encryption", "password", "persistence", "eviction", "memory", "writes", "latency",
@@ -22,9 +24,11 @@ WHATS = [
 ]  # fmt: skip
 
 
-def look(url: str, clocks: Clocks | None = None, *more: Look) -> Mapping[str, Finding]:
+def look(
+    url: str, clocks: Clocks | None = None, *more: Look, ca_file: Path | None = None
+) -> Mapping[str, Finding]:
     """What is found, by what was looked at; in no case is a password in it."""
-    settings = Settings.model_validate({"broker": {"url": url}})
+    settings = Settings.model_validate({"broker": {"url": url, "ca_file": ca_file}})
     found = list(check_broker(settings, more, clocks))
     assert "geheim" not in "".join(map(str, found))
     assert all(bool(one.mend) == (one.level in ("warn", "fail")) for one in found)
@@ -202,11 +206,16 @@ class TestTls:
             yield running
 
     def test_one_that_is_verified_is_well(self, tls: Server, certificate: Certificate) -> None:
-        options = f"?ssl_cert_reqs=required&ssl_ca_certs={certificate.path}"
-        found = look(tls.url(options=options))
+        found = look(tls.url(tls=True), ca_file=certificate.path)
         assert list(found) == WHATS
         assert (found["broker"].level, found["encryption"].level) == ("ok", "ok")
         assert found["broker"].finding.startswith("rediss://127.0.0.1:")
+
+    def test_one_whose_authority_the_url_names_is_well(
+        self, tls: Server, certificate: Certificate
+    ) -> None:
+        found = look(tls.url(options=f"?ssl_ca_certs={certificate.path}"))
+        assert (found["broker"].level, found["encryption"].level) == ("ok", "ok")
 
     def test_one_that_nobody_looks_at_fails(self, tls: Server) -> None:
         found = look(tls.url(options="?ssl_cert_reqs=none"))
@@ -215,9 +224,9 @@ class TestTls:
     def test_one_of_an_unknown_authority_fails_and_the_mend_names_the_option(
         self, tls: Server
     ) -> None:
-        found = look(tls.url(options="?ssl_cert_reqs=required"))
+        found = look(tls.url(tls=True))
         assert list(found) == ["broker"]
-        assert "ssl_ca_certs" in found["broker"].mend
+        assert "broker.ca_file" in found["broker"].mend
 
     def test_speaking_plainly_to_it_is_told_as_that(self, tls: Server) -> None:
         found = look(tls.url())["broker"]
@@ -282,11 +291,20 @@ def test_a_clock_that_is_wrong_is_found(
     assert (found.level, words in found.finding) == (level, True)
 
 
-def test_more_can_be_looked_for_in_a_redis_that_answers(server: Server) -> None:
-    def consumers(client: redis.Redis) -> list[Finding]:
-        return [ok("consumers", f"{client.dbsize()}")]
+def test_workers_that_told_of_themselves_are_seen(server: Server, operator: redis.Redis) -> None:
+    assert look(url_of(server), None, workers)["workers"].level == "warn"
+    ledger = RedisLedger(operator)
+    ledger.say(WorkerSeen(name="w1", slots=4, seen_at=ledger.now()))
+    found = look(url_of(server), None, workers)["workers"]
+    assert (found.level, found.finding) == ("ok", "1, with 4 slots: w1 (4)")
 
-    assert look(url_of(server), None, consumers)["consumers"].finding == "0"
+
+def test_who_may_not_see_workers_is_told_so(server: Server, operator: redis.Redis) -> None:
+    operator.acl_setuser(
+        "fleet", enabled=True, passwords=["+geheim"], keys=["*"], commands=["+@all", "-hgetall"]
+    )
+    found = look(server.url(user="fleet:geheim"), None, workers)["workers"]
+    assert (found.level, "hgetall" in found.finding) == ("skip", True)
 
 
 def test_a_redis_that_is_not_there_is_told_with_its_address() -> None:

@@ -1,5 +1,6 @@
 """What a doctor says of what Redis tells of itself, and of the way to it; no Redis is asked."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from driftfleet.errors import BrokerUnavailable
-from driftfleet.ledger import connect
+from driftfleet.redis_client import connect
 from driftfleet.settings import Settings
 from producer.doctor.broker import check_broker
 from producer.doctor.broker_access import encryption_finding, is_loopback, place_of
@@ -185,7 +186,7 @@ def test_loopback_is_known_by_its_address(host: str, expected: bool) -> None:
         ("redis://:p@127.0.0.1:1", "ok", "loopback"),
         ("redis://:p@redis:6379", "warn", "read jobs and the password"),
         ("redis+socket://:p@/run/r", "ok", "unix socket"),
-        ("rediss://:p@redis:6379", "fail", "any certificate"),
+        ("rediss://:p@redis:6379", "ok", "verified"),
         ("rediss://:p@redis:6379?ssl_cert_reqs=none", "fail", "any certificate"),
         ("rediss://:p@127.0.0.1:6379?ssl_cert_reqs=none", "fail", "any certificate"),
         ("rediss://:p@redis:6379?ssl_cert_reqs=required", "ok", "verified"),
@@ -225,6 +226,13 @@ def test_what_tls_needs_has_to_be_right_and_there() -> None:
     assert (missing.level, "ssl_ca_certs: /none/ca.pem" in missing.finding) == ("fail", True)
 
 
+def test_a_ca_file_that_is_not_there_is_named_by_its_setting(tmp_path: Path) -> None:
+    broker = {"url": "rediss://:geheim@127.0.0.1:1", "ca_file": str(tmp_path / "ca.pem")}
+    (found,) = check_broker(Settings.model_validate({"broker": broker}))
+    assert found.level == "fail"
+    assert found.finding.startswith(f"broker.ca_file: {tmp_path}/ca.pem")
+
+
 def test_without_a_url_nothing_is_asked() -> None:
     (found,) = check_broker(Settings())
     assert (found.level, found.what) == ("skip", "broker")
@@ -243,7 +251,7 @@ def failed(cause: Exception | None) -> BrokerUnavailable:
         (redis.BusyLoadingError("loading"), "wait until"),
         (redis.TimeoutError("Timeout reading from socket"), "hangs"),
         (None, "hangs"),
-        (redis.ConnectionError("[SSL: ...] certificate verify failed: x"), "name the CA"),
+        (redis.ConnectionError("[SSL: ...] certificate verify failed: x"), "name its CA"),
         (redis.ConnectionError("[SSL: WRONG_VERSION_NUMBER]"), "speaks TLS"),
         (redis.ConnectionError("Connection closed by server."), "speaks TLS"),
         (redis.ConnectionError("Connection refused."), "whether it runs"),

@@ -5,11 +5,15 @@ from pathlib import Path
 import pytest
 
 from driftfleet.errors import StoreUnavailable
+from driftfleet.heartbeat import HEARTBEAT_KEY, Heartbeat
+from driftfleet.ledger import WorkerSeen
 from driftfleet.settings import Settings
+from driftfleet.store import open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from producer.doctor.disk import disk_finding, disks
 from producer.doctor.examination import Doctor, examine
+from producer.doctor.fleet import heartbeat, workers_finding
 from producer.doctor.secrets import named_secrets
 from producer.doctor.store import results, try_objects
 
@@ -197,3 +201,41 @@ def test_all_of_it_is_part_of_an_examination(
     assert levels["secret"] == "fail"
     assert levels["broker"] == "skip"
     assert {"results", "disk"} <= set(levels)
+
+
+def seen(name: str, **more: object) -> WorkerSeen:
+    return WorkerSeen.model_validate({"name": name, "slots": 4, "seen_at": 0, **more})
+
+
+@pytest.mark.parametrize(
+    ("there", "level", "words"),
+    [
+        ([], "warn", "jobs wait"),
+        ([seen("a"), seen("b")], "ok", "2, with 8 slots: a (4), b (4)"),
+        ([seen(f"w{n}") for n in range(7)], "ok", "w4 (4) and 2 more"),
+        ([seen("a"), seen("b", waits_for="1 GiB of disk")], "warn", "b starts nothing: 1 GiB"),
+    ],
+)
+def test_workers_are_counted_and_those_that_wait_are_named(
+    there: list[WorkerSeen], level: str, words: str
+) -> None:
+    found = workers_finding(there)
+    assert (found.level, words in found.finding) == (level, True)
+    assert bool(found.mend) == (level == "warn")
+
+
+def test_a_heartbeat_is_judged_by_its_age(tmp_path: Path) -> None:
+    settings = stored_at(tmp_path)
+    assert heartbeat(settings).level == "skip"
+    beat = Heartbeat(sent_at=1000.0, stored_at=1002.5, worker="w1")
+    open_store(settings.results.store).keep(HEARTBEAT_KEY, beat)
+    found = heartbeat(settings, now=1062.5)
+    assert (found.level, found.finding) == (
+        "ok",
+        "stored 60 s ago, 2.5 s after beat sent it, by w1",
+    )
+    assert heartbeat(settings, now=1000.0).level == "ok"
+    late = heartbeat(settings, now=1002.5 + 3 * 3600)
+    assert (late.level, "3 h ago" in late.finding) == ("warn", True)
+    FileObjects(tmp_path).put(HEARTBEAT_KEY, b"{")
+    assert heartbeat(settings).level == "skip"

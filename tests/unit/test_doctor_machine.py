@@ -179,17 +179,27 @@ class TestSecrets:
         assert list(named_secrets(self.settings(github), {})) == []
 
 
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        (
+            "github: {token: env://A, app: {id: 1, installation: 2, private_key: env://B}}",
+            ("'token'", "'app'"),
+        ),
+        (
+            "worker: {drain_seconds: 90}\nbroker: {visibility_timeout_seconds: 60}",
+            ("worker.drain_seconds", "broker.visibility_timeout_seconds"),
+        ),
+    ],
+)
 def test_settings_that_contradict_each_other_fail_with_both_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, names: tuple[str, str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "fleet.yaml").write_text(
-        "github:\n  token: env://A\n  app: {id: 1, installation: 2, private_key: env://B}\n"
-    )
+    (tmp_path / "fleet.yaml").write_text(written)
     (found,) = examine(Doctor(None, [], {"HOME": "/"}))
     assert (found.level, found.what) == ("fail", "settings")
-    assert "'token'" in found.finding
-    assert "'app'" in found.finding
+    assert all(name in found.finding for name in names)
 
 
 def test_all_of_it_is_part_of_an_examination(

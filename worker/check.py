@@ -26,6 +26,7 @@ from driftfleet.jobs import Job
 from driftfleet.mirror.layout import platform_name
 from driftfleet.mirror.permissions import require_unwritable
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
+from worker.cost import Meter
 from worker.environment import DATA_FOLDER, module_environment
 from worker.lockfile import LockFile
 from worker.mirror import sync_command
@@ -48,14 +49,22 @@ class _Answer:
     versions: Versions
 
 
-def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -> Result:
+def check(
+    job: Job,
+    tools: Tools,
+    report: Report,
+    waited_seconds: float = 0.0,
+    *,
+    meter: Meter | None = None,
+) -> Result:
     """Answer a job. Whatever goes wrong with the root becomes a result with verdict ``error``.
 
     What ends the worker itself (``SystemExit``) passes through: such a job is given back. So does a
     `TransientError`: it says nothing of the root, and waiting for better times would take a slot.
+    ``meter`` counts what the check had cost before.
     """
     started_at, started = datetime.now(UTC), time.monotonic()
-    watch = Stopwatch(report)
+    watch, meter = Stopwatch(report), meter or Meter(tools.programs.measure())
     peak = 0
     answer: _Answer | None = None
     error: CheckError | None = None
@@ -82,6 +91,7 @@ def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -
         versions=Versions() if answer is None else answer.versions,
         timings_seconds=_timings(watch, waited_seconds, time.monotonic() - started),
         workspace_peak_bytes=peak,
+        cost=meter.read(peak),
         started_at=started_at,
         finished_at=datetime.now(UTC),
         worker=tools.name,

@@ -22,6 +22,7 @@ from driftfleet.errors import (
     Phase,
     TransientError,
 )
+from driftfleet.github.transfer import printable
 from driftfleet.jobs import Job
 from driftfleet.mirror.layout import platform_name
 from driftfleet.mirror.permissions import require_unwritable
@@ -40,6 +41,8 @@ from worker.versions import Choice
 from worker.workspace import Workspace
 
 log = structlog.get_logger()
+_SHA_LENGTH = 12
+_LONGEST_LOGGED = 200
 
 
 @dataclass(frozen=True)
@@ -183,14 +186,24 @@ def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:
 
 
 def log_answered(result: Result, **more: str) -> None:
-    """Log that a check was answered, once its result is stored."""
+    """Log that a check was answered, once its result is stored: all that one asks for first."""
+    error, cost = result.error, result.cost
     log.info(
         "check_answered",
+        sha=result.job.source.sha[:_SHA_LENGTH],
         verdict=result.verdict.value,
-        error=result.error.kind.value if result.error else None,
+        error=error.kind.value if error else None,
+        error_phase=error.phase if error else None,
+        error_message=printable(error.message, _LONGEST_LOGGED) if error else None,
+        transient=error.transient if error else None,
         changes=len(result.changes),
-        seconds=result.timings_seconds.total,
-        peak_bytes=result.workspace_peak_bytes,
+        **{f"{name}_seconds": seconds for name, seconds in result.timings_seconds},
+        cpu_seconds=cost.cpu_seconds,
+        peak_memory_bytes=cost.peak_memory_bytes,
+        peak_disk_bytes=cost.peak_disk_bytes,
+        api_calls=cost.api_calls,
+        terraform=result.versions.terraform,
+        worker=result.worker,
         **more,
     )
 

@@ -64,14 +64,8 @@ class Usage:
     def sample(self) -> None:
         """Look at what lives now."""
         started = time.process_time()
-        ticks = pages = 0
-        for pid in _descendants():
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                fields = _stat(pid)
-                # Of a process itself and of the children that it waited for (proc_pid_stat(5)).
-                ticks += sum(map(int, fields[11:15]))
-                pages += int(fields[21])
-        self._raise(self._reaped_seconds + ticks / _TICKS, pages * _PAGE_BYTES)
+        cpu_seconds, memory_bytes = _taken(os.getpid())
+        self._raise(self._reaped_seconds + cpu_seconds, memory_bytes)
         self._pause = min(2 * self._pause, _SAMPLE_SECONDS)
         spent = time.process_time() - started
         self.next_sample = time.monotonic() + max(self._pause, _SAMPLE_SHARE * spent)
@@ -252,7 +246,7 @@ def kill_descendants(add: Callable[[resource.struct_rusage], None] = lambda _: N
         if pid:
             add(usage)
             continue
-        for descendant in _descendants():
+        for descendant in _descendants(os.getpid()):
             seen.add(descendant)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(descendant, signal.SIGKILL)
@@ -260,11 +254,28 @@ def kill_descendants(add: Callable[[resource.struct_rusage], None] = lambda _: N
         select.select([], [], [], 0.002)
 
 
-def _descendants() -> list[int]:
-    """The ids of all processes below this one."""
+def resident_bytes(pid: int) -> int:
+    """The memory of all that lives below a process now; what they share counts for each."""
+    return _taken(pid)[1]
+
+
+def _taken(pid: int) -> tuple[float, int]:
+    """The CPU seconds, so far, and the resident bytes of all that lives below a process."""
+    ticks = pages = 0
+    for descendant in _descendants(pid):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            fields = _stat(descendant)
+            # Of a process itself and of the children that it waited for (proc_pid_stat(5)).
+            ticks += sum(map(int, fields[11:15]))
+            pages += int(fields[21])
+    return ticks / _TICKS, pages * _PAGE_BYTES
+
+
+def _descendants(pid: int) -> list[int]:
+    """The ids of all processes below one."""
     children_of = _told_children if _CHILDREN_TOLD else _children_by_parent().__getitem__
     found: list[int] = []
-    queue = [os.getpid()]
+    queue = [pid]
     while queue:
         below = children_of(queue.pop())
         found += below

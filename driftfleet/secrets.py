@@ -59,6 +59,17 @@ def open_secret(url: str, environment: Mapping[str, str], setting: str = "a secr
     raise ConfigurationError(f"{setting}: its place must be {_FORMS}, and {kind} is none of these")
 
 
+def require_place(value: str, what: str) -> str:
+    """``value`` where it can be a secret's URL. Raises ``ValueError``, for the settings' models."""
+    if "://" not in value:
+        # Not quoted: somebody has most likely written the secret itself.
+        raise ValueError(
+            f"must be where the {what} is kept: env://NAME, file://PATH or "
+            f"secretsmanager://NAME#KEY; never the {what} itself"
+        )
+    return value
+
+
 def variable_of(url: str) -> str | None:
     """The variable in which an ``env://`` secret is kept: no plan may see it."""
     scheme, _, place = url.partition("://")

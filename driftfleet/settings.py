@@ -8,9 +8,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
 
+from driftfleet.flower_settings import FlowerSettings
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
 from driftfleet.names import is_organisation, is_ref, is_repository
+from driftfleet.secrets import require_place
 from driftfleet.version_settings import InstallSettings, TerraformSettings
 
 # What providers need to find their credentials, their proxy and their certificates.
@@ -86,13 +88,7 @@ class GitHubSettings(Record):
     @field_validator("token")
     @classmethod
     def _is_a_place(cls, token: str | None) -> str | None:
-        if token is not None and "://" not in token:
-            # Not quoted: somebody has most likely written the token itself.
-            raise ValueError(
-                "must be where the token is kept: env://NAME, file://PATH or "
-                "secretsmanager://NAME#KEY; never the token itself"
-            )
-        return token
+        return None if token is None else require_place(token, "token")
 
     @model_validator(mode="after")
     def _authenticates_once(self) -> Self:
@@ -249,4 +245,5 @@ class Settings(Record):
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     installs: InstallSettings = InstallSettings()
     mirror: MirrorSettings = MirrorSettings()
+    flower: FlowerSettings = FlowerSettings()
     logs: LogSettings = LogSettings()

@@ -43,6 +43,7 @@ EVERYTHING: dict[str, Any] = {
         "prefer_installed": False,
     },
     "logs": {"level": "debug", "format": "json"},
+    "flower": {"host": "::1", "port": 80, "user": "ops", "password": "file:///run/secrets/flower"},
     "github": {
         "url": "https://ghe.example.com",
         "app": {"id": 1, "installation": 2, "private_key": "secretsmanager://app#key"},

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_serializer, field_validator, model_
 
 from driftfleet.flower_settings import FlowerSettings
 from driftfleet.jobs import Limits, Variant
+from driftfleet.metrics_settings import MetricsSettings
 from driftfleet.model import Record
 from driftfleet.names import is_organisation, is_ref, is_repository
 from driftfleet.secrets import require_place
@@ -246,4 +247,5 @@ class Settings(Record):
     installs: InstallSettings = InstallSettings()
     mirror: MirrorSettings = MirrorSettings()
     flower: FlowerSettings = FlowerSettings()
+    metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()

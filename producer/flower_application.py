@@ -10,6 +10,7 @@ import hmac
 import time
 from base64 import b64encode
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from celery import Celery
@@ -35,6 +36,9 @@ _MOST_TASKS = 20_000
 _FORGET_WORKERS_SECONDS = 3600
 # Flower's own end at ten seconds, where most plans begin.
 _RUNTIME_BUCKETS = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0]
+_TLS_OPTIONS = frozenset(
+    {"ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_keyfile"}
+)
 _NO_DETAILS = (
     "There is no more to tell of a worker: this fleet's workers take no remote control "
     "(docs/flower.md)."
@@ -123,6 +127,20 @@ class _NoWorkerPage(BaseHandler):  # type: ignore[misc]
     @authenticated
     def get(self) -> None:
         raise HTTPError(404, _NO_DETAILS)
+
+
+def tls_options(url: str) -> dict[str, str]:
+    """The options of a ``rediss://`` URL; empty for another.
+
+    Flower's client for the queues' lengths reads ``broker_use_ssl``, and nothing of the URL's.
+    """
+    parts = urlsplit(url)
+    told = {name: value for name, value in parse_qsl(parts.query) if name in _TLS_OPTIONS}
+    if parts.scheme != "rediss":
+        return {}
+    # Celery takes both spellings, redis-py one.
+    demanded = told.get("ssl_cert_reqs", "required").removeprefix("CERT_").lower()
+    return {**told, "ssl_cert_reqs": demanded}
 
 
 def _authorization(credentials: str) -> bytes:

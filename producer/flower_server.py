@@ -8,6 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 
 import structlog
+from celery import Celery
 from pydantic import SecretStr
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -21,7 +22,7 @@ from driftfleet.logs import Redactor, configure_logs, secrets_in
 from driftfleet.secrets import open_secret
 from driftfleet.settings import Settings
 from producer.enqueue import require_broker
-from producer.flower_application import OPEN_PATH, FleetFlower
+from producer.flower_application import OPEN_PATH, FleetFlower, tls_options
 from producer.stopping import SIGNALS
 
 log = structlog.get_logger()
@@ -66,7 +67,7 @@ async def _serve(
             loop.add_signal_handler(signum, _end, ended, signum)
     user = settings.flower.user
     credentials = f"{user}:{password.get_secret_value()}" if password else None
-    application = FleetFlower(build_app(settings), credentials)
+    application = FleetFlower(_celery_app(settings), credentials)
     server = HTTPServer(application, max_body_size=_BODY_BYTES)
     server.add_sockets(sockets)
     application.events.start()
@@ -75,6 +76,14 @@ async def _serve(
     server.stop()
     log.info("flower_ended", signal=signal.Signals(received).name)
     return 128 + received
+
+
+def _celery_app(settings: Settings) -> Celery:
+    app = build_app(settings)
+    assert settings.broker.url is not None
+    if options := tls_options(settings.broker.url.get_secret_value()):
+        app.conf.broker_use_ssl = options
+    return app
 
 
 def _end(ended: asyncio.Future[int], signum: int) -> None:

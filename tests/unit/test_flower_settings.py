@@ -6,6 +6,7 @@ import pytest
 
 from driftfleet.configuration import load_settings
 from driftfleet.errors import ConfigurationError
+from producer.flower_application import tls_options
 from producer.flower_server import is_loopback
 
 
@@ -47,3 +48,17 @@ def test_what_does_not_fit_is_told_with_its_variable(variable: str, value: str, 
     assert caught.value.message.startswith(f"DRIFTFLEET_FLOWER__{variable}: ")
     assert words in caught.value.message
     assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", {"ssl_cert_reqs": "required"}),
+        ("?ssl_cert_reqs=CERT_REQUIRED", {"ssl_cert_reqs": "required"}),
+        ("?ssl_cert_reqs=none&db=1", {"ssl_cert_reqs": "none"}),
+        ("?ssl_ca_certs=/ca.pem", {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"}),
+    ],
+)
+def test_tls_is_what_the_brokers_url_says(query: str, expected: dict[str, str]) -> None:
+    assert tls_options(f"rediss://:pw@h:6379/0{query}") == expected
+    assert tls_options(f"redis://:pw@h:6379/0{query}") == {}

@@ -11,6 +11,7 @@ from driftfleet.ledger.records import (
     Answer,
     Ask,
     Begun,
+    Judged,
     Opened,
     OpenSweep,
     Recent,
@@ -40,6 +41,7 @@ class MemoryLedger:
         self._later: list[tuple[float, Job]] = []
         self._recent: list[Recent] = []
         self._peaks: dict[str, int] = {}
+        self._roots: defaultdict[str, dict[str, Judged]] = defaultdict(dict)
         self._workers: dict[str, WorkerSeen] = {}
 
     def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
@@ -143,6 +145,8 @@ class MemoryLedger:
         self._lost.pop(job.identity, None)
         if recent is not None and first:
             self._recent = [recent, *self._recent][:MOST_RECENT]
+            judged = Judged(answer.verdict, float(round(recent.finished_at)))
+            self._roots[job.source.slug.lower()][Judged.name(job)] = judged
         if peak_memory_bytes > 0:
             self._peaks[job.target] = peak_memory_bytes
         return Settled(first, tuple(done))
@@ -180,6 +184,12 @@ class MemoryLedger:
 
     def recent(self) -> list[Recent]:
         return list(self._recent)
+
+    def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
+        self._roots[slug.lower()] = dict(judged)
+
+    def roots(self, slugs: Iterable[str]) -> list[Judged]:
+        return [one for slug in slugs for one in self._roots[slug.lower()].values()]
 
     def say(self, worker: WorkerSeen) -> None:
         self._workers[worker.name] = worker

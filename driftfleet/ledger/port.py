@@ -8,6 +8,7 @@ from driftfleet.ledger.records import (
     Answer,
     Ask,
     Begun,
+    Judged,
     Opened,
     OpenSweep,
     Recent,
@@ -107,6 +108,12 @@ class Ledger(Protocol):
 
     def recent(self) -> list[Recent]:
         """The last answers of the fleet, newest first."""
+
+    def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
+        """Keep what is known of all roots of a repository, by `Judged.name`; others are gone."""
+
+    def roots(self, slugs: Iterable[str]) -> list[Judged]:
+        """What is known of all roots of these repositories, in no order."""
 
     def say(self, worker: WorkerSeen) -> None:
         """Note what a worker says of itself."""

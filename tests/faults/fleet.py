@@ -114,6 +114,8 @@ class BrokenFleet(Fleet):
 
     def wait_for_plan(self, count: int = 1, seconds: float = 30) -> None:
         assert wait_until(lambda: len(self.planning()) >= count, seconds), self.log.read_text()
+        # Whoever counts plans looks twenty times a second.
+        time.sleep(0.5)
 
     def pool_children(self, worker: process.Process) -> list[psutil.Process]:
         """The pool children of a worker: Python, below its main process."""

@@ -13,7 +13,13 @@ _POLL_SECONDS = 0.02
 _MOST_BYTES = 1 << 16
 
 
-def acquire(descriptor: int, deadline: float, *, shared: bool = False) -> bool:
+def acquire(
+    descriptor: int,
+    deadline: float,
+    *,
+    shared: bool = False,
+    poll_seconds: float = _POLL_SECONDS,
+) -> bool:
     """Wait for the lock on an open file; False at ``deadline``, a time of ``time.monotonic``.
 
     Raises `OSError` where the disk has no locks.
@@ -22,7 +28,7 @@ def acquire(descriptor: int, deadline: float, *, shared: bool = False) -> bool:
         left = deadline - time.monotonic()
         if left <= 0:
             return False
-        time.sleep(min(_POLL_SECONDS, left))
+        time.sleep(min(poll_seconds, left))
     return True
 
 

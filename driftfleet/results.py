@@ -1,6 +1,7 @@
 """The result: the record that answers a job. Names of attributes are in it, never their values."""
 
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -133,13 +134,23 @@ class Result(Record):
     @property
     def history_key(self) -> str:
         """``results/OWNER/REPO/ROOT/VARIANT/FINISHED-SWEEP.json``, immutable once written."""
-        finished = self.finished_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        return f"results/{place(self.job)}/{finished}-{self.job.sweep_id}.json"
+        return f"{history_start(self.job, self.finished_at)}-{self.job.sweep_id}.json"
 
     @property
     def latest_key(self) -> str:
         """``latest/OWNER/REPO/ROOT/VARIANT.json``."""
-        return f"latest/{place(self.job)}.json"
+        return latest_key(self.job)
+
+
+def history_start(job: Job, finished_at: datetime) -> str:
+    """Below every history key of the job's place that finished then or later, in their order."""
+    finished = finished_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return f"results/{place(job)}/{finished}"
+
+
+def latest_key(job: Job) -> str:
+    """``latest/OWNER/REPO/ROOT/VARIANT.json``."""
+    return f"latest/{place(job)}.json"
 
 
 def error_result(job: Job, error: CheckError, worker: str) -> Result:
@@ -171,8 +182,9 @@ class LatestRecord(Record):
 class SweepRecord(Record):
     """What a sweep asked for and what came back. ``closed_at`` is None while it runs.
 
-    ``missing`` are titles of jobs that were never answered, ``problems`` sentences about what could
-    not be looked at, so that nothing was asked for it.
+    ``missing`` are titles of jobs that were never answered, ``superseded`` of those that a newer
+    commit replaced while they waited, ``problems`` sentences about what could not be looked at, so
+    that nothing was asked for it. At ``deadline`` it is closed, whatever is missing then.
     """
 
     schema_version: Literal[1] = 1
@@ -181,9 +193,27 @@ class SweepRecord(Record):
     asked: tuple[str, ...]
     answered: dict[str, Verdict] = Field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    superseded: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     started_at: datetime
+    deadline: datetime | None = None
     closed_at: datetime | None = None
+
+
+class SweepManifest(Record):
+    """The jobs of a sweep that is open: what is sent again when Redis has lost it."""
+
+    schema_version: Literal[1] = 1
+    sweep_id: str
+    jobs: tuple[Job, ...]
+    asked_at: datetime
+    deadline: datetime
+
+    def encode(self) -> bytes:
+        """Compact JSON without the defaults, which `decode_record` restores."""
+        told = self.model_dump(mode="json", exclude_defaults=True)
+        told = {"schema_version": self.schema_version, **told}
+        return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 _LONGEST_SEGMENT = 200
@@ -200,10 +230,11 @@ def place(job: Job) -> str:
 
 
 def _segments(path: str) -> str:
-    return "/".join(_segment(name) for name in path.split("/"))
+    return "/".join(segment(name) for name in path.split("/"))
 
 
-def _segment(name: str) -> str:
+def segment(name: str) -> str:
+    """A name of any length and letters as one part of a store key."""
     encoded = quote(name, safe="")
     if len(encoded) > _LONGEST_SEGMENT:
         # A file's name is at most 255 bytes long; the digest keeps long names apart.

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from driftfleet.jobs import Job
 from driftfleet.model import Record
-from driftfleet.results import LatestRecord, Result, SweepRecord
+from driftfleet.results import LatestRecord, Result, SweepManifest, SweepRecord
 
 PUBLISHED: Mapping[str, type[Record]] = {
     "job": Job,
     "result": Result,
     "latest": LatestRecord,
     "sweep": SweepRecord,
+    "manifest": SweepManifest,
 }
 
 

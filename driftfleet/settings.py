@@ -2,17 +2,27 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_serializer, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
+from driftfleet.cap_settings import CapSettings
+from driftfleet.contradictions import contradictions
+from driftfleet.cron import Cron
 from driftfleet.flower_settings import FlowerSettings
 from driftfleet.jobs import Limits, Variant
 from driftfleet.metrics_settings import MetricsSettings
 from driftfleet.model import Record
-from driftfleet.names import is_organisation, is_ref, is_repository
+from driftfleet.repository_rule import RepositoryRule
+from driftfleet.schedule_settings import ScheduleSettings, refuse_contradiction
 from driftfleet.secrets import require_place
 from driftfleet.version_settings import InstallSettings, TerraformSettings
 
@@ -26,9 +36,13 @@ PLAN_ENVIRONMENT = (
 
 
 class BrokerSettings(Record):
-    """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own."""
+    """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own.
+
+    With ``rediss://`` the certificate is verified, against ``ca_file`` where there is one.
+    """
 
     url: SecretStr | None = None
+    ca_file: Path | None = None
     visibility_timeout_seconds: int = Field(default=120, ge=10)
     # What Flower listens to.
     events: bool = True
@@ -98,69 +112,6 @@ class GitHubSettings(Record):
         return self
 
 
-class RepositoryRule(Record):
-    """Repositories to watch: one (``repo: owner/name``, at ``ref``) or those of an ``org``.
-
-    Of an organisation: those with any of ``topics``, any of ``languages`` (GitHub's main one), and
-    a name that one of ``include`` (globs) matches and none of ``exclude``. Empty means any.
-    """
-
-    repo: str | None = None
-    ref: str = ""
-    org: str | None = None
-    topics: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    archived: bool = False
-    forks: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        """A plain ``owner/name`` or ``owner/name@ref`` is a rule, too."""
-        if isinstance(value, Mapping | RepositoryRule):
-            return value
-        if not isinstance(value, str):
-            raise ValueError(
-                "must be owner/name, owner/name@ref, or a mapping with 'repo' or 'org'"
-            )
-        if value.lower().startswith("org:"):
-            name = value[4:].strip() or "NAME"
-            raise ValueError(f"'{value}' is text: with a blank it is an organisation: org: {name}")
-        repo, at, ref = value.partition("@")
-        if at and not ref:
-            raise ValueError(
-                f"'{value}' names no ref after the '@': write {repo}@BRANCH, or {repo} for the "
-                "default branch"
-            )
-        return {"repo": repo, "ref": ref}
-
-    @model_validator(mode="after")
-    def _names_one(self) -> Self:
-        if (self.repo is None) == (self.org is None):
-            raise ValueError("must name either 'repo' (owner/name) or 'org'")
-        if self.repo is not None and not is_repository(self.repo):
-            raise ValueError(f"'{self.repo}' is no repository's name: it is owner/name")
-        if self.org is not None and not is_organisation(self.org):
-            raise ValueError(f"'{self.org}' is no organisation's name; a repository is 'repo'")
-        if self.ref and not is_ref(self.ref):
-            raise ValueError(f"{self.repo}: {self.ref!a} is no branch, tag or commit")
-        # Ignored, each would watch something else than its writer means.
-        if strange := self._strangers():
-            named = f"repo {self.repo}" if self.repo is not None else f"org {self.org}"
-            other = "an 'org'" if self.repo is not None else "a 'repo'"
-            raise ValueError(f"{named}: {', '.join(strange)}: belongs to {other} only")
-        return self
-
-    def _strangers(self) -> list[str]:
-        """The keys that say nothing of a rule of this kind."""
-        selecting = ("topics", "languages", "include", "exclude", "forks")
-        return [
-            key for key in (selecting if self.repo is not None else ("ref",)) if getattr(self, key)
-        ]
-
-
 class CacheSettings(Record):
     """What was fetched and never changes: blobs and trees by their hash, module repositories.
 
@@ -192,6 +143,8 @@ class WorkerSettings(Record):
     ``mirror`` is an unpacked provider mirror, the folder that holds ``registry.terraform.io``.
     ``local_roots`` are the folders from which jobs of kind `local` may take files; none by default.
     ``isolation``: plans see their workspace, the mirror, their program and ``isolation_shows``.
+    ``attempts``: how often a check is tried that fails for a reason that may pass.
+    ``drain_seconds``: how long a worker that is told to end lets its plans run on.
     """
 
     concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
@@ -207,9 +160,17 @@ class WorkerSettings(Record):
     parallelism: int = Field(default=10, ge=1)
     output_bytes: int = Field(default=256 << 20, gt=0)
     stop_grace_seconds: float = Field(default=2.0, ge=0)
+    attempts: int = Field(default=3, ge=1, le=10)
+    drain_seconds: float = Field(default=60.0, ge=0)
     complete_lock_files: bool = True
     isolation: Literal["none", "bubblewrap"] = "none"
     isolation_shows: tuple[Path, ...] = ()
+
+
+class ProducerSettings(Record):
+    """``concurrency``: what the producer does at once; one of it may be a sync of the mirror."""
+
+    concurrency: int = Field(default=3, ge=2)
 
 
 class MirrorSettings(Record):
@@ -219,7 +180,7 @@ class MirrorSettings(Record):
     ``origin`` and ``platforms`` are the options of `driftfleet mirror sync`.
     """
 
-    sync_at: str | None = None
+    sync_at: Cron | None = None
     origin: str | None = None
     platforms: tuple[str, ...] = ()
 
@@ -238,14 +199,45 @@ class Settings(Record):
     results: ResultSettings = Field(default_factory=ResultSettings)
     discovery: DiscoverySettings = DiscoverySettings()
     github: GitHubSettings = GitHubSettings()
+    limits: Limits = Limits()
+    schedule: ScheduleSettings = ScheduleSettings()
     repositories: tuple[RepositoryRule, ...] = ()
     cache: CacheSettings = CacheSettings()
     variants: tuple[VariantRule, ...] = ()
-    limits: Limits = Limits()
     terraform: TerraformSettings = TerraformSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     installs: InstallSettings = InstallSettings()
+    caps: CapSettings = CapSettings()
+    producer: ProducerSettings = ProducerSettings()
     mirror: MirrorSettings = MirrorSettings()
     flower: FlowerSettings = FlowerSettings()
     metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if said := contradictions(self):
+            raise ValueError("; ".join(said))
+        return self
+
+    @field_validator("schedule")
+    @classmethod
+    def _can_be_kept(cls, schedule: ScheduleSettings, info: ValidationInfo) -> ScheduleSettings:
+        if "limits" in info.data:
+            refuse_contradiction(schedule, None, info.data["limits"].timeout_seconds)
+        return schedule
+
+    @field_validator("repositories")
+    @classmethod
+    def _can_all_be_kept(
+        cls, rules: tuple[RepositoryRule, ...], info: ValidationInfo
+    ) -> tuple[RepositoryRule, ...]:
+        if info.data.keys() >= {"limits", "schedule"}:
+            schedule, limits = info.data["schedule"], info.data["limits"]
+            for number, rule in enumerate(rules, 1):
+                try:
+                    refuse_contradiction(schedule, rule.schedule, limits.timeout_seconds)
+                except ValueError as error:
+                    named = f"entry {number} ({rule.named}), with what 'schedule' says"
+                    raise ValueError(f"{named}: {error}") from error
+        return rules

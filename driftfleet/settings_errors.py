@@ -21,6 +21,7 @@ _LISTS = {
     "environment": '["AWS_*"]',
     "var_files": "[eu.tfvars]",
     "backend_config": "[key=eu.tfstate]",
+    "not_between": '["22:00-06:00"]',
 }
 _KINDS = {
     "int": "a whole number",

@@ -17,8 +17,8 @@ from driftfleet.celery_app import build_app
 from driftfleet.configuration import drop_variable
 from driftfleet.errors import ConfigurationError
 from driftfleet.flower_settings import FlowerSettings
-from driftfleet.ledger import connect
 from driftfleet.logs import Redactor, configure_logs, secrets_in
+from driftfleet.redis_client import connect
 from driftfleet.secrets import open_secret
 from driftfleet.settings import Settings
 from producer.enqueue import require_broker

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from driftfleet.errors import CredentialsRefused, GitHubNotFound, GitHubRefused, GitHubUnavailable
 from driftfleet.github.client import GitHub
 from driftfleet.github.repositories import Repository, organisation, selects
-from driftfleet.settings import RepositoryRule
+from driftfleet.repository_rule import RepositoryRule
 from producer.found import Trouble
 from producer.targets import title_of
 
@@ -16,11 +16,13 @@ from producer.targets import title_of
 class Wanted:
     """A repository to look at; ``name`` as it was named or listed, ``ref`` empty for the default.
 
+    ``rule`` is the one that wants it, the first that does.
     ``archived`` says to look at it even then; ``listed`` is what an organisation's list said of it,
     which spares asking.
     """
 
     name: str
+    rule: RepositoryRule
     ref: str = ""
     archived: bool = False
     listed: Repository | None = None
@@ -57,7 +59,7 @@ def choose(github: GitHub, rules: Iterable[RepositoryRule]) -> Choice:
 
 
 def _named(rule: RepositoryRule) -> list[Wanted]:
-    return [Wanted(name=str(rule.repo), ref=rule.ref, archived=rule.archived)]
+    return [Wanted(name=str(rule.repo), rule=rule, ref=rule.ref, archived=rule.archived)]
 
 
 def _listed(github: GitHub, rule: RepositoryRule, choice: Choice) -> list[Wanted]:
@@ -82,7 +84,7 @@ def _listed(github: GitHub, rule: RepositoryRule, choice: Choice) -> list[Wanted
     elif not repositories:
         choice.messages.append(f"{title}: has no repository that the token may see")
     return [
-        Wanted(name=one.full_name, archived=rule.archived, listed=one)
+        Wanted(name=one.full_name, rule=rule, archived=rule.archived, listed=one)
         for one in repositories
         if _reason_against(rule, one) is None
     ]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
 from driftfleet.names import is_organisation, is_ref, is_repository
-from driftfleet.settings import GitHubSettings, RepositoryRule, Settings
+from driftfleet.repository_rule import RepositoryRule
+from driftfleet.settings import GitHubSettings, Settings
 
 HOW_TO_NAME_GITHUB = """\
 Say where GitHub is and where the token is kept, in fleet.yaml:

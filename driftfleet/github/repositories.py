@@ -17,7 +17,7 @@ from driftfleet.github.client import GitHub
 from driftfleet.github.transfer import refuse_page
 from driftfleet.github.urls import organisation_path, quote_ref, repository_path
 from driftfleet.model import Record
-from driftfleet.settings import RepositoryRule
+from driftfleet.repository_rule import RepositoryRule
 
 _SHA = re.compile(rb"[0-9a-f]{40}")
 _FULL_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*/[A-Za-z0-9_.-]+$"

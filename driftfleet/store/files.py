@@ -1,34 +1,45 @@
 """Objects as files under one folder."""
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from driftfleet.errors import StoreUnavailable
+from driftfleet.locks import acquire
+
+_LOCK = ".lock"
+_LOCK_SECONDS = 10.0
+# It is held for a rename: who waits has it soon.
+_POLL_SECONDS = 0.001
 
 
 class FileObjects:
-    """An `ObjectStore` in a folder; keys are paths below it."""
+    """An `ObjectStore` in a folder; keys are paths below it.
 
-    def __init__(self, folder: Path) -> None:
+    One lock file makes each write one step for all processes, whatever host they are on, where the
+    disk's locks are theirs, too. ``lock_seconds`` is how long a write waits for it.
+    """
+
+    def __init__(self, folder: Path, lock_seconds: float = _LOCK_SECONDS) -> None:
         self._folder = folder
+        self._lock_seconds = lock_seconds
 
     def put(self, key: str, body: bytes) -> None:
-        path = self._folder / key
-        # Renamed into place: a reader sees the old one or the new one, never half of one.
-        staged = path.with_name(f".{secrets.token_hex(4)}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            staged.write_bytes(body)
-            os.replace(staged, path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                staged.unlink()
-            raise StoreUnavailable(
-                f"the result store {self._folder} did not take {key}: {error.strerror}"
-            ) from error
+        with self._staged(key, body) as staged, self._lock(key):
+            os.replace(staged, self._folder / key)
+
+    def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        with self._staged(key, body) as staged, self._lock(key):
+            present = self.get_tagged(key)
+            if (present[1] if present else None) != tag:
+                return False
+            os.replace(staged, self._folder / key)
+            return True
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -38,11 +49,85 @@ class FileObjects:
         except OSError as error:
             raise StoreUnavailable(f"{self._folder / key}: {error.strerror}") from error
 
-    def keys(self, prefix: str) -> Iterator[str]:
+    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
+        body = self.get(key)
+        return None if body is None else (body, hashlib.sha256(body).hexdigest())
+
+    def delete(self, key: str) -> None:
+        path = self._folder / key
+        if not os.path.lexists(path):
+            return
+        with self._explained(f"did not remove {key}"), self._lock(key):
+            path.unlink(missing_ok=True)
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         base = self._folder / prefix.rpartition("/")[0]
-        found = (p for p in base.rglob("*") if p.is_file() and not p.name.startswith("."))
-        relative = (p.relative_to(self._folder).as_posix() for p in found)
-        return iter(sorted(key for key in relative if key.startswith(prefix)))
+        found = (
+            (Path(folder) / name).relative_to(self._folder).as_posix()
+            for folder, _, names in os.walk(base, onerror=_refuse_to_guess)
+            for name in names
+            if not name.startswith(".")
+        )
+        return iter(sorted(key for key in found if key.startswith(prefix) and key > after))
 
     def describe(self, key: str) -> str:
         return str(self._folder / key)
+
+    @contextlib.contextmanager
+    def _staged(self, key: str, body: bytes) -> Iterator[Path]:
+        """The body in a file beside its place; gone at the end, unless it was renamed.
+
+        Renamed into place: a reader sees the old one or the new one, never half of one.
+        """
+        path = self._folder / key
+        staged = path.with_name(f".{secrets.token_hex(4)}.tmp")
+        with self._explained(f"did not take {key}"):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                staged.write_bytes(body)
+                yield staged
+            finally:
+                with contextlib.suppress(OSError):
+                    staged.unlink()
+
+    @contextlib.contextmanager
+    def _lock(self, key: str) -> Iterator[None]:
+        descriptor = self._open_lock()
+        try:
+            deadline = time.monotonic() + self._lock_seconds
+            if not acquire(descriptor, deadline, poll_seconds=_POLL_SECONDS):
+                raise StoreUnavailable(
+                    f"the result store {self._folder} can't be changed ({key}): another process "
+                    f"has held {self._folder / _LOCK} for {self._lock_seconds:.0f} s"
+                )
+            try:
+                yield
+            finally:
+                # A process that was forked meanwhile has the file open, and would keep the lock.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        finally:
+            os.close(descriptor)
+
+    def _open_lock(self) -> int:
+        path = self._folder / _LOCK
+        try:
+            # Over a network only a file that is open for writing can be locked alone.
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        except PermissionError:
+            # Somebody else's, such as of a command that root ran once.
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the result store {self._folder} {what}: {error.strerror}"
+            ) from error
+
+
+def _refuse_to_guess(error: OSError) -> None:
+    """What can't be listed isn't empty; a folder that is not there is."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise StoreUnavailable(f"{error.filename}: can't be listed: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """Objects in memory, for tests and dry runs."""
 
+import threading
 from collections.abc import Iterator
 
 
@@ -7,16 +8,42 @@ class MemoryObjects:
     """An `ObjectStore` that lasts as long as it is held."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, bytes] = {}
+        # By key: the object, and which write it is of.
+        self._objects: dict[str, tuple[bytes, str]] = {}
+        self._writes = 0
+        self._lock = threading.Lock()
 
     def put(self, key: str, body: bytes) -> None:
-        self._objects[key] = body
+        with self._lock:
+            self._write(key, body)
+
+    def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        with self._lock:
+            present = self._objects.get(key)
+            if (present[1] if present else None) != tag:
+                return False
+            self._write(key, body)
+            return True
 
     def get(self, key: str) -> bytes | None:
+        found = self._objects.get(key)
+        return found[0] if found else None
+
+    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
         return self._objects.get(key)
 
-    def keys(self, prefix: str) -> Iterator[str]:
-        return iter(sorted(key for key in self._objects if key.startswith(prefix)))
+    def delete(self, key: str) -> None:
+        with self._lock:
+            self._objects.pop(key, None)
+
+    def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        with self._lock:
+            present = list(self._objects)
+        return iter(sorted(key for key in present if key.startswith(prefix) and key > after))
 
     def describe(self, key: str) -> str:
         return f"memory://{key}"
+
+    def _write(self, key: str, body: bytes) -> None:
+        self._writes += 1
+        self._objects[key] = (body, str(self._writes))

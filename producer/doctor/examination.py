@@ -8,7 +8,8 @@ from pathlib import Path
 
 from driftfleet.configuration import CONFIG_VARIABLE, load_settings
 from driftfleet.errors import ConfigurationError
-from driftfleet.settings import RepositoryRule, Settings
+from driftfleet.repository_rule import RepositoryRule
+from driftfleet.settings import Settings
 from producer.cache_place import cache_folder
 from producer.doctor import installs, machine
 from producer.doctor.findings import Finding, fail, ok

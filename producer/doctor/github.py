@@ -17,8 +17,9 @@ from driftfleet.errors import (
 from driftfleet.github.auth import Anonymous, checked_token, sign
 from driftfleet.github.client import Answer, GitHub
 from driftfleet.github.host import Host, host_of
+from driftfleet.repository_rule import RepositoryRule
 from driftfleet.secrets import open_secret
-from driftfleet.settings import GitHubSettings, RepositoryRule, Settings
+from driftfleet.settings import GitHubSettings, Settings
 from producer.access import open_access
 from producer.doctor.findings import Finding, fail, ok, skip, warn
 from producer.doctor.repositories import organisation_finding, repository_finding

@@ -11,8 +11,8 @@ from driftfleet.bubblewrap import why_refused
 from driftfleet.ephemeral import EphemeralFolders
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.git_version import OLDEST_GIT, is_new_enough
-from driftfleet.ledger import ask_redis, connect
 from driftfleet.mirror.permissions import require_unwritable
+from driftfleet.redis_client import ask_redis, connect
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
 from producer.cache_place import cache_folder, why_not_kept

@@ -10,7 +10,7 @@ from driftfleet.errors import (
 from driftfleet.github.client import GitHub
 from driftfleet.github.newest import facts_of, newest_commit
 from driftfleet.github.repositories import organisation
-from driftfleet.settings import RepositoryRule
+from driftfleet.repository_rule import RepositoryRule
 from producer.doctor.findings import Finding, fail, ok, warn
 from producer.doctor.silence import mend_of_silence
 from producer.targets import title_of

@@ -1,5 +1,8 @@
 """Every object store keeps the same promises, and so do the records in it."""
 
+import fcntl
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +13,20 @@ from hypothesis import strategies as st
 
 from driftfleet.errors import ConfigurationError, ContractError, StoreUnavailable
 from driftfleet.jobs import Job, Source, Variant
-from driftfleet.results import Result, SweepRecord, Verdict, place
+from driftfleet.results import (
+    LatestRecord,
+    Result,
+    SweepManifest,
+    SweepRecord,
+    Verdict,
+    history_start,
+    place,
+)
 from driftfleet.store import ResultStore, open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import ObjectStore
+from tests.conftest import require_program
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -71,6 +83,45 @@ def test_keys_are_those_with_the_prefix_in_order(objects: ObjectStore) -> None:
     assert list(objects.keys("a/1")) == ["a/1/x", "a/10"]
     assert list(objects.keys("")) == ["a/1/x", "a/10", "a/2", "ab", "b/z"]
     assert list(objects.keys("none/")) == []
+
+
+def test_keys_after_one_are_those_that_sort_behind_it(objects: ObjectStore) -> None:
+    for key in ["a/1", "a/2", "a/3", "b/1"]:
+        objects.put(key, b"")
+    assert list(objects.keys("a/", after="a/1")) == ["a/2", "a/3"]
+    assert list(objects.keys("a/", after="a/19")) == ["a/2", "a/3"]
+    assert list(objects.keys("", after="a/3")) == ["b/1"]
+    assert list(objects.keys("a/", after="b")) == []
+
+
+def test_a_new_object_is_written_where_there_is_none(objects: ObjectStore) -> None:
+    assert objects.put_if("a/b", b"one", None)
+    assert not objects.put_if("a/b", b"two", None)
+    assert objects.get("a/b") == b"one"
+
+
+def test_an_object_is_replaced_by_who_has_seen_its_present_version(objects: ObjectStore) -> None:
+    assert objects.get_tagged("a/b") is None
+    assert not objects.put_if("a/b", b"one", "no such version")
+    objects.put("a/b", b"one")
+    body, tag = objects.get_tagged("a/b") or (b"", "")
+    assert body == b"one"
+    assert objects.put_if("a/b", b"two", tag)
+    assert not objects.put_if("a/b", b"three", tag)
+    assert objects.get("a/b") == b"two"
+
+
+def test_a_removed_object_is_gone_and_one_that_is_not_there_is_fine(objects: ObjectStore) -> None:
+    objects.put("a/b", b"one")
+    tagged = objects.get_tagged("a/b")
+    assert tagged is not None
+    objects.delete("a/b")
+    objects.delete("a/b")
+    objects.delete("none/at/all")
+    assert objects.get("a/b") is None
+    assert list(objects.keys("")) == []
+    assert not objects.put_if("a/b", b"two", tagged[1])
+    assert objects.put_if("a/b", b"two", None)
 
 
 def test_a_person_is_told_where_an_object_is(objects: ObjectStore) -> None:
@@ -130,6 +181,196 @@ def test_adding_one_result_twice_leaves_one_and_counts_once(store: ResultStore) 
     latest = store.latest(same.latest_key)
     assert latest is not None
     assert latest.streak == 1
+
+
+def test_of_two_that_began_at_one_moment_the_same_is_the_latest_in_any_order() -> None:
+    one = result(verdict=Verdict.CLEAN)
+    other = result(verdict=Verdict.DRIFTED, of=job().model_copy(update={"sweep_id": "sweep2"}))
+    for order in ([one, other], [other, one], [other, one, other]):
+        store = ResultStore(MemoryObjects())
+        for each in order:
+            store.add(each)
+        latest = store.latest_of(job())
+        assert latest is not None
+        assert (latest.result, latest.streak) == (other, 1)
+
+
+def test_the_latest_of_a_job_is_that_of_its_root_and_variant(store: ResultStore) -> None:
+    assert store.latest_of(job()) is None
+    store.add(result())
+    store.add(result(1, of=job(variant="other")))
+    latest = store.latest_of(job())
+    assert latest is not None
+    assert latest.result == result()
+
+
+@given(order=st.permutations(range(6)))
+def test_the_newest_is_the_latest_in_whatever_order_they_come(order: list[int]) -> None:
+    store = ResultStore(MemoryObjects())
+    for minutes in order:
+        store.add(result(minutes, Verdict.DRIFTED if minutes % 2 else Verdict.CLEAN))
+    latest = store.latest_of(job())
+    assert latest is not None
+    assert latest.result.started_at == NOON + timedelta(minutes=5)
+
+
+class TestAnswerOf:
+    """Whether a check that is asked for was answered already."""
+
+    def test_the_latest_is_one_whatever_its_sweep(self, store: ResultStore) -> None:
+        asked = job().model_copy(update={"sweep_id": "another", "attempt": 2})
+        assert store.answer_of(asked, NOON) is None
+        store.add(result())
+        assert store.answer_of(asked, NOON) == result()
+
+    def test_what_finished_before_is_none(self, store: ResultStore) -> None:
+        store.add(result(5))
+        assert store.answer_of(job(), NOON + timedelta(minutes=5)) == result(5)
+        assert store.answer_of(job(), NOON + timedelta(minutes=5.1)) is None
+
+    def test_another_commit_is_none(self, store: ResultStore) -> None:
+        source = job().source.model_copy(update={"sha": "1" * 40})
+        newer = job().model_copy(update={"source": source})
+        store.add(result())
+        assert store.answer_of(newer, NOON) is None
+
+    def test_behind_the_latest_it_is_found_in_the_history(self, store: ResultStore) -> None:
+        source = job().source.model_copy(update={"sha": "1" * 40})
+        other = job().model_copy(update={"source": source})
+        for minutes in range(3):
+            store.add(result(minutes))
+        store.add(result(3, of=other))
+        assert store.answer_of(job(), NOON) == result(2)
+        assert store.answer_of(job(), NOON + timedelta(minutes=2)) == result(2)
+        assert store.answer_of(job(), NOON + timedelta(minutes=2.5)) is None
+
+    def test_records_that_cant_be_read_are_none(
+        self, objects: ObjectStore, store: ResultStore
+    ) -> None:
+        store.add(result(0))
+        objects.put(result().latest_key, b"{")
+        objects.put(f"{history_start(job(), NOON + timedelta(minutes=1))}-s.json", b"{")
+        assert store.answer_of(job(), NOON) == result(0)
+
+    def test_a_root_below_is_another(self, objects: ObjectStore, store: ResultStore) -> None:
+        below = job(f"{job().root}/{job().variant.name}")
+        assert place(below).startswith(f"{place(job())}/")
+        key = store.add(result(of=below))
+        # As if that one, too, had been of this identity.
+        objects.put(key, result().model_dump_json().encode())
+        assert store.answer_of(job(), NOON) is None
+
+
+OPEN = SweepRecord(
+    sweep_id="s1",
+    source="acme/infra",
+    asked=("a", "b"),
+    started_at=NOON,
+    deadline=NOON + timedelta(hours=1),
+)
+CLOSED = OPEN.model_copy(
+    update={
+        "answered": {"a": Verdict.CLEAN},
+        "superseded": ("b",),
+        "closed_at": NOON + timedelta(minutes=5),
+    }
+)
+MANIFEST = SweepManifest(
+    sweep_id="s1", jobs=(job(), job("b")), asked_at=NOON, deadline=NOON + timedelta(hours=1)
+)
+
+
+class TestOpenSweeps:
+    """What a sweep asked for is known until it is closed, and it is closed once."""
+
+    def test_an_open_sweep_is_known_with_its_jobs(self, store: ResultStore) -> None:
+        assert list(store.open_sweeps()) == []
+        assert store.manifest("s1") is None
+        assert store.open_sweep(OPEN, MANIFEST)
+        assert list(store.open_sweeps()) == ["s1"]
+        assert store.manifest("s1") == MANIFEST
+        assert store.sweep("s1") == OPEN
+
+    def test_a_closed_one_is_kept_and_no_longer_open(self, store: ResultStore) -> None:
+        store.open_sweep(OPEN, MANIFEST)
+        assert store.close_sweep(CLOSED)
+        assert list(store.open_sweeps()) == []
+        assert store.manifest("s1") is None
+        assert store.sweep("s1") == CLOSED
+
+    def test_closing_again_changes_nothing(self, store: ResultStore) -> None:
+        store.open_sweep(OPEN, MANIFEST)
+        store.close_sweep(CLOSED)
+        assert not store.close_sweep(CLOSED.model_copy(update={"answered": {}}))
+        assert store.sweep("s1") == CLOSED
+
+    def test_what_a_closer_left_when_it_died_is_tidied(
+        self, objects: ObjectStore, store: ResultStore
+    ) -> None:
+        store.put_sweep(CLOSED)
+        objects.put("open/s1.json", MANIFEST.encode())
+        assert not store.close_sweep(CLOSED)
+        assert list(store.open_sweeps()) == []
+
+    def test_one_without_a_record_is_closed_with_one(
+        self, objects: ObjectStore, store: ResultStore
+    ) -> None:
+        objects.put("open/s1.json", MANIFEST.encode())
+        assert store.close_sweep(CLOSED)
+        assert not store.close_sweep(CLOSED)
+        assert store.sweep("s1") == CLOSED
+
+    def test_a_closed_one_is_never_opened_again(self, store: ResultStore) -> None:
+        """By a producer that stood still between the manifest and the record."""
+        store.close_sweep(CLOSED)
+        assert not store.open_sweep(OPEN, MANIFEST)
+        assert store.sweep("s1") == CLOSED
+        assert list(store.open_sweeps()) == []
+
+    def test_opening_an_open_one_again_leaves_it_open(self, store: ResultStore) -> None:
+        store.open_sweep(OPEN, MANIFEST)
+        assert not store.open_sweep(OPEN, MANIFEST)
+        assert list(store.open_sweeps()) == ["s1"]
+        assert store.close_sweep(CLOSED)
+
+    @pytest.mark.parametrize(
+        ("stored", "is_closed_now"),
+        [
+            (b"{", True),
+            (b"[]", True),
+            (b'{"schema_version": 2, "closed_at": null}', True),
+            (b'{"schema_version": 2, "closed_at": "2026-01-02T12:00:00Z"}', False),
+        ],
+    )
+    def test_a_record_of_another_version_is_closed_only_where_it_says_so(
+        self, objects: ObjectStore, store: ResultStore, stored: bytes, is_closed_now: bool
+    ) -> None:
+        objects.put("sweeps/s1.json", stored)
+        assert store.close_sweep(CLOSED) is is_closed_now
+        assert (objects.get("sweeps/s1.json") == stored) is not is_closed_now
+
+    def test_a_record_that_is_written_today_can_be_read(
+        self, objects: ObjectStore, store: ResultStore
+    ) -> None:
+        objects.put(
+            "sweeps/s1.json",
+            b'{"schema_version": 1, "sweep_id": "s1", "source": "acme/infra", "asked": ["a"],'
+            b' "answered": {}, "missing": [], "problems": [], "started_at":'
+            b' "2026-01-02T12:00:00Z", "closed_at": null}',
+        )
+        found = store.sweep("s1")
+        assert found is not None
+        assert (found.superseded, found.deadline) == ((), None)
+        assert store.close_sweep(CLOSED)
+
+
+def test_any_record_is_kept_and_read_back(store: ResultStore) -> None:
+    assert store.record(SweepRecord, "state/x.json") is None
+    store.keep("state/x.json", OPEN)
+    store.keep("state/x.json", CLOSED)
+    assert store.record(SweepRecord, "state/x.json") == CLOSED
+    with pytest.raises(ContractError, match="not a LatestRecord"):
+        store.record(LatestRecord, "state/x.json")
 
 
 def test_a_sweep_is_kept_and_closed(store: ResultStore) -> None:
@@ -196,6 +437,57 @@ def test_a_half_written_file_is_no_key(tmp_path: Path) -> None:
     objects.put("latest/a", b"")
     (tmp_path / "latest" / ".1234.tmp").write_bytes(b"half")
     assert list(objects.keys("latest/")) == ["latest/a"]
+
+
+def test_a_folder_that_cant_be_listed_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a file where a folder should be")
+    assert list(FileObjects(tmp_path).keys("a/")) == []
+    with pytest.raises(StoreUnavailable, match="can't be listed"):
+        FileObjects(tmp_path).keys(f"{'long' * 100}/")
+
+
+def test_the_lock_of_the_files_is_no_key_and_nothing_else_is_left(tmp_path: Path) -> None:
+    objects = FileObjects(tmp_path)
+    objects.put_if("a", b"", None)
+    objects.put_if("a", b"", None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a"]
+    assert list(objects.keys("")) == ["a"]
+
+
+def test_a_lock_that_somebody_keeps_ends_in_an_error_that_names_it(tmp_path: Path) -> None:
+    objects = FileObjects(tmp_path, lock_seconds=0)
+    objects.put("a", b"one")
+    with (tmp_path / ".lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for change in (
+            lambda: objects.put("a", b"two"),
+            lambda: objects.put_if("a", b"two", None),
+            lambda: objects.delete("a"),
+        ):
+            with pytest.raises(StoreUnavailable, match=r"\(a\).*another process.*\.lock"):
+                change()
+        assert objects.get("a") == b"one"
+    objects.put("a", b"two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "a"]
+
+
+def test_a_lock_file_that_may_only_be_read_locks_all_the_same(tmp_path: Path) -> None:
+    """Such as one that root's first command made."""
+    bwrap = require_program("bwrap", "apt-get install bubblewrap")
+    (tmp_path / ".lock").touch(0o444)
+    code = (
+        "import sys, pathlib\n"
+        "from driftfleet.store.files import FileObjects\n"
+        "print(FileObjects(pathlib.Path(sys.argv[1]), 0).put_if('a', b'one', None))\n"
+    )
+    # Even root has no more rights there than the file's mode says.
+    command = [bwrap, "--dev-bind", "/", "/", "--cap-drop", "ALL"]
+    command += [sys.executable, "-c", code, tmp_path]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True\n"
+    with (tmp_path / ".lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert "StoreUnavailable" in said
 
 
 def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:

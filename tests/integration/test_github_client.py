@@ -32,7 +32,8 @@ from driftfleet.github.client import GitHub
 from driftfleet.github.connect import open_github
 from driftfleet.github.lockout import Lockout
 from driftfleet.github.repositories import head, organisation, repository, selects
-from driftfleet.settings import GitHubApp, GitHubSettings, RepositoryRule
+from driftfleet.repository_rule import RepositoryRule
+from driftfleet.settings import GitHubApp, GitHubSettings
 from tests.scripted import Clock, everything_logged
 from tests.standin import App, Fault, StandIn
 

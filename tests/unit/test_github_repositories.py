@@ -19,7 +19,7 @@ from driftfleet.github.repositories import (
     repository,
     selects,
 )
-from driftfleet.settings import RepositoryRule
+from driftfleet.repository_rule import RepositoryRule
 from tests.scripted import Script, client, said
 
 SHA = "0123456789abcdef0123456789abcdef01234567"

@@ -15,6 +15,7 @@ from driftfleet.results import (
     CheckError,
     ErrorKind,
     Result,
+    SweepManifest,
     Timings,
     Verdict,
     decode_record,
@@ -117,3 +118,23 @@ def test_schemas_are_written_the_same_every_time(tmp_path: Path) -> None:
         assert text.endswith("}\n")
         assert list(json.loads(text)) == sorted(json.loads(text))
         assert json.loads(text)["additionalProperties"] is False
+
+
+def test_a_manifest_of_5000_jobs_is_small_and_comes_back_the_same() -> None:
+    source = Source(
+        kind="github", repo="payments-platform/infrastructure", ref="main", sha="0123456789" * 4
+    )
+    jobs = tuple(
+        Job(
+            sweep_id="schedule-20261124T022915-287027",
+            source=source,
+            root=f"regions/eu-central-{number % 3}/accounts/production-{number}/network",
+            variant=Variant(name="production", workspace="production"),
+        )
+        for number in range(5000)
+    )
+    manifest = SweepManifest(sweep_id="s1", jobs=jobs, asked_at=AT, deadline=AT)
+    encoded = manifest.encode()
+    assert len(encoded) < 2_000_000
+    assert json.loads(encoded)["schema_version"] == 1
+    assert decode_record(SweepManifest, encoded) == manifest

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from driftfleet.errors import ConfigurationError
-from driftfleet.settings import GitHubSettings, RepositoryRule, Settings
+from driftfleet.repository_rule import RepositoryRule
+from driftfleet.settings import GitHubSettings, Settings
 from producer.targets import Targets, read_targets, title_of
 
 GITHUB = Settings(github=GitHubSettings(url="https://ghe.example.com"))

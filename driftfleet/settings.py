@@ -145,6 +145,9 @@ class WorkerSettings(Record):
     ``isolation``: plans see their workspace, the mirror, their program and ``isolation_shows``.
     ``attempts``: how often a check is tried that fails for a reason that may pass.
     ``drain_seconds``: how long a worker that is told to end lets its plans run on.
+    A plan starts where ``memory_reserve_bytes`` stay free beside what it and those that run will
+    take (``plan_memory_bytes`` where nobody knows), and where the disk of ``writable_root`` has
+    ``min_free_bytes``: 1 GiB, or a tenth of a smaller one.
     """
 
     concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
@@ -165,6 +168,9 @@ class WorkerSettings(Record):
     complete_lock_files: bool = True
     isolation: Literal["none", "bubblewrap"] = "none"
     isolation_shows: tuple[Path, ...] = ()
+    plan_memory_bytes: int = Field(default=800 << 20, gt=0)
+    memory_reserve_bytes: int = Field(default=256 << 20, ge=0)
+    min_free_bytes: int | None = Field(default=None, ge=0)
 
 
 class ProducerSettings(Record):

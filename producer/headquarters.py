@@ -115,8 +115,9 @@ class Headquarters:
 
     @cached_property
     def _redis(self) -> redis.Redis:
-        assert self._settings.broker.url is not None
-        return connect(self._settings.broker.url.get_secret_value())
+        broker = self._settings.broker
+        assert broker.url is not None
+        return connect(broker.url.get_secret_value(), broker.ca_file)
 
     @cached_property
     def _ledger(self) -> RedisLedger:

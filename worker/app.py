@@ -40,7 +40,8 @@ def create() -> Celery:
     tools = build_tools(settings, environment, connection)
     tools = dataclasses.replace(tools, time_limits=(SoftTimeLimitExceeded,))
     assert settings.broker.url is not None
-    ledger = RedisLedger(connect(settings.broker.url.get_secret_value()))
+    redis = connect(settings.broker.url.get_secret_value(), settings.broker.ca_file)
+    ledger = RedisLedger(redis)
     drain = Drain(settings.worker.drain_seconds)
     drain.connect()
     answering = Answering(

@@ -175,7 +175,7 @@ def test_what_would_change_something_is_refused(
         refused = flower.ask(path.format(quote(named)), "POST")
         assert (refused.status_code, refused.text) == (403, "Read only mode is enabled")
     assert fleet.workers[0].poll() is None
-    assert fleet.redis.exists("driftfleet.checks") == 0
+    assert list(fleet.redis.scan_iter("driftfleet.checks*")) == []
 
 
 def test_all_that_flower_can_do_to_workers_and_tasks_is_tried() -> None:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from driftfleet import process
 from driftfleet.celery_app import build_app
 from driftfleet.configuration import environment_of, process_environment
-from driftfleet.jobs import CHECK_QUEUE
+from driftfleet.jobs import CHECK_QUEUES
 from driftfleet.metrics_settings import MetricsSettings, PrometheusSettings
 from driftfleet.settings import BrokerSettings, LogSettings, Settings
 from producer.embedded import embedded_redis
@@ -74,9 +74,9 @@ def test_sums_are_right_though_children_are_killed_and_replaced(
     url, checks, deaths = url_of(log), 30 * TASKS_PER_CHILD, 5
     with build_app(settings) as app:
         for number in range(checks):
-            app.send_task(COUNT, args=[float(number)], queue=CHECK_QUEUE)
+            app.send_task(COUNT, args=[float(number)], queue=CHECK_QUEUES[0])
             if number % (checks // deaths) == 0:
-                app.send_task(DIE, queue=CHECK_QUEUE)
+                app.send_task(DIE, queue=CHECK_QUEUES[0])
     wait_until(lambda: (scrape(url)[CLEAN], scrape(url)[KILLED]) == (checks, deaths), 60)
     shown = scrape(url)
     assert (shown[CLEAN], shown[KILLED]) == (checks, deaths), log.read_text()[-3000:]

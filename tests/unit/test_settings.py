@@ -48,7 +48,11 @@ EVERYTHING: dict[str, Any] = {
         "app": {"id": 1, "installation": 2, "private_key": "secretsmanager://app#key"},
         "connections": 8,
     },
-    "repositories": [{"repo": "a/b", "ref": "v1"}, {"org": "c", "include": ["infra-*"]}],
+    "schedule": {"every": "6h", "not_between": ["22:00-06:00"], "minimum_age": "30m"},
+    "repositories": [
+        {"repo": "a/b", "ref": "v1"},
+        {"org": "c", "include": ["infra-*"], "schedule": {"cron": "0 3 * * *"}},
+    ],
     "cache": {"folder": "/var/cache/df", "limit_bytes": 2000000},
 }
 

@@ -31,6 +31,7 @@ from producer.options import (
     settings_from,
     store_url,
 )
+from producer.schedule_command import schedule_command
 from producer.version_commands import versions_command
 
 
@@ -230,7 +231,7 @@ def discover_command(
 
 
 for command in (
-    versions_command, enqueue_command, doctor_command, mirror_group, worker_command,
-    producer_command, beat_command,
+    versions_command, enqueue_command, schedule_command, doctor_command, mirror_group,
+    worker_command, producer_command, beat_command,
 ):  # fmt: skip
     main.add_command(command)

@@ -115,8 +115,8 @@ def test_a_default_without_a_time_serves_rules_that_have_one() -> None:
 
 def test_no_rule_is_the_default() -> None:
     default = ScheduleSettings.model_validate({"every": "6h"})
-    assert schedule_of(default, None) is default
-    assert schedule_of(default, RepositoryRule(repo="a/b").schedule) is default
+    assert schedule_of(default, None) == default
+    assert schedule_of(default, RepositoryRule(repo="a/b").schedule) == default
 
 
 @pytest.mark.parametrize(

@@ -167,10 +167,10 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
         for key in ("local_roots", "isolation_shows"):
             if isinstance(worker.get(key), list | tuple):
                 worker[key] = [_absolute(base, path) for path in worker[key]]
-    for name in ("cache", "installs"):
+    for name, key in (("cache", "folder"), ("installs", "folder"), ("broker", "ca_file")):
         section = tree.get(name)
-        if isinstance(section, dict) and isinstance(section.get("folder"), str | Path):
-            section["folder"] = _absolute(base, section["folder"])
+        if isinstance(section, dict) and isinstance(section.get(key), str | Path):
+            section[key] = _absolute(base, section[key])
     github = tree.get("github")
     app = github.get("app") if isinstance(github, dict) else None
     for section, key in ((tree.get("results"), "store"), (github, "token"), (app, "private_key")):

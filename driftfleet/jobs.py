@@ -16,8 +16,11 @@ from driftfleet.errors import ContractError
 from driftfleet.model import Record
 
 CHECK_TASK = "driftfleet.check"
-CHECK_QUEUE = "driftfleet.checks"
+# A fixed number, so that workers know them all; a repository's jobs are all in one of them, and
+# workers take from each in turn: a repository of thousands doesn't hold back the others.
+CHECK_QUEUES = tuple(f"driftfleet.checks.{number:02d}" for number in range(32))
 _MOST_TOLD = 20
+_MOST_CAPS = 8
 
 _VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -43,6 +46,14 @@ def _backend_setting(value: str) -> str:
     return _relative_path(value)
 
 
+def _cap_name(value: str) -> str:
+    """What a cap counts, such as ``repository:owner/name``; it is a part of a key in Redis."""
+    if not re.fullmatch(r"(repository|bucket|account):[\x21-\x7e]{1,300}", value):
+        raise ValueError("must be repository:NAME, bucket:NAME or account:NAME in plain ASCII")
+    return value
+
+
+CapName = Annotated[str, AfterValidator(_cap_name)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
 BackendSetting = Annotated[str, AfterValidator(_backend_setting)]
 
@@ -88,7 +99,11 @@ class Limits(Record):
 
 
 class Job(Record):
-    """The message that asks for one plan of one variant of one root at one commit."""
+    """The message that asks for one plan of one variant of one root at one commit.
+
+    ``attempt`` counts how often it was put into the queue. ``caps`` names what this check uses
+    and may only be used by so many at once; workers know how many.
+    """
 
     schema_version: Literal[1] = 1
     sweep_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
@@ -97,18 +112,39 @@ class Job(Record):
     variant: Variant = Variant()
     limits: Limits = Limits()
     attempt: int = Field(default=1, ge=1)
+    caps: tuple[CapName, ...] = Field(default=(), max_length=_MOST_CAPS)
 
     @property
     def identity(self) -> str:
         """What makes two jobs ask for the same check: source, sha, root and variant."""
-        parts = [self.source.model_dump(), self.root, self.variant.model_dump()]
-        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
+        return _digest([self.source.model_dump(), self.root, self.variant.model_dump()])
+
+    @property
+    def target(self) -> str:
+        """What two checks of one root and variant at different commits have in common."""
+        place = self.source.model_dump(exclude={"sha"})
+        return _digest([place, self.root, self.variant.model_dump()])
+
+    @property
+    def queue(self) -> str:
+        """The queue of its repository."""
+        digest = hashlib.sha256(self.source.slug.lower().encode()).digest()
+        return CHECK_QUEUES[int.from_bytes(digest[:4], "big") % len(CHECK_QUEUES)]
+
+    def wire(self) -> dict[str, Any]:
+        """The message: without what is the default anyway, for a hundred thousand may wait."""
+        shortened = self.model_dump(mode="json", exclude_defaults=True)
+        return {"schema_version": self.schema_version, **shortened}
 
     @property
     def title(self) -> str:
         """``owner/repo root variant``, as Flower and the logs show it."""
         return f"{self.source.slug} {self.root} {self.variant.name}"
+
+
+def _digest(parts: list[Any]) -> str:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def decode_job(payload: Any) -> Job:

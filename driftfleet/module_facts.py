@@ -52,6 +52,7 @@ class ModuleFacts:
     required: tuple[RequiredVersion, ...] = ()
     providers: Mapping[str, str] | None = None
     backend: str | None = None
+    bucket: str = ""
     declares: frozenset[str] = frozenset()
     errors: tuple[HclError, ...] = ()
     skipped: tuple[HclError, ...] = ()
@@ -60,6 +61,10 @@ class ModuleFacts:
     def required_version(self) -> tuple[str, ...]:
         """The constraints alone, each once."""
         return tuple(dict.fromkeys(one.constraint for one in self.required))
+
+
+# Which setting of a backend names what many roots keep their states in.
+BUCKET_KEYS = {"s3": "bucket", "gcs": "bucket", "azurerm": "storage_account_name", "oss": "bucket"}
 
 
 class TooManyNames(Exception):
@@ -79,6 +84,7 @@ class Gathered:
         self._provider_blocks: dict[str, dict[str, None]] = {}
         self._implied: set[str] = set()
         self._backend: str | None = None
+        self._bucket = ""
         self._declares: set[str] = set()
         self._errors: list[HclError] = []
         self._skipped: list[HclError] = []
@@ -127,6 +133,7 @@ class Gathered:
             required=tuple(self._versions),
             providers=self._providers(),
             backend=self._backend,
+            bucket=self._bucket,
             declares=frozenset(self._declares),
             errors=tuple(self._errors),
             skipped=tuple(self._skipped),
@@ -150,8 +157,9 @@ class Gathered:
             self._required[name] = (source, text_of(wanted.get("version")))
         if "cloud" in body:
             self._backend = "cloud"
-        for label, _ in _labelled(body.get("backend")):
+        for label, settings in _labelled(body.get("backend")):
             self._backend = label
+            self._bucket = text_of(settings.get(BUCKET_KEYS.get(label, "")))
 
     def _providers(self) -> dict[str, str]:
         found: dict[str, dict[str, None]] = {}

@@ -14,6 +14,9 @@ from pydantic import (
     model_validator,
 )
 
+from driftfleet.cap_settings import CapSettings
+from driftfleet.contradictions import contradictions
+from driftfleet.cron import Cron
 from driftfleet.jobs import Limits, Variant
 from driftfleet.model import Record
 from driftfleet.repository_rule import RepositoryRule
@@ -30,9 +33,13 @@ PLAN_ENVIRONMENT = (
 
 
 class BrokerSettings(Record):
-    """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own."""
+    """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own.
+
+    With ``rediss://`` the certificate is verified, against ``ca_file`` where there is one.
+    """
 
     url: SecretStr | None = None
+    ca_file: Path | None = None
     visibility_timeout_seconds: int = Field(default=120, ge=10)
     # What Flower listens to.
     events: bool = True
@@ -139,6 +146,11 @@ class WorkerSettings(Record):
     ``mirror`` is an unpacked provider mirror, the folder that holds ``registry.terraform.io``.
     ``local_roots`` are the folders from which jobs of kind `local` may take files; none by default.
     ``isolation``: plans see their workspace, the mirror, their program and ``isolation_shows``.
+    ``attempts``: how often a check is tried that fails for a reason that may pass.
+    ``drain_seconds``: how long a worker that is told to end lets its plans run on.
+    A plan starts where ``memory_reserve_bytes`` stay free beside what it and those that run will
+    take (``plan_memory_bytes`` where nobody knows), and where the disk of ``writable_root`` has
+    ``min_free_bytes``: 1 GiB, or a tenth of a smaller one.
     """
 
     concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
@@ -154,9 +166,20 @@ class WorkerSettings(Record):
     parallelism: int = Field(default=10, ge=1)
     output_bytes: int = Field(default=256 << 20, gt=0)
     stop_grace_seconds: float = Field(default=2.0, ge=0)
+    attempts: int = Field(default=3, ge=1, le=10)
+    drain_seconds: float = Field(default=60.0, ge=0)
     complete_lock_files: bool = True
     isolation: Literal["none", "bubblewrap"] = "none"
     isolation_shows: tuple[Path, ...] = ()
+    plan_memory_bytes: int = Field(default=800 << 20, gt=0)
+    memory_reserve_bytes: int = Field(default=256 << 20, ge=0)
+    min_free_bytes: int | None = Field(default=None, ge=0)
+
+
+class ProducerSettings(Record):
+    """``concurrency``: what the producer does at once; one of it may be a sync of the mirror."""
+
+    concurrency: int = Field(default=3, ge=2)
 
 
 class MirrorSettings(Record):
@@ -166,7 +189,7 @@ class MirrorSettings(Record):
     ``origin`` and ``platforms`` are the options of `driftfleet mirror sync`.
     """
 
-    sync_at: str | None = None
+    sync_at: Cron | None = None
     origin: str | None = None
     platforms: tuple[str, ...] = ()
 
@@ -193,8 +216,16 @@ class Settings(Record):
     terraform: TerraformSettings = TerraformSettings()
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
     installs: InstallSettings = InstallSettings()
+    caps: CapSettings = CapSettings()
+    producer: ProducerSettings = ProducerSettings()
     mirror: MirrorSettings = MirrorSettings()
     logs: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if said := contradictions(self):
+            raise ValueError("; ".join(said))
+        return self
 
     @field_validator("schedule")
     @classmethod

@@ -14,8 +14,8 @@ def worker_arguments(settings: Settings) -> list[str]:
 
 
 def producer_arguments(settings: Settings) -> list[str]:
-    """The argument list of the producer's worker, which does one thing at a time."""
-    return _celery(settings, "producer.app", *_worker(1))
+    """The argument list of the producer's worker."""
+    return _celery(settings, "producer.app", *_worker(settings.producer.concurrency))
 
 
 def beat_arguments(settings: Settings) -> list[str]:

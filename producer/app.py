@@ -1,65 +1,69 @@
 """The Celery application of the producer: ``celery -A producer.app beat``, and ``... worker``.
 
-Beat keeps its schedule in memory: it needs no writable disk. Times are UTC.
+Beat keeps its schedule in memory: it needs no writable disk.
 """
 
 import functools
 import multiprocessing.process
 import os
+import time
 from typing import Any
 
 from celery import Celery, signals
-from celery.schedules import ParseException, crontab
-from kombu.entity import Exchange, Queue
 
-from driftfleet.celery_app import build_app
+from driftfleet.celery_app import build_app, queues_named
 from driftfleet.configuration import load_settings, process_environment
 from driftfleet.errors import ConfigurationError
+from driftfleet.heartbeat import HEARTBEAT_TASK
+from driftfleet.jobs import CHECK_QUEUES
 from driftfleet.logs import Redactor, configure_logs, secrets_in
 from driftfleet.settings import Settings
-from producer.tasks import MIRROR_TASK, PRODUCER_QUEUE, register
+from producer.headquarters import PRODUCER_QUEUE, TICK_QUEUE, TICK_TASK
+from producer.tasks import register
 
-# A Redis that is away at the due minute is waited for, by the hour: else that night would be lost.
-_PATIENT = {"max_retries": 500, "interval_start": 1, "interval_step": 1, "interval_max": 30}
+# Whoever is late is not needed any more: the next one does it all.
+_EVERY_SECONDS = 60.0
+_EXPIRES_SECONDS = 55
 
 
 def create(settings: Settings) -> Celery:
-    """Build the application: its queue, its schedule and its tasks.
+    """Build the application: its queues, its schedule and its tasks.
 
     Raises
     ------
     ConfigurationError
-        There is no broker, or a time is no crontab's.
+        There is no broker, or what is to be scheduled can't be asked for.
     """
+    if settings.repositories and not settings.github.is_named:
+        raise ConfigurationError(
+            "repositories names what to check, and github.url (DRIFTFLEET_GITHUB__URL) doesn't say "
+            "where they are"
+        )
     app = build_app(settings)
     app.conf.update(
-        task_queues=[Queue(PRODUCER_QUEUE, Exchange(PRODUCER_QUEUE), routing_key=PRODUCER_QUEUE)],
+        task_queues=queues_named([TICK_QUEUE, PRODUCER_QUEUE]),
         task_default_queue=PRODUCER_QUEUE,
         beat_scheduler="celery.beat:Scheduler",
-        beat_schedule=schedule(settings),
+        beat_schedule=_schedule(),
     )
     register(app, settings, process_environment())
+    signals.before_task_publish.connect(_stamp, weak=False)
     return app
 
 
-def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
-    """What beat sends, and when. Raises `ConfigurationError` where a time is no crontab's."""
-    if settings.mirror.sync_at is None:
-        return {}
-    when = _crontab("mirror.sync_at", settings.mirror.sync_at)
-    # One that nobody took within a day is not worth doing beside the next.
-    options = {"expires": 86_400, "retry": True, "retry_policy": _PATIENT}
-    return {"mirror-sync": {"task": MIRROR_TASK, "schedule": when, "options": options}}
+def _schedule() -> dict[str, dict[str, Any]]:
+    """What beat sends, each minute, from memory: what is due, the tick works out."""
+    tick = {"queue": TICK_QUEUE, "expires": _EXPIRES_SECONDS}
+    # Through the checks' own queue, to a worker, to the store.
+    heartbeat = {"queue": CHECK_QUEUES[0], "priority": 0, "expires": _EXPIRES_SECONDS}
+    return {
+        "tick": {"task": TICK_TASK, "schedule": _EVERY_SECONDS, "options": tick},
+        "heartbeat": {"task": HEARTBEAT_TASK, "schedule": _EVERY_SECONDS, "options": heartbeat},
+    }
 
 
-def _crontab(key: str, text: str) -> crontab:
-    try:
-        return crontab.from_string(text)
-    except (ParseException, ValueError, TypeError) as error:
-        raise ConfigurationError(
-            f"{key}: '{text}' is no crontab (minute hour day month weekday), such as '30 2 * * *': "
-            f"{error}"
-        ) from error
+def _stamp(headers: dict[str, Any], **_: Any) -> None:
+    headers.setdefault("sent_at", round(time.time(), 3))
 
 
 @functools.cache

@@ -40,7 +40,8 @@ class Folder(Record):
     glob. ``reason`` is a sentence for a person. ``needs`` are the module folders outside this one
     that a root needs, ``within`` those inside it, ``files`` the other paths outside both that exist
     and are named by it; ``problems`` are local sources that can't be followed. ``providers`` maps
-    sources to constraints, ``""`` where there is none.
+    sources to constraints, ``""`` where there is none. ``bucket`` is where the backend keeps
+    states, as it is written there.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Folder(Record):
     required: tuple[RequiredVersion, ...] = ()
     providers: dict[str, str] = Field(default_factory=dict)
     backend: str | None = None
+    bucket: str = ""
     terraform_version: str | None = None
     lock_file: bool = False
     problems: tuple[str, ...] = ()
@@ -202,6 +204,7 @@ def _record(
         required=facts.required,
         providers=dict(facts.providers or {}),
         backend=facts.backend,
+        bucket=facts.bucket,
         terraform_version=(
             _first_word(tree, own_file)
             if (own_file := prefix + TERRAFORM_FILE) in existing

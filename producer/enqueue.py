@@ -8,21 +8,23 @@ from dataclasses import dataclass, field, replace
 from typing import TextIO
 
 from driftfleet.errors import ConfigurationError
-from driftfleet.ledger import RedisLedger, connect
+from driftfleet.ledger import RedisLedger
+from driftfleet.redis_client import connect
 from driftfleet.results import Result, SweepRecord
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore, open_store
+from producer.broker import Broker
 from producer.cache_place import kept_or_temporary_cache
 from producer.display import Display
-from producer.follow import Broker
 from producer.found import Outlook, require_roots
 from producer.progress import Progress
+from producer.sending import Sender
 from producer.stopping import Stopped, Stopping, stopping
 from producer.survey import survey
-from producer.sweep_queue import SweepQueue
+from producer.sweep_queue import Sweep, SweepQueue
 from producer.table import exit_code_of, harmless
 from producer.targets import Targets
-from producer.watch import Sweep, Watch
+from producer.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Enqueue:
     """What to ask for and how.
 
     ``roots`` are globs; where there are any, only roots that one of them matches are asked for.
-    ``display`` shows the sweeps to their end; None doesn't wait.
+    ``display`` shows the sweeps to their end; None doesn't wait. ``urgent`` ones go before all that
+    waits.
     """
 
     targets: Targets
@@ -41,6 +44,7 @@ class Enqueue:
     display: Display | None
     as_json: bool = False
     roots: tuple[str, ...] = ()
+    urgent: bool = False
 
 
 @dataclass
@@ -86,8 +90,18 @@ def enqueue(order: Enqueue) -> int:
         The result store did not take the sweeps' records.
     """
     url = require_broker(order.settings, "`driftfleet enqueue`")
-    redis = connect(url)
+    # Celery takes its time to import.
+    from driftfleet.celery_app import build_app  # noqa: PLC0415
+
+    redis = connect(url, order.settings.broker.ca_file)
     store = open_store(order.settings.results.store)
+    queue = SweepQueue(
+        order.settings,
+        RedisLedger(redis),
+        store,
+        Sender(build_app(order.settings)),
+        urgent=order.urgent,
+    )
     course = _Course()
     try:
         with stopping() as stop, contextlib.ExitStack() as stack:
@@ -97,11 +111,9 @@ def enqueue(order: Enqueue) -> int:
             Broker(redis).holds_messages()  # whether it answers, before anything else is asked
             outlook = _look(order)
             course.problems = outlook.problems
-            _send_all(
-                order, outlook, SweepQueue(order.settings, RedisLedger(redis), store), stop, course
-            )
+            _send_all(order, outlook, queue, stop, course)
             if order.display is not None:
-                _watch(order.display, store, course)
+                _watch(order.display, course)
     except Stopped as stopped:
         _tell_of_stop(order, store, course)
         return stopped.exit_code
@@ -135,7 +147,7 @@ def _send_all(
     for found in outlook.found:
         if found.discovery.roots:
             stop.hold()  # a sweep is asked for whole or not at all
-            course.sweeps.append(queue.ask(found))
+            course.sweeps.append(queue.ask(queue.jobs(found)))
             stop.allow()
             _tell(order, course.sweeps[-1].record, found.name)
 
@@ -153,13 +165,13 @@ def _tell(order: Enqueue, record: SweepRecord, name: str) -> None:
     order.stdout.flush()
 
 
-def _watch(display: Display, store: ResultStore, course: _Course) -> None:
+def _watch(display: Display, course: _Course) -> None:
     def answered(result: Result) -> None:
         course.results.append(result)
         display.finished(result)
 
     display.begin(course.checks, with_source=len(course.sweeps) > 1)
-    Watch(course.sweeps, store, display, answered).run()
+    Watch([sweep.follower for sweep in course.sweeps], display, answered).run()
 
 
 def _conclude(display: Display, store: ResultStore, course: _Course) -> None:

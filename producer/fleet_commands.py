@@ -8,7 +8,6 @@ from typing import NoReturn
 import click
 
 from driftfleet.configuration import process_environment
-from driftfleet.errors import ConfigurationError
 from driftfleet.settings import Settings
 from producer.options import (
     CONCURRENCY,
@@ -39,6 +38,13 @@ from producer.options import (
     help="Only root modules that it matches, such as 'envs/prod/**'; repeatable.",
 )
 @click.option("--wait", is_flag=True, help="Follow the sweeps to their end, as a scan is shown.")
+@click.option(
+    "--priority",
+    type=click.Choice(["normal", "high"]),
+    default="normal",
+    show_default=True,
+    help="'high' goes before all that waits.",
+)
 @RESULTS
 @INCLUDE
 @EXCLUDE
@@ -51,6 +57,7 @@ def enqueue_command(
     as_json: bool,
     roots: tuple[str, ...],
     wait: bool,
+    priority: str,
     results: str | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
@@ -76,6 +83,7 @@ def enqueue_command(
     Examples:
       driftfleet enqueue
       driftfleet enqueue payments/infra --root 'envs/prod/**' --wait
+      driftfleet enqueue payments/infra --priority high --wait
       driftfleet enqueue org:payments --json | jq -r .sweep_id
     """
     settings = settings_from(
@@ -100,6 +108,7 @@ def enqueue_command(
         display=standard_display(as_json=as_json, plain=False) if wait else None,
         as_json=as_json,
         roots=roots,
+        urgent=priority == "high",
     )
     leave(enqueue(order))
 
@@ -112,9 +121,10 @@ def enqueue_command(
 def doctor_command(config: Path | None, targets: tuple[str, ...], *, as_json: bool) -> None:
     """Check what a fleet needs, and say how to mend it.
 
-    Settings, Terraform, folders, result store, Redis, the secret, GitHub and its token; and whether
-    each TARGET (owner/repo, owner/repo@ref or org:NAME; without one: what `repositories` in
-    fleet.yaml lists) is there and may be read. Changes nothing.
+    Settings, Terraform, folders, disks, result store, secrets, Redis, workers, GitHub and its
+    token; and whether each TARGET (owner/repo, owner/repo@ref or org:NAME; without one: what
+    `repositories` in fleet.yaml lists) is there and may be read. docs/operations.md has each
+    finding. What it writes to the store and to Redis, to see whether they take it, it removes.
 
     \b
     Exit codes:
@@ -164,10 +174,13 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
 @click.pass_obj
 @explained
 def producer_command(config: Path | None, *, log_level: str | None) -> None:
-    """Do what is due for the fleet, until TERM: fill the provider mirror (mirror.sync_at).
+    """Do what is due for the fleet, until TERM.
 
-    Beat tells it when. It needs the Redis in broker.url, the repositories' token, a terraform, and
-    to write to worker.mirror, which the workers only read.
+    Beat sends it a tick each minute. It looks at the repositories that are due (`schedule`) and
+    asks for their checks, puts back what the queue has lost, closes sweeps that nobody closed, and
+    fills the provider mirror (mirror.sync_at). It needs the Redis in broker.url, results.store and
+    the repositories' token; for the mirror also a terraform, and to write to worker.mirror, which
+    the workers only read. Several may run.
 
     \b
     Examples:
@@ -186,7 +199,10 @@ def producer_command(config: Path | None, *, log_level: str | None) -> None:
 @click.pass_obj
 @explained
 def beat_command(config: Path | None, *, log_level: str | None) -> None:
-    """Tell the producer what is due, until TERM. It writes to no disk; run one.
+    """Send the producer a tick each minute, and a heartbeat through the workers, until TERM.
+
+    It keeps nothing, writes to no disk, and what it didn't send nobody misses: any number may run.
+    `driftfleet schedule` shows what is due when.
 
     \b
     Examples:
@@ -194,14 +210,8 @@ def beat_command(config: Path | None, *, log_level: str | None) -> None:
     """
     settings = settings_from(config, {"logs.level": log_level})
     from driftfleet.worker_command import beat_arguments  # noqa: PLC0415
-    from producer.app import schedule  # noqa: PLC0415
     from producer.crew import worker_environment  # noqa: PLC0415
 
-    if not schedule(settings):
-        raise ConfigurationError(
-            "nothing is ever due: set mirror.sync_at, such as '30 2 * * *' "
-            "(DRIFTFLEET_MIRROR__SYNC_AT)"
-        )
     _become("beat", beat_arguments(settings), settings, worker_environment(settings))
 
 
@@ -209,7 +219,7 @@ def _become(
     what: str, arguments: list[str], settings: Settings, environment: dict[str, str]
 ) -> NoReturn:
     """Become one of Celery's services."""
-    from driftfleet.ledger import connect  # noqa: PLC0415
+    from driftfleet.redis_client import connect  # noqa: PLC0415
     from producer.enqueue import require_broker  # noqa: PLC0415
 
     # What can't be a URL of Redis is told here: Celery would end in a traceback.

@@ -2,34 +2,16 @@
 
 import contextlib
 from collections.abc import Iterable
-
-import redis
+from datetime import datetime
 
 from driftfleet.errors import BrokerUnavailable, ContractError, StoreUnavailable
-from driftfleet.jobs import CHECK_QUEUE, Job
-from driftfleet.ledger import Answer, Ledger, Running, ask_redis
+from driftfleet.jobs import Job
+from driftfleet.ledger import Answer, Ledger, Running
 from driftfleet.results import CheckError, ErrorKind, Result, Verdict, error_result
 from driftfleet.store import ResultStore
 
-# How kombu's Redis transport names a queue's lists and what workers hold (kombu 5.7).
-_PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
-_QUEUE_KEYS = tuple(f"{CHECK_QUEUE}{priority}" for priority in _PRIORITIES)
-_HELD_KEYS = ("unacked", "unacked_index")
-
-
-class Broker:
-    """What Redis holds of the queue; for the scan that owns this Redis."""
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._redis = client
-
-    def holds_messages(self) -> bool:
-        """Whether a message waits or is with a worker. Raises `BrokerUnavailable`."""
-        return bool(ask_redis(lambda: self._redis.exists(*_QUEUE_KEYS, "unacked")))
-
-    def forget_messages(self) -> None:
-        """Drop all messages, those of a dead worker too. Raises `BrokerUnavailable`."""
-        ask_redis(lambda: self._redis.delete(*_QUEUE_KEYS, *_HELD_KEYS))
+# Enough to know that something moves.
+_MOST_LOOKED_AT = 2_000
 
 
 class Follower:
@@ -46,6 +28,9 @@ class Follower:
     def poll(self) -> list[Result]:
         """The results that came since the last call. Raises `BrokerUnavailable`."""
         answers = self._ledger.answers(self._sweep_id, self._read)
+        if not answers and self._read and not self._ledger.answers(self._sweep_id, self._read - 1):
+            # Redis has lost its memory: what comes now is counted from the beginning.
+            self._read = 0
         self._read += len(answers)
         results: list[Result] = []
         for answer in answers:
@@ -54,6 +39,29 @@ class Follower:
                 results.append(self._result(job, answer))
                 self.verdicts[job.title] = results[-1].verdict
         return results
+
+    def is_worked_on(self) -> bool:
+        """Whether somebody works on any of it, for this sweep or another that asked first.
+
+        Raises `BrokerUnavailable`.
+        """
+        return bool(self._ledger.leased(list(self.pending)[:_MOST_LOOKED_AT]))
+
+    def catch_up(self) -> list[Result] | None:
+        """The rest, where the store says that the sweep is closed: nothing more comes then.
+
+        Raises `StoreUnavailable`.
+        """
+        record = self._store.sweep(self._sweep_id)
+        if record is None or record.closed_at is None:
+            return None
+        results = [self._last_word(job, record.started_at) for job in self.pending.values()]
+        self.pending.clear()
+        return results
+
+    def _last_word(self, job: Job, since: datetime) -> Result:
+        result = self._store.answer_of(job, since)
+        return result or lost(job, "the sweep was closed before any worker answered")
 
     def running(self) -> dict[str, Running]:
         """What runs now, by identity. Raises `BrokerUnavailable`."""
@@ -74,12 +82,18 @@ class Follower:
             key = self._store.add(result)
             answer = Answer(check=result.job.identity, verdict=result.verdict, key=key)
             with contextlib.suppress(BrokerUnavailable):  # then nobody else follows it either
-                self._ledger.answer(self._sweep_id, answer)
+                self._ledger.answer(result.job, answer)
             self.verdicts[result.job.title] = result.verdict
         self.pending.clear()
         return results
 
     def _result(self, job: Job, answer: Answer) -> Result:
+        if answer.superseded_by:
+            reason = (
+                "a newer commit was asked for before a worker took this one: see the sweep "
+                f"{answer.superseded_by}"
+            )
+            return _error(job, ErrorKind.CANCELLED, reason, transient=True)
         try:
             result = self._store.get(answer.key)
         except StoreUnavailable as error:

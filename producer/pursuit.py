@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import Job
 from driftfleet.results import Result
+from producer.broker import Broker
 from producer.crew import Crew
 from producer.display import Display
-from producer.follow import Broker, Follower
+from producer.follow import Follower
 from producer.recovery import Action, Observation, Recovery
 
 _POLL_SECONDS = 0.125

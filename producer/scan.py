@@ -8,18 +8,21 @@ from datetime import UTC, datetime
 
 from driftfleet.errors import ConfigurationError, StoreUnavailable
 from driftfleet.jobs import Job
-from driftfleet.ledger import RedisLedger, connect
+from driftfleet.ledger import Ask, RedisLedger
+from driftfleet.redis_client import connect
 from driftfleet.results import Result, SweepRecord
 from driftfleet.settings import Settings
+from driftfleet.sweep_id import new_sweep_id
+from producer.broker import Broker
 from producer.display import Display
-from producer.follow import Broker, Follower
+from producer.follow import Follower
 from producer.found import require_roots
 from producer.progress import Progress
 from producer.pursuit import Pursuit
 from producer.stage import Stage, open_stage, require_machine
 from producer.stopping import Stopped, stopping
 from producer.survey import survey
-from producer.sweep import close_record, jobs_of, new_sweep_id, open_record
+from producer.sweep import close_record, jobs_of, open_record
 from producer.table import exit_code_of
 from producer.targets import Targets
 
@@ -131,7 +134,7 @@ def _ask_and_follow(order: Scan, stage: Stage, course: _Course) -> Follower:
 
     sources = {job.source.repo for job in course.jobs}
     order.display.begin(len(course.jobs), with_source=len(sources) > 1)
-    ledger.open(course.jobs[0].sweep_id, [job.identity for job in course.jobs])
+    ledger.open(course.jobs[0].sweep_id, [Ask.of(job) for job in course.jobs])
     send(app, course.jobs)
     follower = Follower(course.jobs, ledger, stage.store)
     Pursuit(

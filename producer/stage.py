@@ -124,7 +124,13 @@ def _own_settings(
 ) -> Settings:
     writable_root = settings.worker.writable_root if names_writable_root(settings) else folder / "w"
     worker = settings.worker.model_copy(
-        update={"local_roots": tuple(folders), "writable_root": writable_root}
+        update={
+            "local_roots": tuple(folders),
+            "writable_root": writable_root,
+            # Who scans waits, and can scan again.
+            "attempts": 1,
+            "drain_seconds": 0,
+        }
     )
     broker = BrokerSettings(
         url=SecretStr(broker_url),

@@ -1,30 +1,25 @@
 """Roots -> the jobs that ask for their checks."""
 
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from driftfleet.errors import ConfigurationError
-from driftfleet.jobs import Job, Limits, Source, Variant
+from driftfleet.jobs import Job, Source, Variant
+from driftfleet.module_facts import BUCKET_KEYS
 from driftfleet.results import SweepRecord, Verdict
-from driftfleet.settings import Settings, VariantRule
+from driftfleet.settings import Settings
 from driftfleet.variants import variants_of
+from producer.discovery import Folder
 from producer.found import Found, Trouble
 
 
-def new_sweep_id(kind: str, now: datetime) -> str:
-    """``KIND-YYYYmmddTHHMMSS-RANDOM``: sorts by time, and names files and Redis keys."""
-    return f"{kind}-{now.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
 def jobs_for(
-    roots: Iterable[str],
+    roots: Iterable[Folder],
     *,
     sweep_id: str,
     source: Source,
-    rules: Sequence[VariantRule],
-    limits: Limits,
+    settings: Settings,
 ) -> list[Job]:
     """One job per root and variant, in the order of the roots.
 
@@ -35,25 +30,37 @@ def jobs_for(
     """
     jobs: list[Job] = []
     for root in roots:
-        variants = variants_of(root, rules)
-        _refuse_unspeakable(f"{source.repo}/{root}")
-        _refuse_twins(root, variants)
+        variants = variants_of(root.path, settings.variants)
+        _refuse_unspeakable(f"{source.repo}/{root.path}")
+        _refuse_twins(root.path, variants)
         for variant in variants:
+            bucket = _bucket_of(root, variant)
+            caps = settings.caps.names(source.slug, root.path, bucket)
             jobs.append(
-                Job(sweep_id=sweep_id, source=source, root=root, variant=variant, limits=limits)
+                Job(
+                    sweep_id=sweep_id,
+                    source=source,
+                    root=root.path,
+                    variant=variant,
+                    limits=settings.limits,
+                    caps=tuple(caps),
+                )
             )
     return jobs
 
 
 def jobs_of(found: Found, sweep_id: str, settings: Settings) -> list[Job]:
     """The jobs for what was found in one folder or repository. Raises as `jobs_for` does."""
-    return jobs_for(
-        [root.path for root in found.discovery.roots],
-        sweep_id=sweep_id,
-        source=found.source,
-        rules=settings.variants,
-        limits=settings.limits,
-    )
+    roots = found.discovery.roots
+    return jobs_for(roots, sweep_id=sweep_id, source=found.source, settings=settings)
+
+
+def _bucket_of(root: Folder, variant: Variant) -> str | None:
+    """Where its state is, as far as that is written in the code or the variant."""
+    key = BUCKET_KEYS.get(root.backend or "")
+    given = [one.partition("=")[2].strip(' "') for one in variant.backend_config
+             if key and one.partition("=")[0].strip() == key]  # fmt: skip
+    return (given[-1] if given else root.bucket) or None
 
 
 def open_record(

@@ -1,48 +1,82 @@
-"""Puts sweeps into the queue: what was asked for is kept before it is sent."""
+"""Puts sweeps into the queue: what is asked for is kept in the store before it is sent."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+from driftfleet.closing import close_sweep
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import Job
-from driftfleet.ledger import Ledger
-from driftfleet.results import SweepRecord
+from driftfleet.ledger import Ask, Ledger, OpenSweep
+from driftfleet.results import SweepManifest, SweepRecord
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore
+from driftfleet.sweep_id import new_sweep_id
 from producer.follow import Follower
 from producer.found import Found, Trouble
-from producer.sweep import close_record, jobs_of, new_sweep_id, open_record
-from producer.watch import Sweep
+from producer.sending import Sender
+from producer.sweep import close_record, jobs_of, open_record
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that was asked for, and who follows it."""
+
+    record: SweepRecord
+    follower: Follower
 
 
 class SweepQueue:
-    """Takes sweeps: their record first, so that what was sent is always known.
+    """Takes sweeps. ``kind`` says in their ids who asked, such as ``enqueue``.
 
-    ``kind`` says in their ids who asked, such as ``enqueue``.
+    ``urgent`` ones go before all that waits.
     """
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, store: ResultStore, kind: str = "enqueue"
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        store: ResultStore,
+        sender: Sender,
+        *,
+        kind: str = "enqueue",
+        urgent: bool = False,
     ) -> None:
-        # Celery takes its time to import.
-        from driftfleet.celery_app import build_app  # noqa: PLC0415
-
         self._settings = settings
         self._kind = kind
         self._ledger = ledger
         self._store = store
-        self._app = build_app(settings)
+        self._sender = sender
+        self._urgent = urgent
 
-    def ask(self, found: Found) -> Sweep:
-        """Ask for all checks of a repository. Raises `BrokerUnavailable`, `StoreUnavailable`."""
-        now = datetime.now(UTC)
-        jobs = jobs_of(found, new_sweep_id(self._kind, now), self._settings)
-        record = open_record(jobs, jobs[0].sweep_id, now)
-        self._store.put_sweep(record)
+    def jobs(self, found: Found) -> list[Job]:
+        """What a sweep of all that was found would ask for."""
+        return jobs_of(found, new_sweep_id(self._kind, self._now()), self._settings)
+
+    def ask(self, jobs: Sequence[Job], deadline_after: timedelta | None = None) -> Sweep:
+        """Ask for checks of one repository, the most important first.
+
+        ``deadline_after`` is when the sweep is closed whatever is missing; by default as
+        `schedule.deadline` says.
+
+        Raises
+        ------
+        BrokerUnavailable
+            Redis did not take them; the sweep is closed then.
+        StoreUnavailable
+            The store did not take the sweep; nothing was sent.
+        """
+        now = self._now()
+        deadline = now + (deadline_after or self._settings.schedule.deadline)
+        record = open_record(jobs, jobs[0].sweep_id, now).model_copy(update={"deadline": deadline})
+        manifest = SweepManifest(
+            sweep_id=record.sweep_id, jobs=tuple(jobs), asked_at=now, deadline=deadline
+        )
+        self._store.open_sweep(record, manifest)
         try:
-            self._ledger.open(record.sweep_id, [job.identity for job in jobs])
-            self._send(jobs)
+            self._enqueue(jobs, record, manifest)
         except BrokerUnavailable:
-            self._store.put_sweep(close_record(record, {}, datetime.now(UTC)))
+            self._store.close_sweep(close_record(record, {}, datetime.now(UTC)))
             raise
         return Sweep(record, Follower(jobs, self._ledger, self._store))
 
@@ -58,12 +92,26 @@ class SweepQueue:
         self._store.put_sweep(record)
         return record
 
-    def _send(self, jobs: list[Job]) -> None:
-        from kombu.exceptions import OperationalError  # noqa: PLC0415
+    def _enqueue(self, jobs: Sequence[Job], record: SweepRecord, manifest: SweepManifest) -> None:
+        opened = self._ledger.open(
+            record.sweep_id, [Ask.of(job) for job in jobs], urgent=self._urgent
+        )
+        places = [n for n, send in enumerate(opened.send) if send]
+        self._sender.send(
+            [jobs[n] for n in places], positions=[0] * len(places) if self._urgent else places
+        )
+        answered = self._ledger.seal(
+            OpenSweep(
+                sweep_id=record.sweep_id,
+                source=record.source,
+                asked=len(jobs),
+                asked_at=manifest.asked_at.timestamp(),
+                deadline=manifest.deadline.timestamp(),
+            )
+        )
+        for done in (*opened.done, *([record.sweep_id] if answered else ())):
+            close_sweep(done, self._ledger, self._store)
 
-        from driftfleet.celery_app import send  # noqa: PLC0415
-
-        try:
-            send(self._app, jobs)
-        except OperationalError as error:
-            raise BrokerUnavailable(f"Redis did not take the jobs: {error}") from error
+    def _now(self) -> datetime:
+        """By Redis, for whose answers count is decided by it."""
+        return datetime.fromtimestamp(self._ledger.now(), UTC)

@@ -1,42 +1,71 @@
-"""The producer's Celery tasks."""
+"""The producer's Celery tasks: a tick, a sweep, a listing, a sync of the mirror.
+
+Each is acknowledged when it begins: what dies is found due again by a later tick.
+"""
 
 import io
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
-from celery import Celery, Task
+from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 
 from driftfleet.errors import DriftfleetError
 from driftfleet.settings import Settings
+from producer.headquarters import (
+    LISTING_TASK,
+    MIRROR_TASK,
+    SWEEP_TASK,
+    TICK_TASK,
+    Headquarters,
+)
 from producer.mirror_fleet import NOT_KNOWN, MirrorOrder, sync_mirror
 from producer.progress import Progress
+from producer.tick import SWEEP_SECONDS
 
 log = structlog.get_logger()
 
-PRODUCER_QUEUE = "driftfleet.producer"
-MIRROR_TASK = "driftfleet.mirror_sync"
+_TICK_SECONDS = 300
 # A whole fleet's providers from a slow registry; nobody waits for it.
-_LIMIT_SECONDS = 6 * 3600
+_MIRROR_SECONDS = 6 * 3600
 
 
-def register(app: Celery, settings: Settings, environment: Mapping[str, str]) -> Task:
+def register(app: Celery, settings: Settings, environment: Mapping[str, str]) -> None:
     """Register the tasks with the application."""
+    headquarters = Headquarters(app, settings, environment)
 
-    # Acknowledged when it begins: a sync that dies is made up for by the next one, and what is
-    # half-done is removed then. Delivered twice it would only find the mirror busy.
-    @app.task(  # type: ignore[untyped-decorator]
-        name=MIRROR_TASK,
-        acks_late=False,
-        soft_time_limit=_LIMIT_SECONDS,
-        time_limit=2 * _LIMIT_SECONDS,
-    )
+    def task(name: str, seconds: int) -> object:
+        limits = {"soft_time_limit": seconds, "time_limit": 2 * seconds}
+        return app.task(name=name, acks_late=False, **limits)
+
+    @task(TICK_TASK, _TICK_SECONDS)  # type: ignore[operator]
+    def tick() -> None:
+        _told("tick_failed", headquarters.tick)
+
+    @task(SWEEP_TASK, SWEEP_SECONDS)  # type: ignore[operator]
+    def sweep(repo: str, ref: str) -> None:
+        _told("repository_not_swept", lambda: headquarters.sweep(repo, ref))
+
+    @task(LISTING_TASK, _TICK_SECONDS)  # type: ignore[operator]
+    def listing() -> None:
+        _told("repositories_not_listed", headquarters.list_repositories)
+
+    @task(MIRROR_TASK, _MIRROR_SECONDS)  # type: ignore[operator]
     def mirror_sync() -> None:
         sync_fleet_mirror(settings, environment)
 
-    return mirror_sync
+
+def _told(event: str, work: Callable[[], object]) -> None:
+    """Do it, and tell in one line what was in the way."""
+    structlog.contextvars.clear_contextvars()
+    try:
+        work()
+    except DriftfleetError as error:
+        log.error(event, reason=error.message)
+    except SoftTimeLimitExceeded:
+        log.error(event, reason="it took too long, and is tried again")
 
 
 def sync_fleet_mirror(settings: Settings, environment: Mapping[str, str]) -> bool:
@@ -54,7 +83,9 @@ def sync_fleet_mirror(settings: Settings, environment: Mapping[str, str]) -> boo
         log.error("mirror_not_synced", reason=error.message)
         return False
     except SoftTimeLimitExceeded:
-        log.error("mirror_not_synced", reason=f"it took longer than {_LIMIT_SECONDS // 3600} hours")
+        log.error(
+            "mirror_not_synced", reason=f"it took longer than {_MIRROR_SECONDS // 3600} hours"
+        )
         return False
     counts = {"added": 0, "there": 0, "failed": 0}
     for line in told.getvalue().splitlines():

@@ -16,7 +16,8 @@ from driftfleet import process
 from driftfleet.celery_app import build_app, send
 from driftfleet.configuration import environment_of, process_environment
 from driftfleet.jobs import Job, Limits, Source, Variant
-from driftfleet.ledger import Answer, RedisLedger, connect
+from driftfleet.ledger import Answer, Ask, RedisLedger
+from driftfleet.redis_client import connect
 from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
@@ -67,13 +68,18 @@ class Fleet:
         *,
         sweep_id: str = "sweep",
         sha: str = "",
+        ref: str = "",
         source: Source | None = None,
         **limits: int,
     ) -> Job:
-        """A job for a root of the repository; ``sha`` tells checks of one root apart."""
+        """A job for a root of the repository; ``sha`` tells checks of one root apart.
+
+        So does ``ref``: of two with the same one the later replaces the earlier while it waits.
+        """
         return Job(
             sweep_id=sweep_id,
-            source=source or Source(kind="local", repo=str(self.repository), sha=sha),
+            source=source
+            or Source(kind="local", repo=str(self.repository), ref=ref or sha, sha=sha),
             root=root,
             variant=Variant(),
             limits=Limits(**{**self.settings.limits.model_dump(), **limits}),
@@ -81,7 +87,7 @@ class Fleet:
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Ask for checks."""
-        self.ledger.open(jobs[0].sweep_id, [job.identity for job in jobs])
+        self.ledger.open(jobs[0].sweep_id, [Ask.of(job) for job in jobs])
         with build_app(self.settings) as app:
             send(app, jobs)
 

@@ -11,14 +11,18 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from driftfleet.celery_app import build_app
 from driftfleet.configuration import load_settings, process_environment
-from driftfleet.ledger import RedisLedger, connect
+from driftfleet.ledger import RedisLedger
 from driftfleet.logs import configure_logs
+from driftfleet.redis_client import connect
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
+from worker.answering import Answering
+from worker.drain import Drain
 from worker.github_connection import LazyConnection, connection_of
 from worker.heartbeat import UnackedHeartbeat
 from worker.installed_programs import InstalledPrograms
 from worker.own_process import close_to_others
+from worker.pump import Pump, pump_step
 from worker.tasks import register
 from worker.toolbox import CurrentRedactor, build_tools
 from worker.tools import Tools
@@ -36,8 +40,23 @@ def create() -> Celery:
     tools = build_tools(settings, environment, connection)
     tools = dataclasses.replace(tools, time_limits=(SoftTimeLimitExceeded,))
     assert settings.broker.url is not None
-    ledger = RedisLedger(connect(settings.broker.url.get_secret_value()))
-    register(app, tools, open_store(settings.results.store), ledger)
+    redis = connect(settings.broker.url.get_secret_value(), settings.broker.ca_file)
+    ledger = RedisLedger(redis)
+    drain = Drain(settings.worker.drain_seconds)
+    drain.connect()
+    answering = Answering(
+        tools=tools,
+        store=open_store(settings.results.store),
+        ledger=ledger,
+        drain=drain,
+        caps=settings.caps,
+        attempts=settings.worker.attempts,
+    )
+    register(app, answering)
+    worker = settings.worker
+    app.steps["consumer"].add(
+        pump_step(Pump(app, ledger, worker.concurrency, worker.writable_root))
+    )
     _connect_signals(settings, tools, connection)
     return app
 

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from driftfleet.celery_app import build_app, send
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.jobs import CHECK_QUEUE, CHECK_TASK, Job, Limits, Source, decode_job
-from driftfleet.ledger import connect
+from driftfleet.redis_client import connect
 from driftfleet.settings import BrokerSettings, Settings
 from producer.embedded import Embedded, embedded_redis, find_server
 from producer.follow import Broker

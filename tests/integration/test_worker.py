@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from driftfleet.celery_app import build_app
 from driftfleet.configuration import environment_of, process_environment
-from driftfleet.jobs import CHECK_QUEUE, CHECK_TASK, Job
+from driftfleet.jobs import CHECK_QUEUES, CHECK_TASK, Job
 from driftfleet.results import Verdict
 from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
 from producer.embedded import embedded_redis
@@ -43,6 +43,8 @@ def fleet(tmp_path: Path, mirror: Path) -> Iterator[Fleet]:
                     mirror=mirror,
                     local_roots=(repository,),
                     stop_grace_seconds=1,
+                    drain_seconds=5,
+                    attempts=1,
                 ),
             )
             fleet = Fleet(settings, repository, tmp_path / "worker.log", redis_folder)
@@ -115,9 +117,11 @@ def test_a_plan_longer_than_the_visibility_time_out_runs_once(fleet: Fleet) -> N
     fleet.start_worker()
     (answer,) = fleet.wait(1, 60)
     assert answer.verdict is not Verdict.ERROR
-    job = fleet.job("root")
-    tries = fleet.redis.get(f"driftfleet:tries:sweep-{job.identity}:0")
-    assert tries == b"1"
+    told = fleet.log.read_text()
+    assert told.count("check_answered") == 1
+    # Nor was it delivered a second time, and turned away by the lease.
+    assert "check_runs_elsewhere" not in told
+    assert "check_not_wanted" not in told
 
 
 def test_a_message_that_is_no_job_is_refused_once_and_the_worker_goes_on(fleet: Fleet) -> None:
@@ -125,8 +129,8 @@ def test_a_message_that_is_no_job_is_refused_once_and_the_worker_goes_on(fleet: 
     fleet.start_worker()
     with build_app(fleet.settings) as app:
         for payload in ({"schema_version": 2}, "text", {"root": "../.."}):
-            app.send_task(CHECK_TASK, args=[payload], queue=CHECK_QUEUE)
-        app.send_task("os.system", args=["true"], queue=CHECK_QUEUE)
+            app.send_task(CHECK_TASK, args=[payload], queue=CHECK_QUEUES[0])
+        app.send_task("os.system", args=["true"], queue=CHECK_QUEUES[0])
     fleet.send([fleet.job("root")])
     fleet.wait(1, 30)
     assert wait_until(lambda: fleet.log.read_text().count("job_refused") == 3, 5)

@@ -189,8 +189,10 @@ def test_relative_paths_of_a_file_count_from_the_file(tmp_path: Path) -> None:
     tree = {
         "worker": {"mirror": "m", "writable_root": "../w", "terraform": "bin/terraform"},
         "results": {"store": "file://results"},
+        "broker": {"ca_file": "ca.pem"},
     }
     settings = load_settings(config(tmp_path / "conf", tree), {})
+    assert settings.broker.ca_file == tmp_path / "conf/ca.pem"
     assert settings.worker.mirror == tmp_path / "conf/m"
     assert settings.worker.writable_root == tmp_path / "w"
     assert settings.worker.terraform == str(tmp_path / "conf/bin/terraform")

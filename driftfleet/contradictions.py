@@ -1,0 +1,29 @@
+"""Settings that are each right and can't be so together; each is told with both names."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from driftfleet.settings import Settings
+
+
+def contradictions(settings: "Settings") -> list[str]:
+    """A sentence for each."""
+    return list(_found(settings))
+
+
+def _found(settings: "Settings") -> Iterator[str]:
+    worker, broker = settings.worker, settings.broker
+    if worker.drain_seconds >= broker.visibility_timeout_seconds:
+        yield (
+            f"worker.drain_seconds ({worker.drain_seconds:g}) must be less than "
+            f"broker.visibility_timeout_seconds ({broker.visibility_timeout_seconds}): a worker "
+            "that ends doesn't say any more that its plans are its own, and they would begin "
+            "elsewhere while they still run"
+        )
+    if worker.stop_grace_seconds >= settings.limits.timeout_seconds:
+        yield (
+            f"worker.stop_grace_seconds ({worker.stop_grace_seconds:g}) must be less than "
+            f"limits.timeout_seconds ({settings.limits.timeout_seconds}): ending a plan would take "
+            "longer than the plan may"
+        )

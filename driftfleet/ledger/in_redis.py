@@ -1,0 +1,209 @@
+"""The ledger in Redis, beside the queue."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import redis
+
+from driftfleet.jobs import Job, decode_job
+from driftfleet.ledger import keys, scripts
+from driftfleet.ledger.records import (
+    LEASE_SECONDS,
+    OPEN_SECONDS,
+    Answer,
+    Ask,
+    Begun,
+    Opened,
+    OpenSweep,
+    Recent,
+    Running,
+    Settled,
+    WorkerSeen,
+)
+from driftfleet.redis_client import ask_redis
+
+# A script holds up everybody: none takes longer than some milliseconds.
+_CHUNK = 500
+_SEEN_SECONDS = 120
+
+
+class RedisLedger:
+    """A `driftfleet.ledger.Ledger` in Redis."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._open = client.register_script(scripts.OPEN_SWEEP)
+        self._seal = client.register_script(scripts.SEAL_SWEEP)
+        self._close = client.register_script(scripts.CLOSE_SWEEP)
+        self._begin = client.register_script(scripts.BEGIN_CHECK)
+        self._renew = client.register_script(scripts.RENEW_LEASE)
+        self._release = client.register_script(scripts.RELEASE_LEASE)
+        self._put_off = client.register_script(scripts.PUT_OFF)
+        self._due = client.register_script(scripts.TAKE_DUE)
+        self._answer = client.register_script(scripts.ANSWER_CHECK)
+        self._unpark = client.register_script(scripts.UNPARK)
+        self._put_back = client.register_script(scripts.PUT_BACK)
+
+    def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
+        send: list[bool] = []
+        done: list[str] = []
+        for some in _chunks(asks):
+            flat = [word for ask in some for word in ask]
+            sent, closed = self._run(self._open, sweep_id, int(urgent), *flat)
+            send += map(bool, sent)
+            done += map(_text, closed)
+        return Opened(tuple(send), tuple(dict.fromkeys(done)))
+
+    def seal(self, sweep: OpenSweep) -> bool:
+        return bool(self._run(self._seal, sweep.sweep_id, sweep.deadline, sweep.model_dump_json()))
+
+    def open_sweeps(self) -> list[OpenSweep]:
+        ids: Any = ask_redis(lambda: self._redis.zrange(keys.OPEN, 0, -1, withscores=True))
+        abouts: Any = ask_redis(lambda: self._redis.hgetall(keys.ABOUT)) if ids else {}
+        return [
+            OpenSweep.model_validate_json(abouts[name])
+            if name in abouts
+            else OpenSweep(sweep_id=_text(name), deadline=deadline)
+            for name, deadline in ids
+        ]
+
+    def close(self, sweep_id: str, identities: Iterable[str] = ()) -> None:
+        names = list(identities)
+        for some in _chunks(names) if names else [()]:
+            self._run(self._close, sweep_id, *some)
+
+    def begin(self, job: Job, token: str, caps: Mapping[str, int], over: str = "") -> Begun:
+        limits = [word for cap in job.caps if cap in caps for word in (cap, caps[cap])]
+        answer = self._run(
+            self._begin, job.target, job.identity, job.sweep_id, token, LEASE_SECONDS * 1000,
+            over, _wire(job), *limits,
+        )  # fmt: skip
+        outcome, *more = map(_text, answer)
+        if outcome == "start":
+            peak = int(more[2]) if more[2] else None
+            return Begun("start", int(more[0]), float(more[1]) / 1000, peak)
+        if outcome == "held":
+            return Begun("held", holder=more[0], seconds=max(0.0, float(more[1]) / 1000))
+        if outcome == "full":
+            return Begun("full", cap=more[0])
+        return Begun("unwanted")
+
+    def note(self, sweep_id: str, check: str, running: Running) -> None:
+        key = f"{keys.SWEEP}{sweep_id}:running"
+
+        def write() -> None:
+            with self._redis.pipeline() as pipe:
+                pipe.hset(key, check, running.model_dump_json())
+                pipe.expire(key, OPEN_SECONDS)
+                pipe.execute()
+
+        ask_redis(write)
+
+    def renew(self, job: Job, token: str) -> bool:
+        return bool(self._run(self._renew, job.identity, token, LEASE_SECONDS * 1000, *job.caps))
+
+    def release(self, job: Job, token: str, *, innocent: bool = True) -> None:
+        self._run(self._release, job.identity, token, job.sweep_id, int(innocent), *job.caps)
+
+    def put_off(self, job: Job, seconds: float) -> None:
+        self._run(self._put_off, _wire(job), int(seconds * 1000))
+
+    def due(self, most: int) -> list[Job]:
+        return [decode_job(json.loads(text)) for text in self._run(self._due, most)]
+
+    def answer(
+        self,
+        job: Job,
+        answer: Answer,
+        token: str = "",
+        recent: Recent | None = None,
+        peak_memory_bytes: int = 0,
+    ) -> Settled:
+        first, *done = self._run(
+            self._answer, job.target, job.identity, job.sweep_id, token,
+            answer.model_dump_json(exclude_defaults=True),
+            recent.model_dump_json() if recent else "", peak_memory_bytes, *job.caps,
+        )  # fmt: skip
+        return Settled(bool(first), tuple(map(_text, done)))
+
+    def pending(self, sweep_id: str) -> set[str]:
+        key = f"{keys.SWEEP}{sweep_id}:pending"
+        members: Any = ask_redis(lambda: self._redis.smembers(key))
+        return {_text(member) for member in members}
+
+    def running(self, sweep_id: str) -> dict[str, Running]:
+        key = f"{keys.SWEEP}{sweep_id}:running"
+        items: Any = ask_redis(lambda: self._redis.hgetall(key))
+        return {_text(k): Running.model_validate_json(v) for k, v in items.items()}
+
+    def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
+        key = f"{keys.SWEEP}{sweep_id}:answered"
+        items: Any = ask_redis(lambda: self._redis.lrange(key, start, -1))
+        return [Answer.model_validate_json(item) for item in items]
+
+    def leased(self, identities: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for some in _chunks(identities):
+            names = [f"{keys.RUN}{identity}" for identity in some]
+            tokens: Any = ask_redis(lambda names=names: self._redis.mget(names))  # type: ignore[misc]
+            found |= {one for one, token in zip(some, tokens, strict=True) if token}
+        return found
+
+    def put_back(self, sweep_id: str, ask: Ask) -> bool:
+        return bool(self._run(self._put_back, sweep_id, *ask))
+
+    def parked(self) -> list[str]:
+        names: Any = ask_redis(lambda: list(self._redis.scan_iter(f"{keys.PARKED}*", count=1000)))
+        return [_text(name).removeprefix(keys.PARKED) for name in names]
+
+    def unpark(self, cap: str, limit: int) -> None:
+        self._run(self._unpark, cap, limit)
+
+    def count_lost(self, identity: str) -> int:
+        def write() -> int:
+            with self._redis.pipeline() as pipe:
+                pipe.incr(f"{keys.LOST}{identity}")
+                pipe.expire(f"{keys.LOST}{identity}", OPEN_SECONDS)
+                return int(pipe.execute()[0])
+
+        return ask_redis(write)
+
+    def recent(self) -> list[Recent]:
+        items: Any = ask_redis(lambda: self._redis.lrange(keys.RECENT, 0, -1))
+        return [Recent.model_validate_json(item) for item in items]
+
+    def say(self, worker: WorkerSeen) -> None:
+        def write() -> None:
+            with self._redis.pipeline() as pipe:
+                pipe.hset(keys.WORKERS, worker.name, worker.model_dump_json())
+                pipe.expire(keys.WORKERS, 2 * _SEEN_SECONDS)
+                pipe.execute()
+
+        ask_redis(write)
+
+    def workers(self) -> list[WorkerSeen]:
+        items: Any = ask_redis(lambda: self._redis.hgetall(keys.WORKERS))
+        seen = [WorkerSeen.model_validate_json(item) for item in items.values()]
+        now = self.now()
+        return sorted((w for w in seen if now - w.seen_at < _SEEN_SECONDS), key=lambda w: w.name)
+
+    def now(self) -> float:
+        seconds, micros = ask_redis(self._redis.time)
+        return float(seconds) + float(micros) / 1e6
+
+    def _run(self, script: Any, *arguments: str | float) -> Any:
+        return ask_redis(lambda: script(args=arguments))
+
+
+def _chunks(names: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(names), _CHUNK):
+        yield names[start : start + _CHUNK]
+
+
+def _wire(job: Job) -> str:
+    return json.dumps(job.wire(), separators=(",", ":"))
+
+
+def _text(value: bytes | str | int) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

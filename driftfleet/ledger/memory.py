@@ -1,0 +1,218 @@
+"""A ledger that lasts as long as it is held: for tests, and for who needs no queue."""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from driftfleet.jobs import Job
+from driftfleet.ledger.records import (
+    LEASE_SECONDS,
+    MOST_RECENT,
+    Answer,
+    Ask,
+    Begun,
+    Opened,
+    OpenSweep,
+    Recent,
+    Running,
+    Settled,
+    WorkerSeen,
+)
+
+
+class MemoryLedger:
+    """A `driftfleet.ledger.Ledger` in memory; ``clock`` gives seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.now = clock
+        self._open: dict[str, OpenSweep] = {}
+        self._pending: defaultdict[str, set[str]] = defaultdict(set)
+        self._running: defaultdict[str, dict[str, Running]] = defaultdict(dict)
+        self._answers: defaultdict[str, list[Answer]] = defaultdict(list)
+        # By target: the identity that is wanted, and the sweep that asked first.
+        self._want: dict[str, tuple[str, str]] = {}
+        self._joined: defaultdict[str, set[str]] = defaultdict(set)
+        self._leases: dict[str, tuple[str, float]] = {}
+        self._tries: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+        self._caps: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self._parked: defaultdict[str, list[Job]] = defaultdict(list)
+        self._later: list[tuple[float, Job]] = []
+        self._recent: list[Recent] = []
+        self._peaks: dict[str, int] = {}
+        self._workers: dict[str, WorkerSeen] = {}
+
+    def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
+        done: list[str] = []
+        send = tuple([self._ask(sweep_id, ask, done, urgent=urgent) for ask in asks])
+        return Opened(send, tuple(dict.fromkeys(done)))
+
+    def _ask(self, sweep_id: str, ask: Ask, done: list[str], *, urgent: bool) -> bool:
+        self._pending[sweep_id].add(ask.identity)
+        held, asker = self._want.get(ask.target, ("", ""))
+        runs = self._holder(ask.identity) != ""
+        if held == ask.identity or runs:
+            if (held, asker) != (ask.identity, sweep_id):
+                self._joined[ask.identity].add(sweep_id)
+            return urgent and not runs
+        if held and not self._holder(held):
+            replaced = Answer(check=held, superseded_by=sweep_id)
+            for other in {asker, *self._joined.pop(held, ())}:
+                self._settle(other, replaced, done)
+            self._tries.pop(held, None)
+        self._want[ask.target] = (ask.identity, sweep_id)
+        return True
+
+    def seal(self, sweep: OpenSweep) -> bool:
+        self._open[sweep.sweep_id] = sweep
+        return not self._pending[sweep.sweep_id]
+
+    def open_sweeps(self) -> list[OpenSweep]:
+        return sorted(self._open.values(), key=lambda sweep: sweep.deadline)
+
+    def close(self, sweep_id: str, identities: Iterable[str] = ()) -> None:
+        self._open.pop(sweep_id, None)
+        self._pending[sweep_id] -= set(identities)
+
+    def begin(self, job: Job, token: str, caps: Mapping[str, int], over: str = "") -> Begun:
+        holder = self._holder(job.identity)
+        if holder and holder not in (token, over):
+            left = self._leases[job.identity][1] - self.now()
+            return Begun("held", holder=holder, seconds=left)
+        wanted = self._want.get(job.target, ("", ""))[0] == job.identity
+        if not wanted and job.identity not in self._pending[job.sweep_id]:
+            return Begun("unwanted")
+        limits = {cap: caps[cap] for cap in job.caps if cap in caps}
+        for cap, limit in limits.items():
+            self._caps[cap].pop(over, None)
+            if len(self._holders(cap)) >= limit and token not in self._caps[cap]:
+                if holder == over:
+                    self._leases.pop(job.identity, None)
+                self._parked[cap].append(job)
+                return Begun("full", cap=cap)
+        self._lease(job, token, limits)
+        self._tries[job.identity] += 1
+        peak = self._peaks.get(job.target)
+        return Begun("start", self._tries[job.identity], self.now(), peak)
+
+    def note(self, sweep_id: str, check: str, running: Running) -> None:
+        self._running[sweep_id][check] = running
+
+    def renew(self, job: Job, token: str) -> bool:
+        if self._holder(job.identity) not in ("", token):
+            return False
+        self._lease(job, token, [cap for cap in job.caps if token in self._caps[cap]])
+        return True
+
+    def release(self, job: Job, token: str, *, innocent: bool = True) -> None:
+        self._leave_caps(job, token)
+        self._running[job.sweep_id].pop(job.identity, None)
+        if self._holder(job.identity) == token:
+            del self._leases[job.identity]
+            self._tries[job.identity] -= innocent
+
+    def put_off(self, job: Job, seconds: float) -> None:
+        self._later.append((self.now() + seconds, job))
+
+    def due(self, most: int) -> list[Job]:
+        now = self.now()
+        due = sorted((one for one in self._later if one[0] <= now), key=lambda one: one[0])[:most]
+        self._later = [one for one in self._later if one not in due]
+        return [job for _, job in due]
+
+    def answer(
+        self,
+        job: Job,
+        answer: Answer,
+        token: str = "",
+        recent: Recent | None = None,
+        peak_memory_bytes: int = 0,
+    ) -> Settled:
+        done: list[str] = []
+        sweeps = {job.sweep_id: None, **dict.fromkeys(self._joined.pop(job.identity, ()))}
+        held, asker = self._want.get(job.target, ("", ""))
+        if held == job.identity:
+            del self._want[job.target]
+            sweeps[asker] = None
+        # Each of them, not only until one is the first.
+        first = sum(self._settle(sweep, answer, done) for sweep in sweeps) > 0
+        if self._holder(job.identity) == token:
+            self._leases.pop(job.identity, None)
+        self._leave_caps(job, token)
+        self._tries.pop(job.identity, None)
+        self._lost.pop(job.identity, None)
+        if recent is not None and first:
+            self._recent = [recent, *self._recent][:MOST_RECENT]
+        if peak_memory_bytes > 0:
+            self._peaks[job.target] = peak_memory_bytes
+        return Settled(first, tuple(done))
+
+    def pending(self, sweep_id: str) -> set[str]:
+        return set(self._pending[sweep_id])
+
+    def running(self, sweep_id: str) -> dict[str, Running]:
+        return dict(self._running[sweep_id])
+
+    def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
+        return self._answers[sweep_id][start:]
+
+    def leased(self, identities: Sequence[str]) -> set[str]:
+        return {identity for identity in identities if self._holder(identity)}
+
+    def put_back(self, sweep_id: str, ask: Ask) -> bool:
+        if ask.identity not in self._pending[sweep_id] or self._holder(ask.identity):
+            return False
+        self._want.setdefault(ask.target, (ask.identity, sweep_id))
+        return True
+
+    def parked(self) -> list[str]:
+        return [cap for cap, jobs in self._parked.items() if jobs]
+
+    def unpark(self, cap: str, limit: int) -> None:
+        room = max(0, limit - len(self._holders(cap)))
+        for job in self._parked[cap][:room]:
+            self.put_off(job, 0)
+        del self._parked[cap][:room]
+
+    def count_lost(self, identity: str) -> int:
+        self._lost[identity] += 1
+        return self._lost[identity]
+
+    def recent(self) -> list[Recent]:
+        return list(self._recent)
+
+    def say(self, worker: WorkerSeen) -> None:
+        self._workers[worker.name] = worker
+
+    def workers(self) -> list[WorkerSeen]:
+        return [one for _, one in sorted(self._workers.items())]
+
+    def _holder(self, identity: str) -> str:
+        token, ends = self._leases.get(identity, ("", 0.0))
+        return token if ends > self.now() else ""
+
+    def _holders(self, cap: str) -> dict[str, float]:
+        now = self.now()
+        self._caps[cap] = {token: ends for token, ends in self._caps[cap].items() if ends > now}
+        return self._caps[cap]
+
+    def _lease(self, job: Job, token: str, caps: Iterable[str]) -> None:
+        ends = self.now() + LEASE_SECONDS
+        self._leases[job.identity] = (token, ends)
+        for cap in caps:
+            self._caps[cap][token] = ends
+
+    def _leave_caps(self, job: Job, token: str) -> None:
+        for cap in job.caps:
+            if self._caps[cap].pop(token, None) is not None and self._parked[cap]:
+                self.put_off(self._parked[cap].pop(0), 0)
+
+    def _settle(self, sweep_id: str, answer: Answer, done: list[str]) -> bool:
+        self._running[sweep_id].pop(answer.check, None)
+        if answer.check not in self._pending[sweep_id]:
+            return False
+        self._pending[sweep_id].remove(answer.check)
+        self._answers[sweep_id].append(answer)
+        if not self._pending[sweep_id] and sweep_id in self._open:
+            done.append(sweep_id)
+        return True

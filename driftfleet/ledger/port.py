@@ -1,0 +1,118 @@
+"""What a ledger can do, whatever it is kept in."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from driftfleet.jobs import Job
+from driftfleet.ledger.records import (
+    Answer,
+    Ask,
+    Begun,
+    Opened,
+    OpenSweep,
+    Recent,
+    Running,
+    Settled,
+    WorkerSeen,
+)
+
+
+class Ledger(Protocol):
+    """What is asked for, waits, runs and was answered. Everything raises `BrokerUnavailable`.
+
+    A check is *wanted* from the first sweep that asks for it to its answer, *leased* while somebody
+    works on it, and *pending* in every sweep that waits for it. Times are Redis', since clocks of
+    workers differ.
+    """
+
+    # What sweeps ask for.
+
+    def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
+        """Note what a sweep asks for.
+
+        A check that somebody wants already is joined; one of the same root at another commit that
+        waits is replaced. ``urgent`` ones are to be sent even where they wait already.
+        """
+
+    def seal(self, sweep: OpenSweep) -> bool:
+        """Say that all of a sweep was asked for; True where all of it is answered already."""
+
+    def open_sweeps(self) -> list[OpenSweep]:
+        """The sweeps that were sealed and not closed, oldest deadline first."""
+
+    def close(self, sweep_id: str, identities: Iterable[str] = ()) -> None:
+        """Forget a sweep that was closed; ``identities`` are checks it no longer waits for."""
+
+    # What workers do.
+
+    def begin(self, job: Job, token: str, caps: Mapping[str, int], over: str = "") -> Begun:
+        """Lease a check for ``token``; ``over`` is the token of a holder that is known to be dead.
+
+        ``caps`` says how many may run at once of what the job's own caps name.
+        """
+
+    def note(self, sweep_id: str, check: str, running: Running) -> None:
+        """Note that a check runs, or has come to another phase."""
+
+    def renew(self, job: Job, token: str) -> bool:
+        """Hold the lease for longer; False where somebody else has it by now."""
+
+    def release(self, job: Job, token: str, *, innocent: bool = True) -> None:
+        """Give the lease back without an answer; ``innocent``: that this start doesn't count."""
+
+    def put_off(self, job: Job, seconds: float) -> None:
+        """Have a check put into the queue again after a while."""
+
+    def due(self, most: int) -> list[Job]:
+        """Take jobs that were put off until now. What isn't sent then is lost to the queue."""
+
+    def answer(
+        self,
+        job: Job,
+        answer: Answer,
+        token: str = "",
+        recent: Recent | None = None,
+        peak_memory_bytes: int = 0,
+    ) -> Settled:
+        """Note an answer for every sweep that waits for it, and give the lease back."""
+
+    # What who follows and mends looks at.
+
+    def pending(self, sweep_id: str) -> set[str]:
+        """The identities of the checks that were not answered yet."""
+
+    def running(self, sweep_id: str) -> dict[str, Running]:
+        """The checks that run now, by identity."""
+
+    def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
+        """The answers from the ``start``-th on, in the order in which they came."""
+
+    def leased(self, identities: Sequence[str]) -> set[str]:
+        """Those of the checks that somebody works on."""
+
+    def put_back(self, sweep_id: str, ask: Ask) -> bool:
+        """Want a check again that the queue has lost; False where it is pending no more, or runs.
+
+        Whoever gets True sends it.
+        """
+
+    def parked(self) -> list[str]:
+        """The caps for which checks wait."""
+
+    def unpark(self, cap: str, limit: int) -> None:
+        """Let go on what waits for a cap whose holders have died."""
+
+    def count_lost(self, identity: str) -> int:
+        """Count one more time that the queue has lost a check, and return how many there were."""
+
+    def recent(self) -> list[Recent]:
+        """The last answers of the fleet, newest first."""
+
+    def say(self, worker: WorkerSeen) -> None:
+        """Note what a worker says of itself."""
+
+    def workers(self) -> list[WorkerSeen]:
+        """The workers that have said something within two minutes."""
+
+    def now(self) -> float:
+        """The time, in seconds since the epoch."""

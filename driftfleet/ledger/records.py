@@ -1,0 +1,120 @@
+"""What the ledger keeps and answers."""
+
+from typing import Literal, NamedTuple
+
+from driftfleet.jobs import Job
+from driftfleet.model import Record
+from driftfleet.results import Verdict
+
+# A closed sweep is kept for who still follows it; an open one for longer than any may stay open.
+CLOSED_SECONDS = 86_400
+OPEN_SECONDS = 8 * 86_400
+# A holder renews its lease well before it ends; a dead one's check is free again after this.
+LEASE_SECONDS = 60
+RENEW_SECONDS = 15
+COST_SECONDS = 30 * 86_400
+MOST_RECENT = 200
+
+
+class Running(Record):
+    """A check that a worker has begun. ``started_at`` is in seconds since the epoch."""
+
+    title: str
+    phase: str
+    worker: str
+    started_at: float
+
+
+class Answer(Record):
+    """A check that was answered; ``key`` names its result in the store.
+
+    ``superseded_by`` names the sweep whose newer commit replaced it while it waited: then there is
+    no verdict and no result.
+    """
+
+    check: str
+    verdict: Verdict | None = None
+    key: str = ""
+    superseded_by: str = ""
+
+
+class Recent(Record):
+    """One line about an answered check, for who looks at the whole fleet."""
+
+    title: str
+    verdict: Verdict
+    error: str = ""
+    seconds: float
+    finished_at: float
+    worker: str
+
+
+class Ask(NamedTuple):
+    """A check that a sweep asks for."""
+
+    target: str
+    identity: str
+
+    @classmethod
+    def of(cls, job: Job) -> "Ask":
+        """What the ledger has to know of a job."""
+        return cls(job.target, job.identity)
+
+
+class Opened(NamedTuple):
+    """What became of asks: ``send`` says of each whether its message is to be sent.
+
+    Those that aren't wait or run already. ``done`` are sweeps that have nothing left to wait for,
+    because a newer commit replaced the rest of them.
+    """
+
+    send: tuple[bool, ...]
+    done: tuple[str, ...]
+
+
+class Begun(NamedTuple):
+    """Whether a check may run now.
+
+    - ``start``: it may, and is leased. ``tries`` counts the starts that were never ended, this one
+      included; ``now`` is the time by Redis, in seconds since the epoch; ``peak_memory_bytes`` is
+      what it took the last time, where that is known.
+    - ``unwanted``: it was answered, or a newer commit replaced it.
+    - ``held``: ``holder`` works on it, and has ``seconds`` left before it must say so again.
+    - ``full``: so many run already of what ``cap`` names; it is kept, and comes back by itself.
+    """
+
+    outcome: Literal["start", "unwanted", "held", "full"]
+    tries: int = 0
+    now: float = 0.0
+    peak_memory_bytes: int | None = None
+    holder: str = ""
+    seconds: float = 0.0
+    cap: str = ""
+
+
+class Settled(NamedTuple):
+    """What an answer did: whether it was the first, and which sweeps wait for nothing more."""
+
+    first: bool
+    done: tuple[str, ...]
+
+
+class OpenSweep(Record):
+    """A sweep that isn't closed; ``deadline`` and ``asked_at`` are seconds since the epoch."""
+
+    sweep_id: str
+    source: str = ""
+    asked: int = 0
+    asked_at: float = 0.0
+    deadline: float
+
+
+class WorkerSeen(Record):
+    """What a worker says of itself every few seconds."""
+
+    name: str
+    slots: int
+    seen_at: float
+    free_disk_bytes: int = 0
+    available_memory_bytes: int = 0
+    waits_for: str = ""

@@ -1,0 +1,100 @@
+"""What ticks remember between them in Redis; all of it can be found again where it is gone."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import redis
+from pydantic import ValidationError
+
+from driftfleet.github.repositories import Repository
+from driftfleet.redis_client import ask_redis
+from driftfleet.repository_rule import RepositoryRule
+from driftfleet.swept import Swept
+from producer.repositories import Wanted
+
+_ROSTER = "driftfleet:roster"
+_SWEPT = "driftfleet:swept"
+_ONCE = "driftfleet:once:"
+_DAY_SECONDS = 86_400
+_MONTH_SECONDS = 30 * _DAY_SECONDS
+
+
+class Notebook:
+    """Everything raises `BrokerUnavailable`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+
+    def once(self, name: str, seconds: int) -> bool:
+        """True for the first who asks within that time; `again` ends it sooner."""
+        key = f"{_ONCE}{name}"
+        return bool(ask_redis(lambda: self._redis.set(key, 1, nx=True, ex=max(1, seconds))))
+
+    def hold(self, name: str, seconds: int) -> None:
+        """Let nobody be the first again for that time from now on."""
+        ask_redis(lambda: self._redis.set(f"{_ONCE}{name}", 1, ex=max(1, seconds)))
+
+    def again(self, name: str) -> None:
+        """Let the next who asks `once` be the first again."""
+        ask_redis(lambda: self._redis.delete(f"{_ONCE}{name}"))
+
+    def roster(self, rules: tuple[RepositoryRule, ...]) -> list[Wanted] | None:
+        """The fleet's repositories as they were listed; None where the rules are others by now."""
+        text: Any = ask_redis(lambda: self._redis.get(_ROSTER))
+        try:
+            told = json.loads(text or b"null")
+            if told is None or told["rules"] != _rules(rules):
+                return None
+            return [_wanted(rules, *entry) for entry in told["repositories"]]
+        except (ValueError, KeyError, TypeError, IndexError):
+            return None
+
+    def note_roster(self, rules: tuple[RepositoryRule, ...], wanted: Iterable[Wanted]) -> None:
+        """Keep what was listed."""
+        entries = [
+            (rules.index(one.rule), one.name, one.listed and one.listed.model_dump(mode="json"))
+            for one in wanted
+        ]
+        text = json.dumps({"rules": _rules(rules), "repositories": entries})
+        ask_redis(lambda: self._redis.set(_ROSTER, text, ex=_DAY_SECONDS))
+
+    def swept(self) -> dict[str, Swept]:
+        """By their keys in the store, what is known of repositories."""
+        items: Any = ask_redis(lambda: self._redis.hgetall(_SWEPT))
+        known: dict[str, Swept] = {}
+        for key, text in items.items():
+            try:
+                known[key.decode()] = Swept.model_validate_json(text)
+            except ValidationError:
+                continue
+        return known
+
+    def note_swept(self, records: Mapping[str, Swept]) -> None:
+        """Keep what is known of repositories."""
+        if not records:
+            return
+        texts: dict[Any, Any] = {k: record.model_dump_json() for k, record in records.items()}
+
+        def write() -> None:
+            with self._redis.pipeline() as pipe:
+                pipe.hset(_SWEPT, mapping=texts)
+                pipe.expire(_SWEPT, _MONTH_SECONDS)
+                pipe.execute()
+
+        ask_redis(write)
+
+
+def _rules(rules: tuple[RepositoryRule, ...]) -> list[Any]:
+    return [rule.model_dump(mode="json") for rule in rules]
+
+
+def _wanted(rules: tuple[RepositoryRule, ...], number: int, name: str, listed: Any) -> Wanted:
+    rule = rules[number]
+    return Wanted(
+        name=name,
+        rule=rule,
+        ref=rule.ref,
+        archived=rule.archived,
+        listed=Repository.model_validate(listed) if listed else None,
+    )

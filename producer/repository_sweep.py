@@ -1,0 +1,134 @@
+"""A sweep of one repository as the schedule asks for it: look at it, and ask for what is due."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from driftfleet.errors import (
+    ContractError,
+    DriftfleetError,
+    GitHubRefused,
+    RepositoryEmpty,
+    SourceRefused,
+)
+from driftfleet.jobs import Job
+from driftfleet.ledger import Ledger
+from driftfleet.results import LatestRecord, place
+from driftfleet.schedule_settings import schedule_of
+from driftfleet.settings import Settings
+from driftfleet.store import ResultStore
+from driftfleet.swept import Swept, swept_key
+from producer.access import open_access
+from producer.cache_place import kept_or_temporary_cache
+from producer.found import Outlook, Trouble
+from producer.log_lines import logged_progress
+from producer.look import Access, look_at
+from producer.notebook import Notebook
+from producer.repositories import Wanted
+from producer.schedule import due_jobs
+from producer.sweep_queue import SweepQueue
+from producer.tick import sweep_guard
+
+log = structlog.get_logger()
+
+# A repository that could not be looked at is looked at again after this.
+_AGAIN_SECONDS = 300
+# Records of roots that are read at the same time: on S3 each takes its tens of milliseconds.
+_READERS = 16
+
+
+@dataclass(frozen=True)
+class RepositorySweep:
+    """What it takes to sweep repositories. ``queue`` takes what is asked for."""
+
+    settings: Settings
+    environment: Mapping[str, str]
+    ledger: Ledger
+    store: ResultStore
+    notebook: Notebook
+    queue: SweepQueue
+
+    def run(self, wanted: Wanted) -> int:
+        """Sweep one; how many checks were asked for. What is in the way is told in the log."""
+        structlog.contextvars.bind_contextvars(repo=wanted.name)
+        guard = sweep_guard(wanted.name, wanted.ref)
+        try:
+            asked = self._sweep(wanted)
+        except DriftfleetError as error:
+            log.error("repository_not_swept", reason=error.message, again_seconds=_AGAIN_SECONDS)
+            self.notebook.hold(guard, _AGAIN_SECONDS)
+            return 0
+        self.notebook.again(guard)
+        return asked
+
+    def _sweep(self, wanted: Wanted) -> int:
+        now = datetime.fromtimestamp(self.ledger.now(), UTC)
+        outlook = self._look(wanted)
+        for trouble in outlook.troubles:
+            log.error("repository_in_trouble", reason=trouble.reason)
+            self.queue.note(trouble)
+        jobs = [job for found in outlook.found for job in self.queue.jobs(found)]
+        schedule = schedule_of(self.settings.schedule, wanted.rule.schedule)
+        due = due_jobs(jobs, self._latest(jobs), schedule.left_out_for, now)
+        sweep_id = ""
+        if due:
+            sweep_id = self.queue.ask(due, schedule.deadline).record.sweep_id
+        self._note(wanted, jobs, sweep_id, now)
+        log.info("repository_swept", sweep=sweep_id, checks=len(jobs), asked=len(due))
+        return len(due)
+
+    def _look(self, wanted: Wanted) -> Outlook:
+        with open_look(self.settings, self.environment) as access:
+            try:
+                return look_at(wanted, access, self.settings.discovery)
+            except RepositoryEmpty:
+                return Outlook()
+            except (GitHubRefused, SourceRefused) as error:
+                # It is so until somebody changes it: the next slot is soon enough.
+                reason = f"{wanted.name}: can't be looked at: {error.message}"
+                return Outlook(troubles=(Trouble(wanted.name, reason),))
+
+    def _latest(self, jobs: list[Job]) -> dict[str, LatestRecord]:
+        """The newest record of each root and variant, by its place."""
+        with ThreadPoolExecutor(_READERS) as pool:
+            records = list(pool.map(self._latest_of, jobs))
+        return {place(job): one for job, one in zip(jobs, records, strict=True) if one}
+
+    def _latest_of(self, job: Job) -> LatestRecord | None:
+        try:
+            return self.store.latest_of(job)
+        except ContractError:
+            # Unreadable: then nothing is known of it, and it is checked.
+            return None
+
+    def _note(self, wanted: Wanted, jobs: list[Job], sweep_id: str, now: datetime) -> None:
+        known = self.notebook.swept().get(swept_key(wanted.name, wanted.ref))
+        swept = Swept(
+            repo=wanted.name,
+            ref=wanted.ref,
+            sha=jobs[0].source.sha if jobs else "",
+            sweep_id=sweep_id,
+            swept_at=now,
+            checks=len(jobs),
+            first_seen=known.first_seen if known else now,
+        )
+        self.store.keep(swept.key, swept)
+        self.notebook.note_swept({swept.key: swept})
+
+
+@contextmanager
+def open_look(settings: Settings, environment: Mapping[str, str]) -> Iterator[Access]:
+    """The access to GitHub that a service has; what it waits for is told in the log.
+
+    Raises `ConfigurationError`, `SecretUnavailable`.
+    """
+    progress = logged_progress()
+    with (
+        kept_or_temporary_cache(settings, environment, progress) as folder,
+        open_access(settings, environment, folder, progress.message) as access,
+    ):
+        yield access

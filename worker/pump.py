@@ -1,0 +1,97 @@
+"""What a worker's main process does beside its pool, every second.
+
+Jobs that were put off go back into the queue when they are due, and the worker says that it lives.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+from celery import Celery, bootsteps
+from kombu.exceptions import OperationalError
+
+from driftfleet.celery_app import send
+from driftfleet.errors import BrokerUnavailable
+from driftfleet.jobs import Job
+from driftfleet.ledger import Ledger, WorkerSeen
+from worker.environment import available_memory_bytes
+
+log = structlog.get_logger()
+
+_EVERY_SECONDS = 1.0
+_SAY_SECONDS = 10.0
+_MOST_AT_ONCE = 200
+
+
+class Pump:
+    """Puts what is due into the queue, and says what this worker is."""
+
+    def __init__(self, app: Celery, ledger: Ledger, slots: int, writable_root: Path) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._slots = slots
+        self._writable_root = writable_root
+        self._said = 0.0
+
+    def beat(self, name: str) -> None:
+        """Do what is to be done now; a Redis that is away is for the consumer to deal with."""
+        try:
+            self._send_due()
+            if time.monotonic() - self._said >= _SAY_SECONDS:
+                self._said = time.monotonic()
+                self._ledger.say(self._seen(name))
+        except BrokerUnavailable as error:
+            log.warning("pump_stopped", reason=error.message)
+
+    def _send_due(self) -> None:
+        jobs = self._ledger.due(_MOST_AT_ONCE)
+        if not jobs:
+            return
+        try:
+            send(self._app, jobs)
+        except (OperationalError, OSError) as error:
+            self._keep(jobs)
+            raise BrokerUnavailable(f"Redis did not take the jobs: {error}") from error
+
+    def _keep(self, jobs: list[Job]) -> None:
+        """Where not even that works, the producer finds them missing, within a minute."""
+        for job in jobs:
+            self._ledger.put_off(job, 1)
+
+    def _seen(self, name: str) -> WorkerSeen:
+        try:
+            free = shutil.disk_usage(self._writable_root).free
+        except OSError:
+            free = 0
+        return WorkerSeen(
+            name=name,
+            slots=self._slots,
+            seen_at=self._ledger.now(),
+            free_disk_bytes=free,
+            available_memory_bytes=available_memory_bytes(),
+        )
+
+
+def pump_step(pump: Pump) -> type[bootsteps.StartStopStep]:
+    """The bootstep that lets ``pump`` beat in the consumer's loop."""
+
+    class PumpStep(bootsteps.StartStopStep):  # type: ignore[misc]
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+
+        def __init__(self, consumer: Any, **options: Any) -> None:
+            super().__init__(consumer, **options)
+            self._timer: Any = None
+
+        def start(self, consumer: Any) -> None:
+            name = f"{consumer.hostname}/{os.getpid()}"
+            self._timer = consumer.timer.call_repeatedly(_EVERY_SECONDS, pump.beat, (name,))
+
+        def stop(self, consumer: Any) -> None:  # noqa: ARG002 - bootsteps' signature
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    return PumpStep

@@ -68,8 +68,20 @@ def secrets_of(settings: "Settings") -> dict[str, str]:
     named = {
         "github.token": settings.github.token,
         "github.app.private_key": app.private_key if app else None,
+        "flower.password": settings.flower.password,
     }
     return {key: url for key, url in named.items() if url}
+
+
+def require_place(value: str, what: str) -> str:
+    """``value`` where it can be a secret's URL. Raises ``ValueError``, for the settings' models."""
+    if "://" not in value:
+        # Not quoted: somebody has most likely written the secret itself.
+        raise ValueError(
+            f"must be where the {what} is kept: env://NAME, file://PATH or "
+            f"secretsmanager://NAME#KEY; never the {what} itself"
+        )
+    return value
 
 
 def variable_of(url: str) -> str | None:

@@ -17,10 +17,13 @@ from pydantic import (
 from driftfleet.cap_settings import CapSettings
 from driftfleet.contradictions import contradictions
 from driftfleet.cron import Cron
+from driftfleet.flower_settings import FlowerSettings
 from driftfleet.jobs import Limits, Variant
+from driftfleet.metrics_settings import MetricsSettings
 from driftfleet.model import Record
 from driftfleet.repository_rule import RepositoryRule
 from driftfleet.schedule_settings import ScheduleSettings, refuse_contradiction
+from driftfleet.secrets import require_place
 from driftfleet.version_settings import InstallSettings, TerraformSettings
 
 # What providers need to find their credentials, their proxy and their certificates.
@@ -100,13 +103,7 @@ class GitHubSettings(Record):
     @field_validator("token")
     @classmethod
     def _is_a_place(cls, token: str | None) -> str | None:
-        if token is not None and "://" not in token:
-            # Not quoted: somebody has most likely written the token itself.
-            raise ValueError(
-                "must be where the token is kept: env://NAME, file://PATH or "
-                "secretsmanager://NAME#KEY; never the token itself"
-            )
-        return token
+        return None if token is None else require_place(token, "token")
 
     @model_validator(mode="after")
     def _authenticates_once(self) -> Self:
@@ -219,6 +216,8 @@ class Settings(Record):
     caps: CapSettings = CapSettings()
     producer: ProducerSettings = ProducerSettings()
     mirror: MirrorSettings = MirrorSettings()
+    flower: FlowerSettings = FlowerSettings()
+    metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
 
     @model_validator(mode="after")

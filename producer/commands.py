@@ -14,6 +14,7 @@ from producer.fleet_commands import (
     producer_command,
     worker_command,
 )
+from producer.flower_command import flower_command
 from producer.mirror_commands import mirror_group
 from producer.options import (
     CONCURRENCY,
@@ -232,6 +233,6 @@ def discover_command(
 
 for command in (
     versions_command, enqueue_command, schedule_command, doctor_command, mirror_group,
-    worker_command, producer_command, beat_command,
+    worker_command, producer_command, beat_command, flower_command,
 ):  # fmt: skip
     main.add_command(command)

@@ -43,6 +43,11 @@ EVERYTHING: dict[str, Any] = {
         "prefer_installed": False,
     },
     "logs": {"level": "debug", "format": "json"},
+    "metrics": {
+        "cloudwatch": {"namespace": "a", "dimensions": {"fleet": "prod"}, "every_seconds": 30},
+        "prometheus": {"host": "::1", "port": 9000},
+    },
+    "flower": {"host": "::1", "port": 80, "user": "ops", "password": "file:///run/secrets/flower"},
     "github": {
         "url": "https://ghe.example.com",
         "app": {"id": 1, "installation": 2, "private_key": "secretsmanager://app#key"},

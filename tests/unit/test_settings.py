@@ -360,6 +360,14 @@ def test_what_came_from_a_variable_is_told_with_its_name(
     assert "Value error" not in caught.value.message
 
 
+def test_what_contradicts_itself_across_sections_names_them_and_no_empty_place() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environment={"DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS": "30"})
+    assert "DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS: worker.drain_seconds" in (
+        caught.value.message
+    )
+
+
 def test_the_current_folder_may_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")

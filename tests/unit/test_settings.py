@@ -53,7 +53,11 @@ EVERYTHING: dict[str, Any] = {
         "app": {"id": 1, "installation": 2, "private_key": "secretsmanager://app#key"},
         "connections": 8,
     },
-    "repositories": [{"repo": "a/b", "ref": "v1"}, {"org": "c", "include": ["infra-*"]}],
+    "schedule": {"every": "6h", "not_between": ["22:00-06:00"], "minimum_age": "30m"},
+    "repositories": [
+        {"repo": "a/b", "ref": "v1"},
+        {"org": "c", "include": ["infra-*"], "schedule": {"cron": "0 3 * * *"}},
+    ],
     "cache": {"folder": "/var/cache/df", "limit_bytes": 2000000},
 }
 
@@ -354,6 +358,14 @@ def test_what_came_from_a_variable_is_told_with_its_name(
         load_settings(path, {variable: value})
     assert variable in caught.value.message.partition("'")[0]
     assert "Value error" not in caught.value.message
+
+
+def test_what_contradicts_itself_across_sections_names_them_and_no_empty_place() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environment={"DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS": "30"})
+    assert "DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS: worker.drain_seconds" in (
+        caught.value.message
+    )
 
 
 def test_the_current_folder_may_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

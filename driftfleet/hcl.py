@@ -15,6 +15,7 @@ from driftfleet.blocks import Argument, Block, NestedTooDeep, SyntaxDoubt, items
 from driftfleet.implied import USING_BLOCKS, implied_names, names_used
 from driftfleet.json_syntax import NotTerraformJson, read_json
 from driftfleet.module_facts import (
+    BUCKET_KEYS,
     MOST_NAMES,
     Body,
     Gathered,
@@ -223,7 +224,8 @@ def _read_terraform(text: str, block: Block, parser: "_Parser") -> Body:
             wanted = {i.name: _value(text, i, parser) for i in arguments}
             tree.setdefault(item.type, []).append(wanted)
         elif item.type in ("backend", "cloud"):
-            tree.setdefault(item.type, []).append({label: {} for label in item.labels[:1]})
+            read = _read_labelled(BUCKET_KEYS.get("".join(item.labels[:1]), ""))
+            tree.setdefault(item.type, []).append(read(text, item, parser) if item.labels else {})
     return tree
 
 

@@ -159,7 +159,9 @@ class Gathered:
             self._backend = "cloud"
         for label, settings in _labelled(body.get("backend")):
             self._backend = label
-            self._bucket = text_of(settings.get(BUCKET_KEYS.get(label, "")))
+            named = text_of(settings.get(BUCKET_KEYS.get(label, "")))
+            # OpenTofu takes expressions there: what they come to is not known here.
+            self._bucket = "" if "${" in named else named
 
     def _providers(self) -> dict[str, str]:
         found: dict[str, dict[str, None]] = {}

@@ -189,6 +189,24 @@ class TestFacts:
     def test_the_backend_kind(self, body: str, kind: str | None) -> None:
         assert read(f"terraform {{\n{body}\n}}\n").backend == kind
 
+    @pytest.mark.parametrize(
+        ("body", "bucket"),
+        [
+            ('backend "s3" {\n  bucket = "states"\n  key = "a"\n}', "states"),
+            ('backend "gcs" {\n  bucket = "states" # ours\n}', "states"),
+            ('backend "azurerm" {\n  storage_account_name = "acct"\n  bucket = "no"\n}', "acct"),
+            ('backend "s3" {\n  key = "a"\n}', ""),
+            ('backend "s3" {\n  assume_role = {\n    bucket = "no"\n  }\n}', ""),
+            ('backend "local" {\n  bucket = "no"\n}', ""),
+            ('backend "s3" {\n  bucket = "${var.name}"\n}', ""),
+            ('backend "s3" {\n  bucket = var.name\n}', ""),
+            ('cloud {\n  bucket = "no"\n}', ""),
+        ],
+    )
+    def test_where_the_backend_keeps_states(self, body: str, bucket: str) -> None:
+        facts = read(f"terraform {{\n{body}\n}}\n")
+        assert (facts.bucket, facts.errors) == (bucket, ())
+
     def test_an_override_file_has_the_last_word_on_the_backend(self) -> None:
         local, s3 = (f'terraform {{\n  backend "{k}" {{}}\n}}'.encode() for k in ("local", "s3"))
         assert read_module({"a_override.tf": local, "z.tf": s3}).backend == "local"

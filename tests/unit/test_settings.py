@@ -34,6 +34,7 @@ EVERYTHING: dict[str, Any] = {
         "environment": ["AWS_*"],
         "gogc": 100,
         "stop_grace_seconds": 0.5,
+        "drain_seconds": 20,
         "complete_lock_files": False,
     },
     "terraform": {

@@ -61,24 +61,30 @@ class _Page:
             self.width = self._console.width
         self._styled = styled
 
-    def line(self, text: str, tail: str = "", style: str = "") -> None:
-        """Print ``text``, and ``tail`` in another style where there is one, else all of it."""
-        if self._styled:
-            from rich.text import Text  # noqa: PLC0415
-
-            shown = Text(text, style="" if tail else style).append(tail, style=style)
-            self._console.print(shown, soft_wrap=True)
-            return
-        whole = (text + tail).encode(self._encoding, "backslashreplace").decode(self._encoding)
-        self._stdout.write(f"{whole.rstrip()}\n")
+    def line(self, text: str) -> None:
+        """Print a sentence; a terminal breaks it between words."""
+        self._print((text, ""), unbroken=False)
 
     def columns(self, head: Row, rows: Sequence[Row], tails: Sequence[str] = ()) -> None:
         """A table, each column as wide as it needs; ``tails`` stand behind its head and rows."""
         widths = [max(map(width_of, column)) for column in zip(head, *rows, strict=True)]
         first, *others = [f"  {tail}" for tail in tails] or [""] * (len(rows) + 1)
-        self.line((_padded(head, head, widths) + first).rstrip(), style="bold")
+        self._print((_padded(head, head, widths) + first, "bold"))
         for row, tail in zip(rows, others, strict=True):
-            self.line(_padded(row, head, widths), tail, style="cyan")
+            self._print((_padded(row, head, widths), ""), (tail, "cyan"))
+
+    def _print(self, *parts: tuple[str, str], unbroken: bool = True) -> None:
+        """Print each text in its style, on one line."""
+        if self._styled:
+            from rich.text import Text  # noqa: PLC0415
+
+            shown = Text.assemble(*parts)
+            shown.rstrip()
+            self._console.print(shown, soft_wrap=unbroken)
+            return
+        whole = "".join(text for text, _ in parts).rstrip()
+        self._stdout.write(whole.encode(self._encoding, "backslashreplace").decode(self._encoding))
+        self._stdout.write("\n")
 
 
 def _padded(row: Row, head: Row, widths: Sequence[int]) -> str:
@@ -164,8 +170,7 @@ def _last_swept(one: Standing, table: Timetable) -> str:
     if swept_at is None:
         return "never"
     age = (table.now - swept_at) // _MINUTE * _MINUTE
-    ago = f" ({show_duration(age)} ago)" if age > timedelta() else ""
-    return f"{_moment(swept_at, table)}{ago}"
+    return f"{show_duration(age)} ago" if age > timedelta() else "now"
 
 
 def _notes(table: Timetable) -> Iterator[str]:

@@ -193,10 +193,10 @@ def test_hours_starts_and_the_rest_are_told_on_one_page() -> None:
     )
     assert lines[2].split() == ["HOUR", "STARTS", "CHECKS", "UNKNOWN", "(starts)"]
     assert lines[3].split()[:6] == ["Mon", "15", "Jun", "12:00", "1", "1,200"]
-    assert "now (overdue)        acme/infra            1,200  Sun 14 Jun 06:20 (1d6h ago)" in lines
+    assert "now (overdue)        acme/infra            1,200  1d6h ago" in lines
     assert "acme/net@release/7  unknown  never" in shown
     # After its first start it will have been swept again.
-    assert shown.count("Sun 14 Jun 06:20") == 1
+    assert shown.count("1d6h ago") == 1
     assert "1 overdue: what was swept longest ago starts first." in lines
     assert "How many checks 1 repository has is not known before a sweep" in shown
     assert lines[-2:] == ["Not scheduled:", "  acme/old: 'every' is never in the rule of acme/old"]

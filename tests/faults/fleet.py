@@ -42,6 +42,16 @@ class BrokenFleet(Fleet):
         text = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
         providers.write_root(self.repository / root, text)
 
+    def write_file(self, root: str) -> None:
+        """A root of the demo provider: `unapplied`."""
+        world = self.repository.parent / "world"
+        providers.write_root(self.repository / root, providers.file_root(world, "one"))
+
+    def write_fault(self, kind: str) -> None:
+        """A root whose provider crashes, or leaves a process behind."""
+        more = {"child": {"marker": "storm-test", "seconds": 300}}.get(kind, {})
+        providers.write_root(self.repository / kind, providers.fault_root(kind, **more))
+
     def ask(self, *roots: str, deadline_seconds: float = 3600, sha: str = "") -> str:
         """Ask for a sweep of these roots; return its id."""
         sweep_id = new_sweep_id("test", datetime.fromtimestamp(self.ledger.now(), UTC))

@@ -105,7 +105,7 @@ def test_a_thousand_checks_leave_nothing(make_fleet: MakeFleet) -> None:
     writable = fleet.settings.worker.writable_root
     assert [p for p in writable.rglob("*") if p.name != "cache"] == []
     allowed = (
-        "driftfleet:sweep:", "driftfleet:recent", "driftfleet:cost", "driftfleet:workers",
+        "driftfleet:sweep:", "driftfleet:recent", "driftfleet:cost:", "driftfleet:workers",
         "driftfleet:roots:", "_kombu.binding.",
     )  # fmt: skip
     names = [key.decode() for key in fleet.redis.scan_iter()]

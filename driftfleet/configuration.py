@@ -167,13 +167,19 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
         for key in ("local_roots", "isolation_shows"):
             if isinstance(worker.get(key), list | tuple):
                 worker[key] = [_absolute(base, path) for path in worker[key]]
-    for name in ("cache", "installs"):
+    for name, key in (("cache", "folder"), ("installs", "folder"), ("broker", "ca_file")):
         section = tree.get(name)
-        if isinstance(section, dict) and isinstance(section.get("folder"), str | Path):
-            section["folder"] = _absolute(base, section["folder"])
+        if isinstance(section, dict) and isinstance(section.get(key), str | Path):
+            section[key] = _absolute(base, section[key])
     github = tree.get("github")
     app = github.get("app") if isinstance(github, dict) else None
-    for section, key in ((tree.get("results"), "store"), (github, "token"), (app, "private_key")):
+    places = (
+        (tree.get("results"), "store"),
+        (github, "token"),
+        (app, "private_key"),
+        (tree.get("flower"), "password"),
+    )
+    for section, key in places:
         if isinstance(section, dict) and isinstance(section.get(key), str):
             scheme, _, path = section[key].partition("://")
             if scheme == "file":
@@ -202,3 +208,8 @@ def _origin(origins: Mapping[Location, str], file: str, location: Location) -> s
 def process_environment() -> dict[str, str]:
     """A copy of this process's environment, for what is to be handed on."""
     return dict(os.environ)
+
+
+def drop_variable(name: str) -> None:
+    """Take a variable from this process, so that nothing that runs in it obeys it."""
+    os.environ.pop(name, None)

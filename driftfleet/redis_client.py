@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import redis
@@ -17,10 +18,11 @@ _HOW_TO_WRITE = "it is written redis://:PASSWORD@HOST:6379/0"
 T = TypeVar("T")
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str, ca_file: Path | None = None) -> redis.Redis:
     """A client with time-outs: a hung Redis must end in an error, not in waiting.
 
-    ``redis+socket://`` is Celery's spelling of redis-py's ``unix://``.
+    ``redis+socket://`` is Celery's spelling of redis-py's ``unix://``. With ``rediss://`` the
+    certificate is verified, against ``ca_file`` where there is one; the URL's options go first.
 
     Raises
     ------
@@ -32,6 +34,7 @@ def connect(url: str) -> redis.Redis:
     try:
         return redis.Redis.from_url(
             url,
+            **({"ssl_ca_certs": str(ca_file)} if ca_file and url.startswith("rediss://") else {}),
             socket_timeout=SOCKET_SECONDS,
             socket_connect_timeout=CONNECT_SECONDS,
             # Once, for a connection that a restarted server has closed; redis-py's own default

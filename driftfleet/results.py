@@ -114,6 +114,20 @@ class Timings(Record):
     total: float = 0.0
 
 
+class Cost(Record):
+    """What a check took of its worker.
+
+    ``cpu_seconds`` is of all its programs, those that were killed too, and of the worker itself.
+    ``peak_memory_bytes`` is the most that its programs had resident at one moment, together; what
+    they share counts for each. ``api_calls`` are requests sent to GitHub, also those tried again.
+    """
+
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    peak_disk_bytes: int = 0
+    api_calls: int = 0
+
+
 class Result(Record):
     """The answer to one job, schema 1."""
 
@@ -127,6 +141,7 @@ class Result(Record):
     versions: Versions = Versions()
     timings_seconds: Timings = Timings()
     workspace_peak_bytes: int = 0
+    cost: Cost = Cost()
     started_at: datetime
     finished_at: datetime
     worker: str = ""
@@ -153,13 +168,14 @@ def latest_key(job: Job) -> str:
     return f"latest/{place(job)}.json"
 
 
-def error_result(job: Job, error: CheckError, worker: str) -> Result:
+def error_result(job: Job, error: CheckError, worker: str, cost: Cost | None = None) -> Result:
     """The answer to a job that was never planned: it began and ended now."""
     now = datetime.now(UTC)
     return Result(
         job=job,
         verdict=Verdict.ERROR,
         error=error,
+        cost=cost or Cost(),
         started_at=now,
         finished_at=now,
         worker=worker,

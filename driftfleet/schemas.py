@@ -12,12 +12,14 @@ from pathlib import Path
 from driftfleet.jobs import Job
 from driftfleet.model import Record
 from driftfleet.results import LatestRecord, Result, SweepManifest, SweepRecord
+from driftfleet.swept import Swept
 
 PUBLISHED: Mapping[str, type[Record]] = {
     "job": Job,
     "result": Result,
     "latest": LatestRecord,
     "sweep": SweepRecord,
+    "swept": Swept,
     "manifest": SweepManifest,
 }
 

@@ -6,11 +6,14 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
 
 from driftfleet.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from driftfleet.settings import Settings
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FILE_BYTES = 64 << 10
@@ -57,6 +60,28 @@ def open_secret(url: str, environment: Mapping[str, str], setting: str = "a secr
     # Not quoted beyond its scheme: it may be the secret itself.
     kind = f"'{scheme}://...'" if separator and scheme.isalpha() else "it"
     raise ConfigurationError(f"{setting}: its place must be {_FORMS}, and {kind} is none of these")
+
+
+def secrets_of(settings: "Settings") -> dict[str, str]:
+    """The places of all secrets that the settings name, by the key that names them."""
+    app = settings.github.app
+    named = {
+        "github.token": settings.github.token,
+        "github.app.private_key": app.private_key if app else None,
+        "flower.password": settings.flower.password,
+    }
+    return {key: url for key, url in named.items() if url}
+
+
+def require_place(value: str, what: str) -> str:
+    """``value`` where it can be a secret's URL. Raises ``ValueError``, for the settings' models."""
+    if "://" not in value:
+        # Not quoted: somebody has most likely written the secret itself.
+        raise ValueError(
+            f"must be where the {what} is kept: env://NAME, file://PATH or "
+            f"secretsmanager://NAME#KEY; never the {what} itself"
+        )
+    return value
 
 
 def variable_of(url: str) -> str | None:

@@ -17,10 +17,13 @@ from pydantic import (
 from driftfleet.cap_settings import CapSettings
 from driftfleet.contradictions import contradictions
 from driftfleet.cron import Cron
+from driftfleet.flower_settings import FlowerSettings
 from driftfleet.jobs import Limits, Variant
+from driftfleet.metrics_settings import MetricsSettings
 from driftfleet.model import Record
 from driftfleet.repository_rule import RepositoryRule
 from driftfleet.schedule_settings import ScheduleSettings, refuse_contradiction
+from driftfleet.secrets import require_place
 from driftfleet.version_settings import InstallSettings, TerraformSettings
 
 # What providers need to find their credentials, their proxy and their certificates.
@@ -100,13 +103,7 @@ class GitHubSettings(Record):
     @field_validator("token")
     @classmethod
     def _is_a_place(cls, token: str | None) -> str | None:
-        if token is not None and "://" not in token:
-            # Not quoted: somebody has most likely written the token itself.
-            raise ValueError(
-                "must be where the token is kept: env://NAME, file://PATH or "
-                "secretsmanager://NAME#KEY; never the token itself"
-            )
-        return token
+        return None if token is None else require_place(token, "token")
 
     @model_validator(mode="after")
     def _authenticates_once(self) -> Self:
@@ -148,6 +145,9 @@ class WorkerSettings(Record):
     ``isolation``: plans see their workspace, the mirror, their program and ``isolation_shows``.
     ``attempts``: how often a check is tried that fails for a reason that may pass.
     ``drain_seconds``: how long a worker that is told to end lets its plans run on.
+    A plan starts where ``memory_reserve_bytes`` stay free beside what it and those that run will
+    take (``plan_memory_bytes`` where nobody knows), and where the disk of ``writable_root`` has
+    ``min_free_bytes``: 1 GiB, or a tenth of a smaller one.
     """
 
     concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
@@ -168,6 +168,9 @@ class WorkerSettings(Record):
     complete_lock_files: bool = True
     isolation: Literal["none", "bubblewrap"] = "none"
     isolation_shows: tuple[Path, ...] = ()
+    plan_memory_bytes: int = Field(default=800 << 20, gt=0)
+    memory_reserve_bytes: int = Field(default=256 << 20, ge=0)
+    min_free_bytes: int | None = Field(default=None, ge=0)
 
 
 class ProducerSettings(Record):
@@ -213,6 +216,8 @@ class Settings(Record):
     caps: CapSettings = CapSettings()
     producer: ProducerSettings = ProducerSettings()
     mirror: MirrorSettings = MirrorSettings()
+    flower: FlowerSettings = FlowerSettings()
+    metrics: MetricsSettings = MetricsSettings()
     logs: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -72,7 +72,8 @@ def filled(value: Any, annotation: Any = Settings) -> Any:
 def _explain(detail: Any) -> str:
     location: Location = detail["loc"]
     if detail["type"] != "extra_forbidden":
-        return f"{_place(location)}: {_words(detail)}"
+        # What contradicts itself across sections names them.
+        return f"{_place(location)}: {_words(detail)}" if location else _words(detail)
     unknown = str(location[-1])
     valid = _keys_at(location[:-1])
     near = difflib.get_close_matches(unknown, valid, n=1, cutoff=0.4)

@@ -17,6 +17,7 @@ from driftfleet.errors import ConfigurationError
 from driftfleet.heartbeat import HEARTBEAT_TASK
 from driftfleet.jobs import CHECK_QUEUES
 from driftfleet.logs import Redactor, configure_logs, secrets_in
+from driftfleet.metrics import open_meter
 from driftfleet.settings import Settings
 from producer.headquarters import PRODUCER_QUEUE, TICK_QUEUE, TICK_TASK
 from producer.tasks import register
@@ -46,7 +47,10 @@ def create(settings: Settings) -> Celery:
         beat_scheduler="celery.beat:Scheduler",
         beat_schedule=_schedule(),
     )
-    register(app, settings, process_environment())
+    meter = open_meter(settings.metrics, "producer")
+    signals.worker_ready.connect(lambda **_: meter.start(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: meter.close(), weak=False)
+    register(app, settings, process_environment(), meter)
     signals.before_task_publish.connect(_stamp, weak=False)
     return app
 

@@ -14,6 +14,7 @@ from producer.fleet_commands import (
     producer_command,
     worker_command,
 )
+from producer.flower_command import flower_command
 from producer.mirror_commands import mirror_group
 from producer.options import (
     CONCURRENCY,
@@ -31,6 +32,7 @@ from producer.options import (
     settings_from,
     store_url,
 )
+from producer.schedule_command import schedule_command
 from producer.version_commands import versions_command
 
 
@@ -230,7 +232,7 @@ def discover_command(
 
 
 for command in (
-    versions_command, enqueue_command, doctor_command, mirror_group, worker_command,
-    producer_command, beat_command,
+    versions_command, enqueue_command, schedule_command, doctor_command, mirror_group,
+    worker_command, producer_command, beat_command, flower_command,
 ):  # fmt: skip
     main.add_command(command)

@@ -14,7 +14,7 @@ from driftfleet.configuration import (
     process_environment,
 )
 from driftfleet.installs.tfenv import VARIABLE as TFENV_VARIABLE
-from driftfleet.secrets import variable_of
+from driftfleet.secrets import secrets_of, variable_of
 from driftfleet.settings import DiscoverySettings, Settings
 from driftfleet.worker_command import worker_arguments
 
@@ -110,6 +110,4 @@ def producer_environment(settings: Settings, config: Path | None) -> dict[str, s
 
 def _secret_variables(settings: Settings) -> set[str]:
     """The variables that hold secrets: one may well be called ``DRIFTFLEET_TOKEN``."""
-    app = settings.github.app
-    urls = (settings.github.token, app.private_key if app else None)
-    return {name for url in urls if url and (name := variable_of(url))}
+    return {name for url in secrets_of(settings).values() if (name := variable_of(url))}

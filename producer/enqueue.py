@@ -93,7 +93,7 @@ def enqueue(order: Enqueue) -> int:
     # Celery takes its time to import.
     from driftfleet.celery_app import build_app  # noqa: PLC0415
 
-    redis = connect(url)
+    redis = connect(url, order.settings.broker.ca_file)
     store = open_store(order.settings.results.store)
     queue = SweepQueue(
         order.settings,

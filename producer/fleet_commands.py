@@ -121,9 +121,10 @@ def enqueue_command(
 def doctor_command(config: Path | None, targets: tuple[str, ...], *, as_json: bool) -> None:
     """Check what a fleet needs, and say how to mend it.
 
-    Settings, Terraform, folders, result store, Redis, the secret, GitHub and its token; and whether
-    each TARGET (owner/repo, owner/repo@ref or org:NAME; without one: what `repositories` in
-    fleet.yaml lists) is there and may be read. Changes nothing.
+    Settings, Terraform, folders, disks, result store, secrets, Redis, workers, GitHub and its
+    token; and whether each TARGET (owner/repo, owner/repo@ref or org:NAME; without one: what
+    `repositories` in fleet.yaml lists) is there and may be read. docs/operations.md has each
+    finding. What it writes to the store and to Redis, to see whether they take it, it removes.
 
     \b
     Exit codes:

@@ -1,5 +1,6 @@
 """What the producer's tasks work with, opened when the first of them needs it."""
 
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -12,10 +13,12 @@ from kombu.exceptions import OperationalError
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.github.host import host_of
 from driftfleet.ledger import RedisLedger
+from driftfleet.metrics import Meter
 from driftfleet.redis_client import connect
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore, open_store
 from producer.broker import Broker
+from producer.measuring import measure
 from producer.mending import Mending
 from producer.notebook import Notebook
 from producer.repositories import Wanted, choose
@@ -38,13 +41,22 @@ MIRROR_TASK = "driftfleet.mirror_sync"
 class Headquarters:
     """Does what the tasks ask for. Everything may raise a `DriftfleetError`."""
 
-    def __init__(self, app: Celery, settings: Settings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        app: Celery,
+        settings: Settings,
+        environment: Mapping[str, str],
+        meter: Meter | None = None,
+    ) -> None:
         self._app = app
+        self._meter = meter or Meter()
         self._settings = settings
         self._environment = environment
 
     def tick(self) -> Ticked:
         """See `producer.tick`."""
+        began = time.monotonic()
+        broker = Broker(self._redis)
         ticked = Tick(
             settings=self._settings,
             host=host_of(self._settings.github).name if self._settings.repositories else "",
@@ -54,7 +66,7 @@ class Headquarters:
             mending=Mending(
                 self._ledger,
                 self._store,
-                Broker(self._redis),
+                broker,
                 self._settings.caps,
                 Sender(self._app).send,
             ),
@@ -64,6 +76,8 @@ class Headquarters:
             start_mirror_sync=lambda: self._start(MIRROR_TASK, expires=86_400),
         ).run()
         log.info("ticked", sweeps=ticked.sweeps, **ticked.mended._asdict())
+        measure(ticked, self._ledger, broker, self._store, self._meter)
+        self._meter.tick(time.monotonic() - began)
         return ticked
 
     def sweep(self, repo: str, ref: str) -> int:
@@ -115,8 +129,9 @@ class Headquarters:
 
     @cached_property
     def _redis(self) -> redis.Redis:
-        assert self._settings.broker.url is not None
-        return connect(self._settings.broker.url.get_secret_value())
+        broker = self._settings.broker
+        assert broker.url is not None
+        return connect(broker.url.get_secret_value(), broker.ca_file)
 
     @cached_property
     def _ledger(self) -> RedisLedger:

@@ -16,7 +16,7 @@ from driftfleet.errors import (
     SourceRefused,
 )
 from driftfleet.jobs import Job
-from driftfleet.ledger import Ledger
+from driftfleet.ledger import Judged, Ledger
 from driftfleet.results import LatestRecord, place
 from driftfleet.schedule_settings import schedule_of
 from driftfleet.settings import Settings
@@ -73,7 +73,9 @@ class RepositorySweep:
             self.queue.note(trouble)
         jobs = [job for found in outlook.found for job in self.queue.jobs(found)]
         schedule = schedule_of(self.settings.schedule, wanted.rule.schedule)
-        due = due_jobs(jobs, self._latest(jobs), schedule.left_out_for, now)
+        latest = self._latest(jobs)
+        self._note_roots(jobs, latest, wanted, now)
+        due = due_jobs(jobs, latest, schedule.left_out_for, now)
         sweep_id = ""
         if due:
             sweep_id = self.queue.ask(due, schedule.deadline).record.sweep_id
@@ -92,6 +94,22 @@ class RepositorySweep:
                 reason = f"{wanted.name}: can't be looked at: {error.message}"
                 return Outlook(troubles=(Trouble(wanted.name, reason),))
 
+    def _note_roots(
+        self, jobs: list[Job], latest: Mapping[str, LatestRecord], wanted: Wanted, now: datetime
+    ) -> None:
+        """What the whole fleet is counted by: roots that are gone are no longer in it."""
+        known = self._known(wanted)
+        met_at = (known.first_seen if known else now).timestamp()
+        judged = {Judged.name(job): Judged(None, met_at) for job in jobs}
+        for job in jobs:
+            if record := latest.get(place(job)):
+                at = record.result.finished_at.timestamp()
+                judged[Judged.name(job)] = Judged(record.result.verdict, at)
+        self.ledger.note_roots(jobs[0].source.slug if jobs else wanted.name, judged)
+
+    def _known(self, wanted: Wanted) -> Swept | None:
+        return self.notebook.swept().get(swept_key(wanted.name, wanted.ref))
+
     def _latest(self, jobs: list[Job]) -> dict[str, LatestRecord]:
         """The newest record of each root and variant, by its place."""
         with ThreadPoolExecutor(_READERS) as pool:
@@ -106,7 +124,7 @@ class RepositorySweep:
             return None
 
     def _note(self, wanted: Wanted, jobs: list[Job], sweep_id: str, now: datetime) -> None:
-        known = self.notebook.swept().get(swept_key(wanted.name, wanted.ref))
+        known = self._known(wanted)
         swept = Swept(
             repo=wanted.name,
             ref=wanted.ref,

@@ -66,13 +66,24 @@ def is_due(
     swept_at: datetime | None,
     first_seen: datetime,
 ) -> bool:
-    """Whether a sweep is to start: a slot came after the last one began, and now is not closed.
-
-    However many slots were missed, it is due once. One that was never swept waits for its first
-    slot after ``first_seen``, so that a new fleet doesn't start all at once.
-    """
+    """Whether a sweep is to start: it is overdue, and now is no closed time."""
     if closed_at(schedule.not_between, schedule.zone, now) is not None:
         return False
+    return is_overdue(schedule, name, now, swept_at, first_seen)
+
+
+def is_overdue(
+    schedule: ScheduleSettings,
+    name: str,
+    now: datetime,
+    swept_at: datetime | None,
+    first_seen: datetime,
+) -> bool:
+    """Whether a slot has come since the last sweep began, be it one or many.
+
+    A repository that was never swept waits for its first slot after ``first_seen``, so that a new
+    fleet doesn't start all at once.
+    """
     slot = latest_slot(schedule, name, now)
     known = swept_at or first_seen
     return slot is not None and (known < slot or known > now + _SKEW)

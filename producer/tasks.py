@@ -13,6 +13,7 @@ from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
 
 from driftfleet.errors import DriftfleetError
+from driftfleet.metrics import Meter
 from driftfleet.settings import Settings
 from producer.headquarters import (
     LISTING_TASK,
@@ -32,9 +33,9 @@ _TICK_SECONDS = 300
 _MIRROR_SECONDS = 6 * 3600
 
 
-def register(app: Celery, settings: Settings, environment: Mapping[str, str]) -> None:
+def register(app: Celery, settings: Settings, environment: Mapping[str, str], meter: Meter) -> None:
     """Register the tasks with the application."""
-    headquarters = Headquarters(app, settings, environment)
+    headquarters = Headquarters(app, settings, environment, meter)
 
     def task(name: str, seconds: int) -> object:
         limits = {"soft_time_limit": seconds, "time_limit": 2 * seconds}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from driftfleet.jobs import Job, Source
-from driftfleet.results import Result, SweepRecord, Verdict
+from driftfleet.results import Result, SweepManifest, SweepRecord, Verdict
 from driftfleet.store import ResultStore
 from driftfleet.store.files import FileObjects
 
@@ -42,14 +42,20 @@ def answer_of(writer: int, number: int) -> Result:
 
 def close(writer: int, number: int, store: ResultStore) -> object:
     """Whether this writer closed the round's sweep."""
-    return store.close_sweep(
-        SweepRecord(
-            sweep_id=f"s{number}",
-            source=f"writer{writer}",
-            asked=(),
-            started_at=NOON,
-            closed_at=NOON,
-        )
+    return store.close_sweep(_closed(f"s{number}", writer))
+
+
+def open_and_close(writer: int, number: int, store: ResultStore) -> object:
+    """A sweep of one's own: who removes the last one's jobs removes the folder of all."""
+    closed = _closed(f"s{number}-{writer}", writer)
+    manifest = SweepManifest(sweep_id=closed.sweep_id, jobs=(), asked_at=NOON, deadline=NOON)
+    opened = store.open_sweep(closed.model_copy(update={"closed_at": None}), manifest)
+    return opened and store.close_sweep(closed)
+
+
+def _closed(sweep_id: str, writer: int) -> SweepRecord:
+    return SweepRecord(
+        sweep_id=sweep_id, source=f"writer{writer}", asked=(), started_at=NOON, closed_at=NOON
     )
 
 

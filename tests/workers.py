@@ -26,7 +26,10 @@ from driftfleet.worker_command import worker_arguments
 
 @dataclass
 class Fleet:
-    """Workers, their Redis and their store; ``environment`` is what workers have besides."""
+    """Workers, their Redis and their store.
+
+    ``environment`` and ``arguments`` are what workers have besides.
+    """
 
     settings: Settings
     repository: Path
@@ -35,6 +38,7 @@ class Fleet:
     workers: list[process.Process] = field(default_factory=list)
     prefix: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    arguments: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         assert isinstance(self.settings.broker.url, SecretStr)
@@ -52,6 +56,7 @@ class Fleet:
                     *worker_arguments(self.settings),
                     "-n",
                     f"w{len(self.workers)}@test",
+                    *self.arguments,
                 ],
                 {**process_environment(), **environment_of(self.settings), **self.environment},
                 death_signal=signal.SIGKILL,

@@ -5,31 +5,22 @@ is acknowledged. Whatever dies between, the job comes back, and the second answe
 """
 
 import contextlib
+import random
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import timedelta
 
 import structlog
 
-from driftfleet.cap_settings import CapSettings
-from driftfleet.closing import close_sweep
-from driftfleet.errors import (
-    BrokerUnavailable,
-    DriftfleetError,
-    StoreUnavailable,
-    TransientError,
-)
+from driftfleet.errors import BrokerUnavailable, StoreUnavailable, TransientError
 from driftfleet.jobs import Job
-from driftfleet.ledger import Answer, Begun, Ledger, Recent, Running
+from driftfleet.ledger import Begun, Running
 from driftfleet.results import CheckError, ErrorKind, Result, error_result
-from driftfleet.store import ResultStore
 from driftfleet.sweep_id import asked_at
 from worker.check import check, log_answered
-from worker.drain import Drain, Interrupted, Interruption
+from worker.desk import Desk, GiveBack, by_time_of_redis
+from worker.drain import Interrupted, Interruption
 from worker.lease import Lease, is_dead, new_token
 from worker.retries import Retry, may_try_again, policy_of_answer, policy_of_failure
-from worker.tools import Tools
+from worker.room import Refusal, Ticket, expected_memory
 
 log = structlog.get_logger()
 
@@ -39,105 +30,59 @@ _LOST = (
     f"{MOST_DELIVERIES} workers died while they planned this root, most often for want of memory: "
     "look at the workers' logs, and give them more memory or a lower worker.concurrency"
 )
+# Another plan may end soon; then the job is another worker's.
+_ROOM_SECONDS = 5.0
+_POLL_SECONDS = 0.5
+_NO_ROOM_SECONDS = 15.0
 
 
-class GiveBack(Exception):
-    """The job could neither be answered nor put off: its message is to come back."""
+class NoRoom(Exception):
+    """This worker has no memory or disk for the plan now; another one may."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
-@dataclass(frozen=True)
-class Answering:
-    """What it takes to answer jobs. ``attempts`` is how often what may pass is tried."""
+def attend(desk: Desk, job: Job, waited_seconds: float, *, again: bool) -> None:
+    """Answer a job, or see to it that it comes back. ``again``: it was delivered before.
 
-    tools: Tools
-    store: ResultStore
-    ledger: Ledger
-    drain: Drain
-    caps: CapSettings
-    attempts: int
+    Raises
+    ------
+    GiveBack
+        Redis took nothing.
+    Interrupted
+        The worker ends; the lease is given back.
+    """
+    token = new_token()
+    try:
+        begun = _begin(desk, job, token)
+    except BrokerUnavailable as error:
+        raise GiveBack(error.message) from error
+    if begun.outcome == "start":
+        _Course(desk, job, token, begun).run(waited_seconds, again=again)
+    elif begun.outcome == "held":
+        log.info("check_runs_elsewhere", seconds=round(begun.seconds, 1))
+        desk.put_off(job, begun.seconds + 1)
+    elif begun.outcome == "full":
+        log.info("check_waits_for_cap", cap=begun.cap)
+    else:
+        log.info("check_not_wanted")
+        desk.close(begun.done)
 
-    def attend(self, job: Job, waited_seconds: float, *, again: bool) -> None:
-        """Answer a job, or see to it that it comes back. ``again``: it was delivered before.
 
-        Raises
-        ------
-        GiveBack
-            Redis took nothing.
-        Interrupted
-            The worker ends; the lease is given back.
-        """
-        token = new_token()
-        try:
-            begun = self._begin(job, token)
-        except BrokerUnavailable as error:
-            raise GiveBack(error.message) from error
-        if begun.outcome == "start":
-            _Course(self, job, token, begun).run(waited_seconds, again=again)
-        elif begun.outcome == "held":
-            log.info("check_runs_elsewhere", seconds=round(begun.seconds, 1))
-            self.put_off(job, begun.seconds + 1)
-        elif begun.outcome == "full":
-            log.info("check_waits_for_cap", cap=begun.cap)
-        else:
-            log.info("check_not_wanted")
-            self._close(begun.done)
-
-    def put_off(self, job: Job, seconds: float) -> None:
-        """Have the job put into the queue again after a while. Raises `GiveBack`."""
-        try:
-            self.ledger.put_off(job, seconds)
-        except BrokerUnavailable as error:
-            raise GiveBack(error.message) from error
-
-    def refuse(self, result: Result) -> None:
-        """Answer a job that can't be taken. Raises `GiveBack`."""
-        try:
-            result = _by_time_of_redis(result, self.ledger.now() - time.time())
-            key = self.store.add(result)
-        except TransientError as error:
-            raise GiveBack(error.message) from error
-        self.note(result.job, result, key, "")
-
-    def note(self, job: Job, result: Result, key: str, token: str) -> None:
-        """Note an answer that is stored, and close the sweeps whose last one it is.
-
-        Raises `GiveBack`: whoever gets the message next finds the answer in the store.
-        """
-        answer = Answer(check=job.identity, verdict=result.verdict, key=key)
-        recent = Recent(
-            title=job.title,
-            verdict=result.verdict,
-            error=result.error.kind.value if result.error else "",
-            seconds=result.timings_seconds.total,
-            finished_at=result.finished_at.timestamp(),
-            worker=result.worker,
-        )
-        try:
-            settled = self.ledger.answer(job, answer, token, recent)
-        except BrokerUnavailable as error:
-            raise GiveBack(error.message) from error
-        self._close(settled.done)
-
-    def _close(self, sweeps: Iterable[str]) -> None:
-        for sweep in sweeps:
-            try:
-                close_sweep(sweep, self.ledger, self.store)
-            except DriftfleetError as error:
-                # The producer closes what nobody did, within a minute.
-                log.warning("sweep_not_closed", sweep=sweep, reason=error.message)
-
-    def _begin(self, job: Job, token: str) -> Begun:
-        limits = self.caps.limits(job.caps)
-        begun = self.ledger.begin(job, token, limits)
-        if begun.outcome == "held" and is_dead(begun.holder):
-            begun = self.ledger.begin(job, token, limits, over=begun.holder)
-        return begun
+def _begin(desk: Desk, job: Job, token: str) -> Begun:
+    limits = desk.caps.limits(job.caps)
+    begun = desk.ledger.begin(job, token, limits)
+    if begun.outcome == "held" and is_dead(begun.holder):
+        begun = desk.ledger.begin(job, token, limits, over=begun.holder)
+    return begun
 
 
 class _Course:
     """One start of one check, which is leased to us."""
 
-    def __init__(self, desk: Answering, job: Job, token: str, begun: Begun) -> None:
+    def __init__(self, desk: Desk, job: Job, token: str, begun: Begun) -> None:
         self._desk = desk
         self._job = job
         self._token = token
@@ -164,8 +109,12 @@ class _Course:
         try:
             if (again or self._job.attempt > 1 or self._begun.tries > 1) and self._is_answered():
                 return
-            result = self._checked(waited_seconds)
+            with self._admitted():
+                result = self._checked(waited_seconds)
             policy = policy_of_answer(result.error)
+        except NoRoom as error:
+            self._wait_elsewhere(error.refusal)
+            return
         except Exception as error:
             policy = policy_of_failure(error)
             if policy is not None and self._may_try_again(policy):
@@ -174,6 +123,28 @@ class _Course:
             result = self._given_up(error, policy)
             policy = None
         self._settle(result, policy)
+
+    def _admitted(self) -> Ticket:
+        """Room for the plan, waited for only as long as it takes another one to end.
+
+        Raises `NoRoom`.
+        """
+        tries = self._begun.tries - 1
+        usual = self._desk.tools.settings.plan_memory_bytes if tries else None
+        expected = expected_memory(self._begun.peak_memory_bytes, tries, otherwise_bytes=usual)
+        end = time.monotonic() + _ROOM_SECONDS
+        while True:
+            answer = self._desk.room.admit(expected)
+            if isinstance(answer, Ticket):
+                return answer
+            if answer.kind == "disk" or time.monotonic() > end or self._desk.drain.over:
+                raise NoRoom(answer)
+            time.sleep(_POLL_SECONDS)
+
+    def _wait_elsewhere(self, refusal: Refusal) -> None:
+        log.warning("check_waits_for_room", what=refusal.kind, reason=refusal.message)
+        self._release()
+        self._desk.put_off(self._job, _NO_ROOM_SECONDS * random.uniform(0.7, 1.3))  # noqa: S311
 
     def _checked(self, waited_seconds: float) -> Result:
         desk, interruption = self._desk, Interruption()
@@ -202,7 +173,7 @@ class _Course:
             log.warning("answer_dropped", reason="somebody else works on this check by now")
             return
         try:
-            result, key = self._stored(_by_time_of_redis(result, self._clock_behind_seconds))
+            result, key = self._stored(by_time_of_redis(result, self._clock_behind_seconds))
         except StoreUnavailable as error:
             stored = policy_of_failure(error)
             assert stored is not None
@@ -218,7 +189,7 @@ class _Course:
             raise
         except Exception as error:
             # What can't be kept as it is gets an answer as well, or it would come back for ever.
-            broken = _by_time_of_redis(self._given_up(error, None), self._clock_behind_seconds)
+            broken = by_time_of_redis(self._given_up(error, None), self._clock_behind_seconds)
             return broken, self._desk.store.add(broken)
 
     def _is_answered(self) -> bool:
@@ -279,13 +250,3 @@ class _Course:
     def _release(self, *, innocent: bool = True) -> None:
         with contextlib.suppress(BrokerUnavailable):
             self._desk.ledger.release(self._job, self._token, innocent=innocent)
-
-
-def _by_time_of_redis(result: Result, behind_seconds: float) -> Result:
-    """Clocks of workers differ, and which of two answers is newer must not hang on that."""
-    behind = timedelta(seconds=behind_seconds)
-    moved = {
-        "started_at": result.started_at + behind,
-        "finished_at": result.finished_at + behind,
-    }
-    return result.model_copy(update=moved)

@@ -13,16 +13,18 @@ from driftfleet.celery_app import build_app
 from driftfleet.configuration import load_settings, process_environment
 from driftfleet.ledger import RedisLedger
 from driftfleet.logs import configure_logs
+from driftfleet.metrics import open_meter
 from driftfleet.redis_client import connect
 from driftfleet.settings import Settings
 from driftfleet.store import open_store
-from worker.answering import Answering
+from worker.desk import Desk
 from worker.drain import Drain
 from worker.github_connection import LazyConnection, connection_of
 from worker.heartbeat import UnackedHeartbeat
 from worker.installed_programs import InstalledPrograms
 from worker.own_process import close_to_others
 from worker.pump import Pump, pump_step
+from worker.room import Room
 from worker.tasks import register
 from worker.toolbox import CurrentRedactor, build_tools
 from worker.tools import Tools
@@ -40,22 +42,29 @@ def create() -> Celery:
     tools = build_tools(settings, environment, connection)
     tools = dataclasses.replace(tools, time_limits=(SoftTimeLimitExceeded,))
     assert settings.broker.url is not None
-    ledger = RedisLedger(connect(settings.broker.url.get_secret_value()))
+    redis = connect(settings.broker.url.get_secret_value(), settings.broker.ca_file)
+    ledger = RedisLedger(redis)
+    # These three before the pool forks: its children share them.
+    meter = open_meter(settings.metrics, "worker")
     drain = Drain(settings.worker.drain_seconds)
     drain.connect()
-    answering = Answering(
+    desk = Desk(
         tools=tools,
         store=open_store(settings.results.store),
         ledger=ledger,
         drain=drain,
         caps=settings.caps,
         attempts=settings.worker.attempts,
+        room=Room(settings.worker),
+        meter=meter,
     )
-    register(app, answering)
+    register(app, desk)
     worker = settings.worker
     app.steps["consumer"].add(
-        pump_step(Pump(app, ledger, worker.concurrency, worker.writable_root))
+        pump_step(Pump(app, ledger, meter, worker.concurrency, worker.writable_root))
     )
+    signals.worker_ready.connect(lambda **_: meter.start(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: meter.close(), weak=False)
     _connect_signals(settings, tools, connection)
     return app
 

@@ -29,6 +29,7 @@ from driftfleet.store import open_store
 from worker.aws_lambda_event import CheckRequest, decode_event, job_of
 from worker.aws_lambda_settings import function_settings, worker_environment, worker_name
 from worker.check import check, error_of, log_answered
+from worker.cost import Meter
 from worker.github_connection import LazyConnection, connection_of
 from worker.installed_programs import InstalledPrograms
 from worker.own_process import adopt_orphans, close_to_others
@@ -108,15 +109,17 @@ class Function:
 
     def _result(self, job: Job, deadline: float) -> Result:
         """Check, within the time that the function has."""
+        meter = Meter(self._tools.programs.measure())
         hurried = deadline - time.monotonic() < job.limits.timeout_seconds
         try:
             located = self._located(_in_time(job, deadline), deadline)
-            result = check(_in_time(located, deadline), self._tools, lambda _: None)
+            due = _in_time(located, deadline)
+            result = check(due, self._tools, lambda _: None, meter=meter)
         except TransientError:
             raise
         except Exception as failure:
             error = error_of(failure, "source", self._tools, job)
-            result = error_result(job, error, self._tools.name)
+            result = error_result(job, error, self._tools.name, meter.read(0))
         return _blaming_the_function(result) if hurried else result
 
     def _located(self, job: Job, deadline: float) -> Job:

@@ -22,10 +22,12 @@ from driftfleet.errors import (
     Phase,
     TransientError,
 )
+from driftfleet.github.transfer import printable
 from driftfleet.jobs import Job
 from driftfleet.mirror.layout import platform_name
 from driftfleet.mirror.permissions import require_unwritable
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
+from worker.cost import Meter
 from worker.environment import DATA_FOLDER, module_environment
 from worker.lockfile import LockFile
 from worker.mirror import sync_command
@@ -39,6 +41,8 @@ from worker.versions import Choice
 from worker.workspace import Workspace
 
 log = structlog.get_logger()
+_SHA_LENGTH = 12
+_LONGEST_LOGGED = 200
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,22 @@ class _Answer:
     versions: Versions
 
 
-def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -> Result:
+def check(
+    job: Job,
+    tools: Tools,
+    report: Report,
+    waited_seconds: float = 0.0,
+    *,
+    meter: Meter | None = None,
+) -> Result:
     """Answer a job. Whatever goes wrong with the root becomes a result with verdict ``error``.
 
     What ends the worker itself (``SystemExit``) passes through: such a job is given back. So does a
     `TransientError`: it says nothing of the root, and waiting for better times would take a slot.
+    ``meter`` counts what the check had cost before.
     """
     started_at, started = datetime.now(UTC), time.monotonic()
-    watch = Stopwatch(report)
+    watch, meter = Stopwatch(report), meter or Meter(tools.programs.measure())
     peak = 0
     answer: _Answer | None = None
     error: CheckError | None = None
@@ -82,6 +94,7 @@ def check(job: Job, tools: Tools, report: Report, waited_seconds: float = 0.0) -
         versions=Versions() if answer is None else answer.versions,
         timings_seconds=_timings(watch, waited_seconds, time.monotonic() - started),
         workspace_peak_bytes=peak,
+        cost=meter.read(peak),
         started_at=started_at,
         finished_at=datetime.now(UTC),
         worker=tools.name,
@@ -173,14 +186,24 @@ def _timings(watch: Stopwatch, waited_seconds: float, total: float) -> Timings:
 
 
 def log_answered(result: Result, **more: str) -> None:
-    """Log that a check was answered, once its result is stored."""
+    """Log that a check was answered, once its result is stored: all that one asks for first."""
+    error, cost = result.error, result.cost
     log.info(
         "check_answered",
+        sha=result.job.source.sha[:_SHA_LENGTH],
         verdict=result.verdict.value,
-        error=result.error.kind.value if result.error else None,
+        error=error.kind.value if error else None,
+        error_phase=error.phase if error else None,
+        error_message=printable(error.message, _LONGEST_LOGGED) if error else None,
+        transient=error.transient if error else None,
         changes=len(result.changes),
-        seconds=result.timings_seconds.total,
-        peak_bytes=result.workspace_peak_bytes,
+        **{f"{name}_seconds": seconds for name, seconds in result.timings_seconds},
+        cpu_seconds=cost.cpu_seconds,
+        peak_memory_bytes=cost.peak_memory_bytes,
+        peak_disk_bytes=cost.peak_disk_bytes,
+        api_calls=cost.api_calls,
+        terraform=result.versions.terraform,
+        worker=result.worker,
         **more,
     )
 

@@ -149,20 +149,6 @@ def named_files(
     return [path for path in paths if path.is_absolute()]
 
 
-def available_memory_bytes(
-    meminfo: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")
-) -> int:
-    """The memory that may still be used: the machine's, or the container's where that is less."""
-    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-    available = int(fields["MemAvailable"].split()[0]) * 1024
-    try:
-        limit = int((cgroup / "memory.max").read_text())
-        used = int((cgroup / "memory.current").read_text())
-    except (OSError, ValueError):  # no cgroup v2 here, or "max"
-        return available
-    return min(available, max(0, limit - used))
-
-
 def _passing(
     own: Mapping[str, str], allowed: Sequence[str], withheld: Collection[str]
 ) -> dict[str, str]:

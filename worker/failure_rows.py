@@ -22,6 +22,7 @@ PASSING = re.compile(
     re.IGNORECASE,
 )
 CORRECT_THE_CODE = "Correct the code; `terraform validate` shows the same."
+ENDED_FROM_OUTSIDE = "The check was ended from outside."
 Place = Literal["summary", "text", "tail"]
 
 
@@ -83,6 +84,14 @@ TABLE: tuple[Row, ...] = (
         transient=True,
     ),
     Row(
+        # Before what it leads to: a provider that is told to end "did not respond".
+        ErrorKind.CANCELLED,
+        _any(r"interrupt received\.(\\n|\s)+please wait for \w+ to exit"),
+        ENDED_FROM_OUTSIDE,
+        place="tail",
+        transient=True,
+    ),
+    Row(
         ErrorKind.STATE_LOCKED,
         _any(r"error acquiring the state lock", r"state (is )?already locked"),
         "Somebody holds the state's lock. Checks never take it (-lock=false); look for who does.",
@@ -102,7 +111,11 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         ErrorKind.PROVIDER_CRASHED,
-        _any(r"plugin did not respond", r"plugin crashed", r"connection is shut down"),
+        _any(
+            r"plugin (did not respond|crashed)|connection is shut down",
+            # The same, where terraform saw that the process was gone before its connection was.
+            r"\(\*GRPCProvider\)\.\w+ request was cancell?ed",
+        ),
         "The provider ended in the middle of its work. If it happens again, look at the machine's "
         "memory first, then report it to the provider's authors.",
         transient=True,
@@ -273,7 +286,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         ErrorKind.CANCELLED,
         _any(r"operation (was )?cancell?ed", r"interrupt received", r"^execution halted"),
-        "The check was ended from outside.",
+        ENDED_FROM_OUTSIDE,
         place="tail",
         transient=True,
     ),

@@ -1,5 +1,6 @@
 """Why terraform failed: its diagnostics -> an error kind, and a message that says what to do."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -164,9 +165,18 @@ def _sentence(error: Diagnostic) -> str:
 
 def _from_tail(raw_tail: str, pattern: re.Pattern[str], errors: Sequence[Diagnostic]) -> Diagnostic:
     lines = [line for line in raw_tail.splitlines() if pattern.search(line)]
-    text = flat(lines[0] if lines else raw_tail[-_LONGEST_TAIL:])
+    text = flat(_said(lines[0]) if lines else raw_tail[-_LONGEST_TAIL:])
     place = errors[0] if errors else Diagnostic("error", "")
     return Diagnostic("error", text, "", place.file, place.line, place.address)
+
+
+def _said(line: str) -> str:
+    """What a line says to people: those of ``plan -json`` have it in a field."""
+    try:
+        message = json.loads(line)["@message"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return line
+    return message if isinstance(message, str) else line
 
 
 def _shorten(text: str, longest: int) -> str:

@@ -16,7 +16,7 @@ from driftfleet.github.auth import Claim, Credentials, credentials_of
 from driftfleet.github.client import GitHub
 from driftfleet.github.host import host_of
 from driftfleet.github.lockout import Lockout
-from driftfleet.secrets import variable_of
+from driftfleet.secrets import secrets_of, variable_of
 from driftfleet.settings import CacheSettings, GitHubSettings, Settings
 from worker.module_repositories import ModuleRepositories
 
@@ -178,7 +178,7 @@ def connection_of(settings: Settings, environment: Mapping[str, str]) -> LazyCon
     return LazyConnection(settings.github, settings.cache, folder, environment)
 
 
-def withheld_variables(settings: GitHubSettings) -> frozenset[str]:
+def withheld_variables(settings: Settings) -> frozenset[str]:
     """The variables that hold our own secrets: no plan may see them."""
-    places = [settings.token, settings.app.private_key if settings.app else None]
-    return frozenset(name for place in places if place and (name := variable_of(place)))
+    places = secrets_of(settings).values()
+    return frozenset(name for place in places if (name := variable_of(place)))

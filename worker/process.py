@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftfleet import process
+from worker.cost import Usage
 
 _RUNNER = Path(__file__).with_name("runner.py")
 _WATCH_SECONDS = 0.1
@@ -64,10 +65,16 @@ class Programs:
 
     def __init__(self, stop_grace_seconds: float) -> None:
         self._grace = stop_grace_seconds
+        self._usage = Usage()
         self._runner: process.Process | None = None
         self._channel: socket.socket | None = None
         # Whether the last runner ended out of order: what it ran may have outlived it.
         self.runner_lost = False
+
+    def measure(self) -> Usage:
+        """Begin to count anew; what is returned goes on until the next call."""
+        self._usage = Usage()
+        return self._usage
 
     def guard(self, workspace: Path | None) -> None:
         """Name the folder that the runner removes should this process die; None for no longer.
@@ -94,6 +101,7 @@ class Programs:
             Whatever ``watch`` raised. In each case the program and all that it started are gone.
         """
         self.runner_lost = False
+        self._usage.begin()
         out, out_end = os.pipe2(os.O_CLOEXEC)
         err, err_end = os.pipe2(os.O_CLOEXEC)
         try:
@@ -109,11 +117,12 @@ class Programs:
         if self._channel is not None:
             self._channel.close()
         if self._runner is not None:
-            try:
-                self._runner.wait(_CLOSE_SECONDS)
-            except process.TimeoutExpired:
-                self._runner.kill()  # frozen, or in a fight that it can't win
-            self.runner_lost = self._runner.wait() != 0
+            with self._usage.waiting():
+                try:
+                    self._runner.wait(_CLOSE_SECONDS)
+                except process.TimeoutExpired:
+                    self._runner.kill()  # frozen, or in a fight that it can't win
+                self.runner_lost = self._runner.wait() != 0
         self._channel = self._runner = None
 
     def _follow(self, command: Command, output: "_Output") -> Completed:
@@ -134,7 +143,7 @@ class Programs:
             survivors=answer["survivors"],
         )
 
-    def _wait(self, command: Command, output: "_Output") -> dict[str, int]:
+    def _wait(self, command: Command, output: "_Output") -> Mapping[str, int]:
         assert self._channel is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
@@ -142,9 +151,10 @@ class Programs:
             watched = time.monotonic()
             while True:
                 for key, _ in selector.select(_WATCH_SECONDS):
-                    if key.fileobj is self._channel:
-                        return self._answer()
-                    output.read(key.fd, selector)
+                    if key.fileobj is not self._channel:
+                        output.read(key.fd, selector)
+                    elif answer := self._answer():
+                        return answer
                 now = time.monotonic()
                 if now >= command.deadline:
                     raise OutOfTime
@@ -154,7 +164,8 @@ class Programs:
                     spent = time.monotonic() - now
                     watched = now + 10 * spent
 
-    def _answer(self) -> dict[str, int]:
+    def _answer(self) -> Mapping[str, int] | None:
+        """How the program ended; None where it only was told what it has taken."""
         assert self._channel is not None
         try:
             data = self._channel.recv(4096)
@@ -163,8 +174,9 @@ class Programs:
         if not data:
             self.close()
             raise RunnerDied
-        answer: dict[str, int] = json.loads(data)
-        return answer
+        answer = json.loads(data)
+        self._usage.add(answer)
+        return answer if "exit" in answer else None
 
     def _stop(self) -> None:
         """End the program that runs; if the runner doesn't manage, end the runner."""
@@ -172,8 +184,10 @@ class Programs:
             return
         try:
             self._request({"stop": self._grace})
+            deadline = time.monotonic() + self._grace + _CLOSE_SECONDS
             self._channel.settimeout(self._grace + _CLOSE_SECONDS)
-            self._answer()
+            while self._answer() is None:
+                self._channel.settimeout(max(deadline - time.monotonic(), 0.001))
             self._channel.settimeout(None)
         except (OSError, RunnerDied):
             self.close()
@@ -186,8 +200,10 @@ class Programs:
         message = os.memfd_create("request", os.MFD_CLOEXEC)
         try:
             os.write(message, json.dumps(request).encode())
-            if self._runner is not None and self._runner.poll() is not None:
-                # The idle runner was killed; a new one serves as well.
+            with self._usage.waiting():
+                is_killed = self._runner is not None and self._runner.poll() is not None
+            if is_killed:
+                # It was idle; a new one serves as well.
                 self.close()
             socket.send_fds(self._connected(), [b"."], [message, *descriptors])
         except ConnectionError as error:

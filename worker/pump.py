@@ -11,13 +11,15 @@ from typing import Any
 
 import structlog
 from celery import Celery, bootsteps
+from celery.worker import state
 from kombu.exceptions import OperationalError
 
 from driftfleet.celery_app import send
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import Job
 from driftfleet.ledger import Ledger, WorkerSeen
-from worker.environment import available_memory_bytes
+from driftfleet.metrics import Meter
+from worker.machine import available_memory_bytes
 
 log = structlog.get_logger()
 
@@ -29,9 +31,12 @@ _MOST_AT_ONCE = 200
 class Pump:
     """Puts what is due into the queue, and says what this worker is."""
 
-    def __init__(self, app: Celery, ledger: Ledger, slots: int, writable_root: Path) -> None:
+    def __init__(
+        self, app: Celery, ledger: Ledger, meter: Meter, slots: int, writable_root: Path
+    ) -> None:
         self._app = app
         self._ledger = ledger
+        self._meter = meter
         self._slots = slots
         self._writable_root = writable_root
         self._said = 0.0
@@ -63,9 +68,11 @@ class Pump:
 
     def _seen(self, name: str) -> WorkerSeen:
         try:
-            free = shutil.disk_usage(self._writable_root).free
+            _, used, free = shutil.disk_usage(self._writable_root)
+            self._meter.disk(used_bytes=used, free_bytes=free)
         except OSError:
             free = 0
+        self._meter.slots(busy=len(state.active_requests), total=self._slots)
         return WorkerSeen(
             name=name,
             slots=self._slots,

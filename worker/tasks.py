@@ -12,13 +12,14 @@ from driftfleet.errors import ContractError, DriftfleetError
 from driftfleet.heartbeat import HEARTBEAT_KEY, HEARTBEAT_TASK, Heartbeat
 from driftfleet.jobs import CHECK_TASK, Job, decode_job
 from driftfleet.results import CheckError, ErrorKind, error_result
-from worker.answering import Answering, GiveBack
+from worker.answering import attend
+from worker.desk import Desk, GiveBack
 from worker.drain import Interrupted
 
 log = structlog.get_logger()
 
 
-def register(app: Celery, answering: Answering) -> Task:
+def register(app: Celery, desk: Desk) -> Task:
     """Register the tasks with the application, and return that of a check."""
 
     @app.task(name=CHECK_TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]
@@ -29,7 +30,7 @@ def register(app: Celery, answering: Answering) -> Task:
         except ContractError as error:
             log.error("job_refused", reason=error.message, task_id=task.request.id)
             try:
-                _refuse(answering, payload, error)
+                _refuse(desk, payload, error)
             except GiveBack as back:
                 raise Reject(str(back), requeue=True) from back
             return
@@ -38,7 +39,7 @@ def register(app: Celery, answering: Answering) -> Task:
         )
         try:
             again = bool((task.request.delivery_info or {}).get("redelivered"))
-            answering.attend(job, _waited_seconds(task), again=again)
+            attend(desk, job, _waited_seconds(task), again=again)
         except (GiveBack, Interrupted) as error:
             log.warning("check_given_back", reason=str(error))
             raise Reject(str(error), requeue=True) from error
@@ -51,16 +52,18 @@ def register(app: Celery, answering: Answering) -> Task:
     def heartbeat(task: Task) -> None:
         now = time.time()
         sent_at = now - _waited_seconds(task)
-        beat = Heartbeat(sent_at=sent_at, stored_at=now, worker=answering.tools.name)
+        beat = Heartbeat(sent_at=sent_at, stored_at=now, worker=desk.tools.name)
         try:
-            answering.store.keep(HEARTBEAT_KEY, beat)
+            desk.store.keep(HEARTBEAT_KEY, beat)
         except DriftfleetError as error:
             log.error("heartbeat_not_stored", reason=error.message)
+            return
+        desk.meter.heartbeat(latency_seconds=time.time() - sent_at)
 
     return check_task
 
 
-def _refuse(answering: Answering, payload: Any, error: ContractError) -> None:
+def _refuse(desk: Desk, payload: Any, error: ContractError) -> None:
     """Answer what is no job of this schema, as far as it says which check it asks for."""
     job = _salvaged(payload)
     if job is None:
@@ -73,7 +76,7 @@ def _refuse(answering: Answering, payload: Any, error: ContractError) -> None:
         "the same version"
     )
     failure = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message=message)
-    answering.refuse(error_result(job, failure, answering.tools.name))
+    desk.refuse(error_result(job, failure, desk.tools.name))
 
 
 def _salvaged(payload: Any) -> Job | None:

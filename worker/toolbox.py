@@ -36,7 +36,7 @@ def build_tools(
         programs=programs,
         source=Sources(sources),
         name=socket.gethostname(),
-        withheld=withheld_variables(settings.github),
+        withheld=withheld_variables(settings),
         modules=modules,
         terraform=settings.terraform,
         installs=InstalledPrograms(

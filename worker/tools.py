@@ -9,8 +9,9 @@ from driftfleet.jobs import Job
 from driftfleet.logs import Redactor, secrets_in
 from driftfleet.settings import WorkerSettings
 from driftfleet.version_settings import TerraformSettings
-from worker.environment import available_memory_bytes, named_files, plan_environment
+from worker.environment import named_files, plan_environment
 from worker.isolation import isolation_of
+from worker.machine import available_memory_bytes
 from worker.mirror import cli_configuration
 from worker.module_access import ModuleAccess
 from worker.process import Programs

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from driftfleet.errors import GitHubRefused, GitHubUnavailable
+from driftfleet.github.tally import SENT
 
 _MESSAGE_LENGTH = 200
 
@@ -233,6 +234,7 @@ def receive(
 @contextlib.contextmanager
 def sent(transport: httpx.BaseTransport, request: httpx.Request) -> Iterator[httpx.Response]:
     """Send a request; the answer's body is still to be read, and closed at the end."""
+    SENT.add()
     response = transport.handle_request(request)
     try:
         yield response

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import redis
@@ -12,12 +13,14 @@ from driftfleet.errors import ContractError
 from driftfleet.jobs import Job, decode_job
 from driftfleet.ledger import keys, scripts
 from driftfleet.ledger.records import (
+    COST_SECONDS,
     LEASE_SECONDS,
     OPEN_SECONDS,
     SEEN_SECONDS,
     Answer,
     Ask,
     Begun,
+    Judged,
     Opened,
     OpenSweep,
     Recent,
@@ -137,7 +140,9 @@ class RedisLedger:
         first, *done = self._run(
             self._answer, job.target, job.identity, job.sweep_id, token,
             answer.model_dump_json(exclude_defaults=True),
-            recent.model_dump_json() if recent else "", peak_memory_bytes, *job.caps,
+            recent.model_dump_json() if recent else "", peak_memory_bytes,
+            f"{keys.ROOTS}{job.source.slug.lower()}", Judged.name(job),
+            Judged(answer.verdict, recent.finished_at).encode() if recent else "", *job.caps,
         )  # fmt: skip
         return Settled(bool(first), tuple(map(_text, done)))
 
@@ -164,8 +169,8 @@ class RedisLedger:
             found |= {one for one, token in zip(some, tokens, strict=True) if token}
         return found
 
-    def put_back(self, sweep_id: str, ask: Ask) -> bool:
-        return bool(self._run(self._put_back, sweep_id, *ask))
+    def put_back(self, sweep_id: str, ask: Ask) -> int:
+        return int(self._run(self._put_back, sweep_id, *ask))
 
     def parked(self) -> list[str]:
         names: Any = ask_redis(lambda: list(self._redis.scan_iter(f"{keys.PARKED}*", count=1000)))
@@ -174,18 +179,35 @@ class RedisLedger:
     def unpark(self, cap: str, limit: int) -> None:
         self._run(self._unpark, cap, limit)
 
-    def count_lost(self, identity: str) -> int:
-        def write() -> int:
-            with self._redis.pipeline() as pipe:
-                pipe.incr(f"{keys.LOST}{identity}")
-                pipe.expire(f"{keys.LOST}{identity}", OPEN_SECONDS)
-                return int(pipe.execute()[0])
-
-        return ask_redis(write)
-
     def recent(self) -> list[Recent]:
         items: Any = ask_redis(lambda: self._redis.lrange(keys.RECENT, 0, -1))
         return _read_all(Recent, items)
+
+    def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
+        key = f"{keys.ROOTS}{slug.lower()}"
+        values: dict[Any, Any] = {name: one.encode() for name, one in judged.items()}
+
+        def write() -> None:
+            with self._redis.pipeline() as pipe:
+                pipe.delete(key)
+                if values:
+                    pipe.hset(key, mapping=values)
+                    pipe.expire(key, COST_SECONDS)
+                pipe.execute()
+
+        ask_redis(write)
+
+    def roots(self, slugs: Iterable[str]) -> list[Judged]:
+        names = [f"{keys.ROOTS}{slug.lower()}" for slug in slugs]
+
+        def read(some: Sequence[str]) -> list[Any]:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for name in some:
+                    pipe.hvals(name)
+                return pipe.execute()
+
+        found = [text for some in _chunks(names) for text in ask_redis(partial(read, some))]
+        return [Judged.decode(_text(text)) for texts in found for text in texts]
 
     def say(self, worker: WorkerSeen) -> None:
         text = worker.model_dump_json()

@@ -12,6 +12,7 @@ from driftfleet.ledger.records import (
     Answer,
     Ask,
     Begun,
+    Judged,
     Opened,
     OpenSweep,
     Recent,
@@ -44,6 +45,7 @@ class MemoryLedger:
         self._later: dict[str, tuple[float, Job]] = {}
         self._recent: list[Recent] = []
         self._peaks: dict[str, int] = {}
+        self._roots: defaultdict[str, dict[str, Judged]] = defaultdict(dict)
         self._workers: dict[str, WorkerSeen] = {}
 
     def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
@@ -169,6 +171,8 @@ class MemoryLedger:
             known.pop(job.identity, None)
         if recent is not None and first:
             self._recent = [recent, *self._recent][:MOST_RECENT]
+            judged = Judged(answer.verdict, float(round(recent.finished_at)))
+            self._roots[job.source.slug.lower()][Judged.name(job)] = judged
         if peak_memory_bytes > 0:
             self._peaks[job.target] = peak_memory_bytes
         return Settled(first, tuple(done))
@@ -185,14 +189,15 @@ class MemoryLedger:
     def leased(self, identities: Sequence[str]) -> set[str]:
         return {identity for identity in identities if self._holder(identity)}
 
-    def put_back(self, sweep_id: str, ask: Ask) -> bool:
+    def put_back(self, sweep_id: str, ask: Ask) -> int:
         if ask.identity not in self._pending[sweep_id] or self._holder(ask.identity):
-            return False
+            return 0
         if newer := self._outdated.get(ask.identity):
             self._supersede(ask.identity, sweep_id, newer, [])
-            return False
+            return 0
         self._want.setdefault(ask.target, (ask.identity, sweep_id))
-        return True
+        self._lost[ask.identity] += 1
+        return self._lost[ask.identity]
 
     def parked(self) -> list[str]:
         return [cap for cap, jobs in self._parked.items() if jobs]
@@ -203,12 +208,14 @@ class MemoryLedger:
             self.put_off(job, 0)
         del self._parked[cap][:room]
 
-    def count_lost(self, identity: str) -> int:
-        self._lost[identity] += 1
-        return self._lost[identity]
-
     def recent(self) -> list[Recent]:
         return list(self._recent)
+
+    def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
+        self._roots[slug.lower()] = dict(judged)
+
+    def roots(self, slugs: Iterable[str]) -> list[Judged]:
+        return [one for slug in slugs for one in self._roots[slug.lower()].values()]
 
     def say(self, worker: WorkerSeen) -> None:
         self._workers[worker.name] = worker

@@ -8,6 +8,7 @@ from driftfleet.ledger.records import (
     Answer,
     Ask,
     Begun,
+    Judged,
     Opened,
     OpenSweep,
     Recent,
@@ -91,11 +92,10 @@ class Ledger(Protocol):
     def leased(self, identities: Sequence[str]) -> set[str]:
         """Those of the checks that somebody works on."""
 
-    def put_back(self, sweep_id: str, ask: Ask) -> bool:
-        """Want a check again that the queue has lost.
+    def put_back(self, sweep_id: str, ask: Ask) -> int:
+        """Want a check again that the queue has lost, and return how often that was so.
 
-        False where it is pending no more, or runs, or a newer commit was asked for while it ran.
-        Whoever gets True sends it.
+        0 where it is pending no more, runs, or is replaced: else whoever asks sends it.
         """
 
     def parked(self) -> list[str]:
@@ -104,11 +104,14 @@ class Ledger(Protocol):
     def unpark(self, cap: str, limit: int) -> None:
         """Let go on what waits for a cap whose holders have died."""
 
-    def count_lost(self, identity: str) -> int:
-        """Count one more time that the queue has lost a check, and return how many there were."""
-
     def recent(self) -> list[Recent]:
         """The last answers of the fleet, newest first."""
+
+    def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
+        """Keep what is known of all roots of a repository, by `Judged.name`; others are gone."""
+
+    def roots(self, slugs: Iterable[str]) -> list[Judged]:
+        """What is known of all roots of these repositories, in no order."""
 
     def say(self, worker: WorkerSeen) -> None:
         """Note what a worker says of itself."""

@@ -51,6 +51,30 @@ class Recent(Record):
     worker: str
 
 
+class Judged(NamedTuple):
+    """What is known of a root and variant: its verdict, and when, in seconds since the epoch.
+
+    Without a verdict it was never judged, and ``at`` is when somebody met it first.
+    """
+
+    verdict: Verdict | None
+    at: float
+
+    def encode(self) -> str:
+        return f"{self.verdict.value if self.verdict else '-'} {self.at:.0f}"
+
+    @classmethod
+    def decode(cls, text: str) -> "Judged":
+        """Raises `ValueError`."""
+        verdict, at = text.split(" ")
+        return cls(None if verdict == "-" else Verdict(verdict), float(at))
+
+    @staticmethod
+    def name(job: Job) -> str:
+        """How a root and variant are told from the others of their repository."""
+        return f"{job.root} {job.variant.name}"
+
+
 class Ask(NamedTuple):
     """A check that a sweep asks for."""
 

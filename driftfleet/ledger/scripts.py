@@ -177,7 +177,8 @@ return jobs
 """
 )
 
-# ARGV: target, identity, own sweep, token, answer, recent, peak bytes, caps... -> {first, done...}
+# ARGV: target, identity, own sweep, token, answer, recent, peak bytes, key, field and value of what
+# is known of the root, caps... -> {first, done...}
 ANSWER_CHECK = (
     PRELUDE
     + f"""
@@ -193,12 +194,14 @@ for _, sweep in ipairs(sweeps) do
   if settle(sweep, identity, ARGV[5], done) == 1 then first = 1 end
 end
 if redis.call('GET', RUN .. identity) == token then redis.call('DEL', RUN .. identity) end
-leave_caps(token, {{unpack(ARGV, 8)}})
+leave_caps(token, {{unpack(ARGV, 11)}})
 redis.call('DEL', TRIES .. identity, LOST .. identity, OUTDATED .. identity)
 if ARGV[6] ~= '' and first == 1 then
   redis.call('LPUSH', RECENT, ARGV[6])
   redis.call('LTRIM', RECENT, 0, {MOST_RECENT - 1})
   redis.call('EXPIRE', RECENT, LONG)
+  redis.call('HSET', ARGV[8], ARGV[9], ARGV[10])
+  redis.call('EXPIRE', ARGV[8], COST_SECONDS)
 end
 if tonumber(ARGV[7]) > 0 then
   redis.call('SET', COST .. target, ARGV[7], 'EX', COST_SECONDS)
@@ -221,7 +224,7 @@ return 1
 """
 )
 
-# ARGV: sweep, target, identity -> whether to send it
+# ARGV: sweep, target, identity -> how often it was put back; 0: it is not to be
 PUT_BACK = (
     PRELUDE
     + """
@@ -234,7 +237,9 @@ if newer then
 end
 local held = wanted(ARGV[2])
 if not held then want(ARGV[2], ARGV[3], ARGV[1]) end
-return 1
+local times = redis.call('INCR', LOST .. ARGV[3])
+redis.call('EXPIRE', LOST .. ARGV[3], LONG)
+return times
 """
 )
 

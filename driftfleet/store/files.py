@@ -16,6 +16,7 @@ _LOCK = ".lock"
 _LOCK_SECONDS = 10.0
 # It is held for a rename: who waits has it soon.
 _POLL_SECONDS = 0.001
+_FOLDER_TRIES = 10
 
 
 class FileObjects:
@@ -59,6 +60,10 @@ class FileObjects:
             return
         with self._explained(f"did not remove {key}"), self._lock(key):
             path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                # An empty folder is no object.
+                if path.parent != self._folder:
+                    path.parent.rmdir()
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         base = self._folder / prefix.rpartition("/")[0]
@@ -83,8 +88,7 @@ class FileObjects:
         staged = path.with_name(f".{secrets.token_hex(4)}.tmp")
         with self._explained(f"did not take {key}"):
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                staged.write_bytes(body)
+                _write_below(staged, body)
                 yield staged
             finally:
                 with contextlib.suppress(OSError):
@@ -125,6 +129,19 @@ class FileObjects:
             raise StoreUnavailable(
                 f"the result store {self._folder} {what}: {error.strerror}"
             ) from error
+
+
+def _write_below(path: Path, body: bytes) -> None:
+    for tries_left in reversed(range(_FOLDER_TRIES)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+        except (FileNotFoundError, FileExistsError):
+            # Who removed the last object in the folder has removed that, too, at any moment.
+            if not tries_left:
+                raise
+        else:
+            return
 
 
 def _refuse_to_guess(error: OSError) -> None:

@@ -258,6 +258,13 @@ def memory(config: State) -> dict[str, Any]:
     return {"bytes": len(held)}
 
 
+def burn(config: State) -> None:
+    """Keep a processor busy until ``seconds`` of its time are used."""
+    end = time.process_time() + (config["seconds"] or 0)
+    while time.process_time() < end:
+        pass
+
+
 # Run by a fresh interpreter: forking this process would copy gRPC's locks in any state.
 # "daemon" leaves its parent, session and process group, so only its id or its cgroup finds it.
 _CHILD = """
@@ -307,7 +314,8 @@ def stubborn(config: State) -> None:
 
 
 FAULTS: dict[str, Callable[[State], dict[str, Any] | None]] = {
-    function.__name__: function for function in (hang, crash, slow, write, memory, child, stubborn)
+    function.__name__: function
+    for function in (hang, crash, slow, write, memory, burn, child, stubborn)
 }
 
 

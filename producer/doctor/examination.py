@@ -12,7 +12,12 @@ from driftfleet.repository_rule import RepositoryRule
 from driftfleet.settings import Settings
 from producer.cache_place import cache_folder
 from producer.doctor import installs, machine
+from producer.doctor.broker import check_broker
+from producer.doctor.disk import disks
 from producer.doctor.findings import Finding, fail, ok
+from producer.doctor.fleet import heartbeat, workers
+from producer.doctor.secrets import named_secrets
+from producer.doctor.store import results
 from producer.targets import Targets, read_targets
 
 _MEND_OF_TARGET = "name a folder of this machine, owner/repo, owner/repo@ref or org:NAME"
@@ -45,8 +50,12 @@ def examine(order: Doctor) -> Iterator[Finding]:
     if settings.worker.isolation == "bubblewrap":
         yield machine.isolation(settings, order.environment)
     yield machine.writable_root(settings)
-    yield machine.results(settings)
-    yield machine.broker(settings)
+    yield results(settings)
+    yield from disks(settings)
+    yield from named_secrets(settings, order.environment)
+    yield from check_broker(settings, [workers])
+    if settings.broker.url is not None:
+        yield heartbeat(settings)
     for folder in targets.folders:
         yield ok("folder", str(folder))
     if settings.github.is_named:

@@ -1,25 +1,20 @@
-"""Checks of what `driftfleet doctor` finds on this machine: programs, folders, Redis."""
+"""Checks of what `driftfleet doctor` finds on this machine: programs and folders."""
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from driftfleet.bubblewrap import why_refused
 from driftfleet.ephemeral import EphemeralFolders
-from driftfleet.errors import BrokerUnavailable, ConfigurationError
+from driftfleet.errors import ConfigurationError
 from driftfleet.git_version import OLDEST_GIT, is_new_enough
 from driftfleet.mirror.permissions import require_unwritable
-from driftfleet.redis_client import ask_redis, connect
 from driftfleet.settings import Settings
-from driftfleet.store import open_store
 from producer.cache_place import cache_folder, why_not_kept
-from producer.doctor.findings import Finding, fail, ok, skip, warn
+from producer.doctor.findings import Finding, fail, ok, warn
 from producer.programs import printed
-
-_FEW_BYTES = 1 << 30
 
 
 def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
@@ -121,51 +116,10 @@ def writable_root(settings: Settings) -> Finding:
             error.message.partition(";")[0],
             "name a writable folder in worker.writable_root (DRIFTFLEET_WORKER__WRITABLE_ROOT)",
         )
-    free = shutil.disk_usage(folder).free
     if not existed:
         with contextlib.suppress(OSError):
             folder.rmdir()
-    text = f"{folder}: {free / (1 << 30):.1f} GiB free"
-    if free < _FEW_BYTES:
-        return warn("workspaces", text, "providers alone can take more than that")
-    return ok("workspaces", text)
-
-
-def results(settings: Settings) -> Finding:
-    """Whether the result store can be written to."""
-    url = settings.results.store
-    try:
-        store = open_store(url)
-    except ConfigurationError as error:
-        return fail("results", error.message, "set results.store (DRIFTFLEET_RESULTS__STORE)")
-    place = Path(store.describe(""))
-    existing = next(folder for folder in (place, *place.parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        return fail(
-            "results",
-            f"{place}: {existing} is no folder that can be written to",
-            "name another in results.store (DRIFTFLEET_RESULTS__STORE), or give us the right",
-        )
-    return ok("results", f"{place}" + ("" if existing == place else " (is made when needed)"))
-
-
-def broker(settings: Settings) -> Finding:
-    """Whether Redis answers."""
-    if settings.broker.url is None:
-        return skip("broker", "none is configured: `scan` starts its own, workers need broker.url")
-    try:
-        redis = connect(settings.broker.url.get_secret_value())
-        told = ask_redis(lambda: redis.info("server"))
-    except BrokerUnavailable as error:
-        return fail(
-            "broker",
-            error.message,
-            "see whether it runs, and whether broker.url (DRIFTFLEET_BROKER__URL) has its host, "
-            "port and password",
-        )
-    except ConfigurationError as error:
-        return fail("broker", error.message, "set broker.url (DRIFTFLEET_BROKER__URL)")
-    return ok("broker", f"Redis {told.get('redis_version', 'of an unknown version')} answers")
+    return ok("workspaces", f"{folder}: can be made")
 
 
 def cache(settings: Settings, environment: Mapping[str, str]) -> Finding:

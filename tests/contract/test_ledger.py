@@ -369,7 +369,7 @@ def test_a_redis_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
     for call in (
         lambda: ledger.pending("s1"),
         lambda: ledger.begin(job("a"), "t1", NO_CAPS),
-        lambda: ledger.count_lost("a"),
+        lambda: ledger.put_back("s1", Ask.of(job("a"))),
         ledger.now,
         ledger.open_sweeps,
         lambda: ledger.due(1),

@@ -102,10 +102,6 @@ class Agreement(RuleBasedStateMachine):
     def put_back(self, one: Job) -> None:
         self.same(lambda ledger: ledger.put_back(one.sweep_id, Ask.of(one)))
 
-    @rule(one=jobs)
-    def count_lost(self, one: Job) -> None:
-        self.same(lambda ledger: ledger.count_lost(one.identity))
-
     @rule(cap=st.sampled_from(tuple(LIMITS)))
     def unpark(self, cap: str) -> None:
         self.same(lambda ledger: ledger.unpark(cap, LIMITS[cap]))

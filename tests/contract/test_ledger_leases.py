@@ -159,11 +159,13 @@ def test_an_answer_ends_the_counting(ledger: Ledger) -> None:
     ask(ledger, a)
     ledger.begin(a, "t1", NO_CAPS)
     ledger.begin(a, "t2", NO_CAPS, over="t1")
-    ledger.count_lost(a.identity)
+    ledger.release(a, "t2", innocent=False)
+    assert ledger.put_back("s1", Ask.of(a)) == 1
     ledger.answer(a, answer(a), "t2")
     ask(ledger, a)
     assert ledger.begin(a, "t3", NO_CAPS).tries == 1
-    assert ledger.count_lost(a.identity) == 1
+    ledger.release(a, "t3")
+    assert ledger.put_back("s1", Ask.of(a)) == 1
 
 
 def test_to_begin_twice_with_one_token_is_one_start(ledger: Ledger) -> None:
@@ -176,8 +178,10 @@ def test_to_begin_twice_with_one_token_is_one_start(ledger: Ledger) -> None:
 
 
 def test_losses_are_counted_for_each_check(ledger: Ledger) -> None:
-    assert [ledger.count_lost("a") for _ in range(3)] == [1, 2, 3]
-    assert ledger.count_lost("b") == 1
+    a, b = job("a"), job("b")
+    ask(ledger, a, b)
+    assert [ledger.put_back("s1", Ask.of(a)) for _ in range(3)] == [1, 2, 3]
+    assert ledger.put_back("s1", Ask.of(b)) == 1
 
 
 # Waiting for a time.
@@ -480,7 +484,7 @@ def test_everything_in_redis_expires(server: redis.Redis) -> None:
     recent = Recent(title="t", verdict=Verdict.CLEAN, seconds=1, finished_at=1, worker="w")
     ledger.answer(done, answer(done), "", recent, peak_memory_bytes=1)
     ledger.put_off(job("e"), 60)
-    ledger.count_lost(job("e").identity)
+    assert ledger.put_back("s2", Ask.of(job("b", sweep="s2"))) == 1
     ledger.say(WorkerSeen(name="w", slots=1, seen_at=ledger.now()))
 
     def family(key: bytes) -> str:
@@ -493,7 +497,8 @@ def test_everything_in_redis_expires(server: redis.Redis) -> None:
         "recent": OPEN_SECONDS, "workers": 2 * SEEN_SECONDS, "cost": COST_SECONDS,
         "parked": OPEN_SECONDS, "want": OPEN_SECONDS, "joined": OPEN_SECONDS,
         "outdated": OPEN_SECONDS, "run": LEASE_SECONDS, "tries": OPEN_SECONDS,
-        "lost": OPEN_SECONDS, "cap": OPEN_SECONDS, "sweep:pending": OPEN_SECONDS,
+        "lost": OPEN_SECONDS, "cap": OPEN_SECONDS, "roots": COST_SECONDS,
+        "sweep:pending": OPEN_SECONDS,
         "sweep:running": OPEN_SECONDS, "sweep:answered": OPEN_SECONDS,
     }  # fmt: skip
     found = {family(key): int(server.ttl(key)) for key in server.scan_iter()}

@@ -454,6 +454,17 @@ def test_the_lock_of_the_files_is_no_key_and_nothing_else_is_left(tmp_path: Path
     assert list(objects.keys("")) == ["a"]
 
 
+def test_a_folder_whose_last_object_was_removed_is_gone_and_others_stay(tmp_path: Path) -> None:
+    objects = FileObjects(tmp_path)
+    for key in ("open/a", "open/b", "top"):
+        objects.put(key, b"")
+    objects.delete("open/a")
+    assert (tmp_path / "open").is_dir()
+    objects.delete("open/b")
+    objects.delete("top")
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
 def test_a_lock_that_somebody_keeps_ends_in_an_error_that_names_it(tmp_path: Path) -> None:
     objects = FileObjects(tmp_path, lock_seconds=0)
     objects.put("a", b"one")

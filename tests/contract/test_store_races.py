@@ -15,6 +15,7 @@ from tests.store_races import (
     add,
     answer_of,
     close,
+    open_and_close,
     race_processes,
     race_threads,
 )
@@ -67,3 +68,11 @@ def test_of_closers_that_race_one_alone_closes_a_sweep(race: tuple[Race, ResultS
         record = store.sweep(f"s{number}")
         assert record is not None
         assert record.source == f"writer{closers[0]}"
+
+
+def test_sweeps_that_open_while_others_close_are_not_in_each_others_way(
+    race: tuple[Race, ResultStore],
+) -> None:
+    run, store = race
+    assert run(open_and_close, range(300)) == [[True] * 300] * WRITERS
+    assert list(store.open_sweeps()) == []

@@ -96,6 +96,8 @@ def test_a_renamed_repository_is_answered_under_the_name_that_it_has_now(
         answered = runtime_api.send(asking("root", ref="main")).wait(60)
     assert answered.result["verdict"] == "unapplied"
     assert answered.result["job"]["source"]["repo"] == "payments/platform"
+    # Those that find the newest commit, before the check, are the invocation's, too.
+    assert answered.result["cost"]["api_calls"] == len(ghe.requests) > 0
 
 
 def test_variants_are_those_of_the_settings(

@@ -326,17 +326,80 @@ class TestFaults:
         assert not [name for name in seen if name.startswith(("DRIFTFLEET_", "GITHUB_"))]
 
 
-def _kill_the_runner_while_it_plans() -> None:
+class TestCost:
+    """Every result tells what its check took, however it ended."""
+
+    def test_processor_time_is_that_of_the_programs(self, answer, repository):
+        providers.write_root(repository / "root", providers.fault_root("burn", seconds=2))
+        cost = answer().cost
+        # terraform starts the provider three times, which takes about a second in all.
+        assert 2 < cost.cpu_seconds < 8
+        assert cost.api_calls == 0
+
+    def test_memory_is_what_the_provider_held_and_terraform_beside_it(self, answer, repository):
+        providers.write_root(
+            repository / "root", providers.fault_root("memory", megabytes=200, seconds=1)
+        )
+        # It has them twice for a moment, and is Python.
+        assert 250 << 20 < answer().cost.peak_memory_bytes < 700 << 20
+
+    def test_disk_is_what_the_workspace_held(self, answer, repository):
+        providers.write_root(
+            repository / "root", providers.fault_root("write", megabytes=20, seconds=1)
+        )
+        result = answer()
+        assert 20 << 20 <= result.cost.peak_disk_bytes < 40 << 20
+        assert result.cost.peak_disk_bytes == result.workspace_peak_bytes
+
+    def test_a_plan_without_a_provider_costs_little_and_not_nothing(self, answer, repository):
+        providers.write_root(repository / "root", BUILTIN)
+        cost = answer().cost
+        assert 0.02 < cost.cpu_seconds < 2
+        assert 20 << 20 < cost.peak_memory_bytes < 200 << 20
+
+    def test_a_plan_that_ran_out_of_time_has_its_cost(self, answer, repository):
+        providers.write_root(repository / "root", providers.fault_root("burn", seconds=600))
+        result = answer(timeout_seconds=5)
+        assert error_of(result) == ("plan", "timeout")
+        assert result.cost.cpu_seconds > 1
+        assert result.cost.peak_memory_bytes > 50 << 20
+
+    def test_a_plan_whose_runner_was_killed_has_what_it_took_until_then(self, answer, repository):
+        providers.write_root(
+            repository / "root", providers.fault_root("memory", megabytes=200, seconds=60)
+        )
+        killed = threading.Thread(target=_kill_the_runner_while_it_plans, args=(200 << 20,))
+        killed.start()
+        result = answer()
+        killed.join()
+        assert error_of(result) == ("plan", "killed")
+        assert result.cost.peak_memory_bytes >= 200 << 20
+        assert result.cost.cpu_seconds > 0.1
+
+    def test_a_check_is_not_charged_for_the_one_before(self, answer, repository):
+        providers.write_root(
+            repository / "root", providers.fault_root("memory", megabytes=200, seconds=1)
+        )
+        providers.write_root(repository / "small", BUILTIN)
+        before, after = answer().cost, answer("small").cost
+        assert after.peak_memory_bytes < before.peak_memory_bytes / 2
+        assert after.cpu_seconds < before.cpu_seconds
+
+
+def _kill_the_runner_while_it_plans(once_resident_bytes: int = 0) -> None:
     def planning() -> list[psutil.Process]:
         found = []
         for one in psutil.Process().children(recursive=True):
-            # Those of init come and go while we look.
+            # Those of init come and go while we look, and so do providers.
             with contextlib.suppress(psutil.Error):
-                if one.name() == "terraform" and "plan" in one.cmdline() and one.children():
-                    found.append(one)
+                if one.name() == "terraform" and "plan" in one.cmdline():
+                    held = [child.memory_info().rss for child in one.children()]
+                    found += [one] if held and max(held) >= once_resident_bytes else []
         return found
 
     assert wait_until(lambda: planning() != [], 30)
+    # The runner looks a few times a second.
+    time.sleep(1 if once_resident_bytes else 0)
     planning()[0].parent().kill()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -296,7 +297,8 @@ def test_crash_ends_the_provider_and_the_plan_says_so(
     root = faulty("crash")
     terraform(root, environment, "init")
     done = terraform(root, environment, "plan", "-no-color", expect=(1,))
-    assert "Plugin did not respond" in done.stderr
+    # Whether terraform sees first that the process is gone, or that its connection is.
+    assert "Plugin did not respond" in done.stderr or "Request cancelled" in done.stderr
 
 
 def test_slow_answers_after_its_seconds(
@@ -341,6 +343,17 @@ def test_memory_holds_its_megabytes(
     with planning(faulty("memory", megabytes=64, seconds=60), environment) as running:
         provider = running.provider
         eventually(lambda: provider.memory_info().rss >= 64 << 20)
+
+
+def test_burn_uses_its_seconds_of_processor_time(
+    faulty: Callable[..., Path], environment: dict[str, str]
+) -> None:
+    root = faulty("burn", seconds=1)
+    terraform(root, environment, "init")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    terraform(root, environment, "plan")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime >= 1
 
 
 def test_child_leaves_a_plain_child_and_a_daemon(

@@ -285,6 +285,30 @@ def holders(folder: Path, text: str, since: float = 0.0, besides: Path | None = 
     return found
 
 
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_result_tells_how_often_its_check_asked_github(
+    ghe: StandIn, place: Path, mirror: Path, archive: bool
+) -> None:
+    source = served(ghe, "payments/infra", {"root/main.tf": NO_CHANGE, "root/a.tf": ""})
+    settings = settings_for(ghe, place, mirror, "redis://unused")
+    if archive:
+        cache = settings.cache.model_copy(update={"blobs_at_most": 0, "small_share": 0})
+        settings = settings.model_copy(update={"cache": cache})
+    connection = connection_of(settings, {"THE_TOKEN": ghe.token})
+    tools = build_tools(settings, {"PATH": os.environ["PATH"]}, connection)
+    asked = []
+    for sweep in ("first", "second"):
+        ghe.clear()
+        result = check(Job(sweep_id=sweep, source=source, root="root"), tools, lambda _: None)
+        assert result.verdict is Verdict.CLEAN, result
+        assert result.cost.api_calls == len(ghe.requests)
+        asked.append(result.cost.api_calls)
+    tools.programs.close()
+    connection.close()
+    assert asked[0] > 1
+    assert asked[1] == 0, "all is in the cache"
+
+
 class TestDeaths:
     """`kill -9`: another worker answers, with the right bytes."""
 

@@ -1,6 +1,7 @@
 """Real workers on a real Redis: jobs, deaths, leftovers, a read-only world."""
 
 import contextlib
+import json
 import random
 import signal
 import subprocess
@@ -67,6 +68,24 @@ def test_a_job_is_answered_stored_and_noted_with_the_time_it_waited(fleet: Fleet
     assert wait_until(lambda: fleet.redis.hlen("unacked") == 0, 5)
 
 
+def test_a_check_is_one_line_in_the_log_with_its_cost(fleet: Fleet) -> None:
+    providers.write_root(fleet.repository / "root", BUILTIN)
+    fleet.send([fleet.job("root")])
+    fleet.start_worker()
+    (answer,) = fleet.wait(1, 30)
+    cost = fleet.result(answer).cost
+    assert cost.cpu_seconds > 0
+    assert cost.peak_memory_bytes > 10 << 20
+    assert wait_until(lambda: "check_answered" in fleet.log.read_text(), 5)
+    (line,) = [one for one in fleet.log.read_text().splitlines() if "check_answered" in one]
+    told = json.loads(line)
+    assert (told["sweep"], told["root"], told["variant"]) == ("sweep", "root", "default")
+    assert told["repo"] == fleet.job("root").source.slug
+    assert told["verdict"] == "unapplied"
+    assert told["cpu_seconds"] == cost.cpu_seconds
+    assert told["peak_memory_bytes"] == cost.peak_memory_bytes
+
+
 def test_every_key_in_redis_but_the_queues_own_has_an_expiry(fleet: Fleet) -> None:
     providers.write_root(fleet.repository / "root", BUILTIN)
     fleet.send([fleet.job("root")])
@@ -111,8 +130,8 @@ def test_a_job_that_kills_its_worker_every_time_is_answered_in_the_end(fleet: Fl
 
 
 def test_a_plan_longer_than_the_visibility_time_out_runs_once(fleet: Fleet) -> None:
-    # 10 s is the time-out: without the heartbeat the message would be given to a second slot.
-    providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=16))
+    # Three of the time-out: without the heartbeat the message would be given to a second slot.
+    providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=32))
     fleet.send([fleet.job("root")])
     fleet.start_worker()
     (answer,) = fleet.wait(1, 60)

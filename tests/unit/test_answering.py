@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from driftfleet.errors import (
 )
 from driftfleet.jobs import Job
 from driftfleet.ledger import LEASE_SECONDS, Answer, MemoryLedger, OpenSweep, Running
+from driftfleet.metrics import Meter
 from driftfleet.results import CheckError, ErrorKind, Result, SweepManifest, error_result
 from driftfleet.settings import WorkerSettings
 from driftfleet.store import ResultStore
@@ -27,10 +29,13 @@ from driftfleet.store.memory import MemoryObjects
 from driftfleet.sweep_id import new_sweep_id
 from producer.sweep import open_record
 from tests.ledgers import NO_CAPS, ask, job
-from worker.answering import MOST_DELIVERIES, Answering, GiveBack
+from worker.answering import MOST_DELIVERIES, attend
+from worker.desk import Desk, GiveBack
 from worker.drain import Drain, Interrupted
 from worker.lease import new_token
+from worker.machine import Disk
 from worker.process import Programs
+from worker.room import Room
 from worker.tools import Tools
 from worker.workspace import Workspace, Workspaces
 
@@ -85,6 +90,22 @@ class Away(MemoryLedger):
         return super().__getattribute__(name)
 
 
+@dataclass
+class Roomy:
+    """A machine with memory and disk for everything, or with no disk."""
+
+    free_bytes: int = 1 << 40
+
+    def available_memory_bytes(self) -> int:
+        return 1 << 40
+
+    def resident_bytes(self, pid: int) -> int:
+        return 0
+
+    def disk(self, folder: Path) -> Disk:
+        return Disk(1 << 40, self.free_bytes)
+
+
 class World:
     """A desk at which jobs are answered. The time by Redis is an hour before the worker's own."""
 
@@ -106,13 +127,16 @@ class World:
             source=self.place,
             name="w1",
         )
-        self.desk = Answering(
+        self.machine = Roomy()
+        self.desk = Desk(
             tools=self.tools,
             store=self.store,
             ledger=self.ledger,
             drain=self.drain,
             caps=caps or CapSettings(),
             attempts=attempts,
+            room=Room(settings, self.machine),
+            meter=Meter(),
         )
 
     @property
@@ -132,7 +156,7 @@ class World:
         return jobs
 
     def attend(self, one: Job, *, again: bool = False) -> None:
-        self.desk.attend(one, 1.5, again=again)
+        attend(self.desk, one, 1.5, again=again)
 
     def answers(self, one: Job) -> list[Answer]:
         return self.ledger.answers(one.sweep_id)
@@ -482,6 +506,19 @@ def test_what_finds_its_cap_full_waits_in_redis_for_its_turn(tmp_path: Path) -> 
         assert world.due_after(0) == [a]
 
 
+def test_what_finds_no_room_on_this_machine_is_put_off_and_is_no_try(world: World) -> None:
+    (a,) = world.sweep("a")
+    world.machine.free_bytes = 0
+    for _ in range(MOST_DELIVERIES + 2):
+        world.attend(a)
+        assert world.place.fetched == []
+        assert world.is_free(a)
+        assert world.due_after(60) == [a]
+    world.machine.free_bytes = 1 << 40
+    world.attend(a)
+    assert world.kind(a) is ErrorKind.SOURCE_MISSING
+
+
 # The worker's end, and Redis'.
 
 
@@ -501,11 +538,7 @@ def test_when_the_worker_ends_its_check_is_given_back_and_nothing_is_left_of_it(
     assert world.is_free(a)
     assert world.ledger.running(a.sweep_id) == {}
     world.place.act = lambda: None
-    other = Drain(60)
-    world.desk = Answering(
-        tools=world.tools, store=world.store, ledger=world.ledger, drain=other,
-        caps=CapSettings(), attempts=3,
-    )  # fmt: skip
+    world.desk = replace(world.desk, drain=Drain(60))
     world.attend(a, again=True)
     assert len(world.answers(a)) == 1
 

@@ -18,6 +18,7 @@ from driftfleet.settings import (
 )
 from producer.crew import worker_environment
 from producer.doctor import machine
+from producer.doctor.broker import check_broker
 from producer.doctor.examination import Doctor, examine
 from producer.doctor.findings import Finding, fail, ok, skip, warn
 from producer.doctor.github import expiry_finding, read_moment, scopes_finding
@@ -89,6 +90,20 @@ def test_lines_have_the_mend_below_and_nothing_that_a_terminal_obeys() -> None:
     assert lines_of(ok("host", "answers")) == ["ok    host          answers"]
 
 
+def test_lines_that_are_too_long_for_the_terminal_go_on_below_between_words() -> None:
+    found = warn("eviction", "some words that are many", "CONFIG SET a-long-option-of-redis value")
+    assert lines_of(found, width=40) == [
+        "warn  eviction      some words that are",
+        "                    many",
+        "      -> CONFIG SET",
+        "         a-long-option-of-redis value",
+    ]
+    assert lines_of(found) == lines_of(found, width=200)
+    coloured = lines_of(found, width=40, coloured=True)
+    assert coloured[0] == "\x1b[33mwarn\x1b[0m  eviction      some words that are"
+    assert coloured[1:] == lines_of(found, width=40)[1:]
+
+
 @pytest.mark.parametrize(
     ("findings", "code"),
     [
@@ -110,7 +125,7 @@ def test_folders_are_judged_by_whether_they_can_be_written_to(tmp_path: Path) ->
     (tmp_path / "file").touch()
     good = Settings(worker=WorkerSettings(writable_root=tmp_path / "w"))
     bad = Settings(worker=WorkerSettings(writable_root=tmp_path / "file" / "w"))
-    assert machine.writable_root(good).level in ("ok", "warn")
+    assert machine.writable_root(good).level == "ok"
     assert not (tmp_path / "w").exists(), "a doctor changes nothing"
     assert machine.writable_root(bad).level == "fail"
 
@@ -142,21 +157,9 @@ def test_a_mirror_is_not_named_missing_empty_or_there(tmp_path: Path) -> None:
     assert "built-in resources" in machine.mirror(Settings()).finding
 
 
-def test_a_store_that_is_beneath_a_file_fails_and_one_that_is_not_there_yet_does_not(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "file").touch()
-    settings = Settings()
-    for place, level in (("file/x", "fail"), ("new/x", "ok"), ("", "ok")):
-        results = settings.results.model_copy(update={"store": f"file://{tmp_path}/{place}"})
-        changed = settings.model_copy(update={"results": results})
-        assert machine.results(changed).level == level
-    assert not (tmp_path / "new").exists()
-
-
 def test_a_broker_url_that_is_none_fails_without_being_shown() -> None:
     settings = Settings.model_validate({"broker": {"url": "redis://:se/cret@host:6379"}})
-    found = machine.broker(settings)
+    (found,) = check_broker(settings)
     assert found.level == "fail"
     assert "'se'" not in found.finding
     assert "cret" not in found.finding
@@ -243,7 +246,7 @@ def test_an_organisation_whose_server_is_in_trouble_is_not_blamed_on_the_network
 @pytest.mark.parametrize("database", ["abc", "-1", "0/1", "0#x"])
 def test_a_database_that_is_no_number_fails_with_its_setting(database: str) -> None:
     settings = Settings.model_validate({"broker": {"url": f"redis://:s3cr3t@h:6379/{database}"}})
-    found = machine.broker(settings)
+    (found,) = check_broker(settings)
     assert found.level == "fail"
     assert "number of a database" in found.finding
     assert "s3cr3t" not in found.finding

@@ -7,11 +7,7 @@ import pytest
 
 from driftfleet.errors import CheckFailed
 from driftfleet.settings import PLAN_ENVIRONMENT
-from worker.environment import (
-    available_memory_bytes,
-    module_environment,
-    plan_environment,
-)
+from worker.environment import module_environment, plan_environment
 from worker.mirror import cli_configuration
 from worker.workspace import Workspace, Workspaces
 
@@ -89,18 +85,6 @@ def test_the_collectors_target_is_set_where_memory_allows(
 ) -> None:
     environment = plan_environment({}, PLAN_ENVIRONMENT, {}, workspace, gogc)
     assert environment.get("GOGC") == expected
-
-
-def test_a_containers_limit_counts_where_it_is_less_than_the_machine(tmp_path: Path) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 16000000 kB\nMemAvailable: 8000000 kB\n")
-    assert available_memory_bytes(meminfo, tmp_path) == 8_000_000 * 1024
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("5\n")
-    assert available_memory_bytes(meminfo, tmp_path) == 8_000_000 * 1024
-    (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.current").write_text("400\n")
-    assert available_memory_bytes(meminfo, tmp_path) == 600
 
 
 def test_the_cli_configuration_knows_the_mirror_alone() -> None:

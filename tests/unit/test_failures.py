@@ -82,6 +82,8 @@ EXPECTED: dict[str, tuple[str, bool, str]] = {
     "provider_panics": ("provider_crashed", False, "acme/panics"),
     "provider_chats": ("provider_crashed", False, "acme/chats"),
     "provider_killed": ("provider_crashed", True, "main.tf:17"),
+    "provider_gone": ("provider_crashed", True, "ReadDataSource request was cancelled"),
+    "interrupted": ("cancelled", True, "ended from outside"),
     "s3_no_credentials": ("credentials", False, "No valid credential sources"),
     "boxed_s3_no_credentials": ("credentials", False, "No valid credential sources"),
     "s3_profile_missing": ("credentials", False, "nope"),
@@ -199,6 +201,21 @@ def test_without_diagnostics_the_exit_code_and_the_last_words_tell(
 def test_an_init_error_with_a_place_in_the_code_is_the_codes() -> None:
     error = Diagnostic("error", "something new", file="main.tf", line=3)
     assert explain("init", [error], "", 1).kind == "hcl"
+
+
+def test_an_interrupted_plan_is_no_crash_and_says_so_in_words() -> None:
+    message = explained("interrupted").message
+    assert message.startswith(
+        "terraform plan failed: Interrupt received. Please wait for Terraform"
+    )
+    assert "@message" not in message
+
+
+def test_the_cloud_that_cancels_a_request_is_no_crashed_provider() -> None:
+    error = Diagnostic(
+        "error", "reading Bucket", "rpc error: code = Canceled: request was cancelled"
+    )
+    assert explain("plan", [error], "", 1).kind == "plan_failed"
 
 
 def test_warnings_explain_nothing() -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from worker.process import Command, OutOfTime, OutputLimit, Programs
+from driftfleet.programs import run
+from worker import runner
+from worker.cost import Meter
+from worker.process import Command, OutOfTime, OutputLimit, Programs, RunnerDied
 
 PYTHON = os.path.realpath(sys.executable)
 
@@ -233,6 +236,99 @@ def test_a_runner_that_its_program_froze_is_ended_and_said_to_be_lost(programs, 
     assert programs.runner_lost
     assert programs.run(command("print(1)")).stdout == b"1\n"
     assert not programs.runner_lost
+
+
+BURN = "import time\nwhile time.process_time() < 0.4: pass\n"
+HOLD = "held = b'x' * (60 << 20)\n"
+
+
+class TestUsage:
+    """What programs take is counted, whatever becomes of them."""
+
+    def test_processor_time_of_children_counts_too(self, programs, command):
+        usage = programs.measure()
+        code = f"import os\nif os.fork():\n    os.wait()\nexec({BURN!r})\n"
+        programs.run(command(code))
+        assert 0.8 <= usage.cpu_seconds < 4
+
+    def test_so_does_that_of_what_was_left_behind_and_killed(self, programs, command, tmp_path):
+        flag = tmp_path / "burnt"
+        code = (
+            "import os, time\n"
+            "if os.fork() == 0:\n"
+            "    os.setsid()\n"
+            "    while True:\n"
+            f"        if time.process_time() > 0.5: open({str(flag)!r}, 'w').close()\n"
+            f"while not os.path.exists({str(flag)!r}): time.sleep(0.01)\n"
+        )
+        usage = programs.measure()
+        assert programs.run(command(code)).survivors == 1
+        assert 0.5 <= usage.cpu_seconds < 4
+
+    def test_memory_is_that_of_all_at_one_moment(self, programs, command):
+        usage = programs.measure()
+        code = f"import os, time\nparent = os.fork()\n{HOLD}time.sleep(0.8)\nif parent: os.wait()"
+        programs.run(command(code))
+        assert 120 << 20 <= usage.memory_bytes < 200 << 20
+        # One after the other they are never there together.
+        usage = programs.measure()
+        code = f"import os\nif os.fork():\n    os.wait()\n{HOLD}"
+        programs.run(command(code))
+        assert 60 << 20 <= usage.memory_bytes < 120 << 20
+
+    def test_a_program_that_is_over_at_once_took_something(self, programs, command):
+        usage = programs.measure()
+        programs.run(command(HOLD))
+        assert usage.memory_bytes >= 60 << 20
+        assert usage.cpu_seconds > 0
+
+    def test_programs_add_up_until_the_next_measure(self, programs, command):
+        first = programs.measure()
+        programs.run(command(BURN))
+        programs.run(command(BURN))
+        second = programs.measure()
+        programs.run(command(""))
+        assert first.cpu_seconds >= 0.8
+        assert second.cpu_seconds < 0.4
+
+    def test_a_program_that_was_ended_is_counted(self, programs, command):
+        usage = programs.measure()
+        with pytest.raises(OutOfTime):
+            programs.run(command(f"{HOLD}{BURN}time.sleep(60)", seconds=2))
+        assert usage.cpu_seconds >= 0.4
+        assert usage.memory_bytes >= 60 << 20
+
+    def test_what_a_killed_runner_had_seen_is_counted_and_once(self, programs, command):
+        meter = Meter(usage := programs.measure())
+        code = f"{HOLD}{BURN}import os\ntime.sleep(0.6)\nos.kill(os.getppid(), 9)\ntime.sleep(60)"
+        with pytest.raises(RunnerDied):
+            programs.run(command(code))
+        assert usage.memory_bytes >= 60 << 20
+        # The kernel's clock has ticks.
+        assert 0.35 <= usage.cpu_seconds < 2
+        programs.run(command(BURN))
+        programs.close()
+        # Both runners have been waited for, and what they ran is not counted twice.
+        assert usage.cpu_seconds <= meter.read(0).cpu_seconds < usage.cpu_seconds + 0.4
+
+    def test_what_no_runner_ran_is_counted_beside_it(self, programs, command, tmp_path):
+        meter = Meter(programs.measure())
+        programs.run(command(BURN))
+        run([PYTHON, "-c", BURN], {}, folder=tmp_path, deadline=time.monotonic() + 20)
+        assert 0.8 <= meter.read(0).cpu_seconds < 4
+
+    def test_where_the_kernel_names_no_children_all_processes_are_looked_at(self):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+        try:
+            assert child in runner._children_by_parent()[os.getpid()]
+            if runner._CHILDREN_TOLD:
+                assert child in runner._told_children(os.getpid())
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def test_a_pipe_that_was_handed_to_somebody_else_is_not_waited_for(

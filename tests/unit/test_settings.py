@@ -44,12 +44,21 @@ EVERYTHING: dict[str, Any] = {
         "prefer_installed": False,
     },
     "logs": {"level": "debug", "format": "json"},
+    "metrics": {
+        "cloudwatch": {"namespace": "a", "dimensions": {"fleet": "prod"}, "every_seconds": 30},
+        "prometheus": {"host": "::1", "port": 9000},
+    },
+    "flower": {"host": "::1", "port": 80, "user": "ops", "password": "file:///run/secrets/flower"},
     "github": {
         "url": "https://ghe.example.com",
         "app": {"id": 1, "installation": 2, "private_key": "secretsmanager://app#key"},
         "connections": 8,
     },
-    "repositories": [{"repo": "a/b", "ref": "v1"}, {"org": "c", "include": ["infra-*"]}],
+    "schedule": {"every": "6h", "not_between": ["22:00-06:00"], "minimum_age": "30m"},
+    "repositories": [
+        {"repo": "a/b", "ref": "v1"},
+        {"org": "c", "include": ["infra-*"], "schedule": {"cron": "0 3 * * *"}},
+    ],
     "cache": {"folder": "/var/cache/df", "limit_bytes": 2000000},
 }
 
@@ -186,8 +195,10 @@ def test_relative_paths_of_a_file_count_from_the_file(tmp_path: Path) -> None:
     tree = {
         "worker": {"mirror": "m", "writable_root": "../w", "terraform": "bin/terraform"},
         "results": {"store": "file://results"},
+        "broker": {"ca_file": "ca.pem"},
     }
     settings = load_settings(config(tmp_path / "conf", tree), {})
+    assert settings.broker.ca_file == tmp_path / "conf/ca.pem"
     assert settings.worker.mirror == tmp_path / "conf/m"
     assert settings.worker.writable_root == tmp_path / "w"
     assert settings.worker.terraform == str(tmp_path / "conf/bin/terraform")
@@ -348,6 +359,14 @@ def test_what_came_from_a_variable_is_told_with_its_name(
         load_settings(path, {variable: value})
     assert variable in caught.value.message.partition("'")[0]
     assert "Value error" not in caught.value.message
+
+
+def test_what_contradicts_itself_across_sections_names_them_and_no_empty_place() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(environment={"DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS": "30"})
+    assert "DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS: worker.drain_seconds" in (
+        caught.value.message
+    )
 
 
 def test_the_current_folder_may_be_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@
 
 It needs terraform and git on the PATH and an unpacked mirror with the AWS provider 5.100.0. A small
 HTTP server on a loopback port plays the clouds that refuse. No credentials are used but made-up ones.
+What depends on who is faster is tried until it says what is wanted: keep the machine busy meanwhile.
 """
 
 import base64
@@ -14,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -26,6 +28,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[2] / "examples" / "provider"
+TRIES = 200
 PLAN = ("plan", "-json", "-input=false", "-lock=false", "-detailed-exitcode", "-out=p")
 INIT = ("init", "-no-color", "-input=false")
 
@@ -92,7 +96,10 @@ class Cloud(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class Failure:
-    """``code`` is main.tf; ``commands`` run in turn and the last one's output is kept."""
+    """``code`` is main.tf; ``commands`` run in turn and the last one's output is kept.
+
+    Where ``until`` is given: only once it is in it.
+    """
 
     code: str
     commands: tuple[tuple[str, ...], ...] = (INIT, PLAN)
@@ -102,6 +109,7 @@ class Failure:
     during: Callable[[int], None] | None = None
     direct: bool = False
     wrapper: tuple[str, ...] = ()
+    until: str = ""
 
 
 def aws(extra: str, service: str = "logs", path: str = "") -> str:
@@ -169,6 +177,18 @@ def kill_provider(terraform: int) -> None:
         time.sleep(0.3)
 
 
+def interrupt(terraform: int) -> None:
+    """As somebody from outside would, once it reads what never comes."""
+    time.sleep(5)
+    os.kill(terraform, signal.SIGTERM)
+
+
+def demo_mirror(root: Path) -> None:
+    """The examples' own provider, which can crash when asked to."""
+    builder = [sys.executable, str(EXAMPLES / "mirror.py"), str(root.parent / "mirror")]
+    subprocess.run(builder, check=True, stdout=subprocess.DEVNULL)
+
+
 def repository(root: Path) -> None:
     inner = root.parent / "repo"
     inner.mkdir()
@@ -199,6 +219,13 @@ echo 'panic: runtime error: invalid memory address or nil pointer dereference' >
 echo 'goroutine 1 [running]:' >&2
 exit 2
 """
+
+
+def demo(fault: str) -> str:
+    return (
+        WANTS % 'demo = {\n source = "driftfleet/demo"\n version = "1.0.0"\n }'
+        + f'data "demo_fault" "this" {{\n kind = "{fault}"\n}}\n'
+    )
 
 
 def acme(name: str) -> str:
@@ -301,6 +328,11 @@ FAILURES: dict[str, Failure] = {
     "provider_killed": Failure(
         aws(KEYS + SKIP + 'endpoints {\n logs = "CLOUD/hang"\n }'), during=kill_provider
     ),
+    # Terraform sees that the process is gone, or that its connection is: whichever comes first.
+    "provider_gone": Failure(
+        demo("crash"), before=demo_mirror, until="Request cancelled"
+    ),
+    "interrupted": Failure(demo("hang"), before=demo_mirror, during=interrupt),
     "provider_not_installed": Failure(aws(KEYS), (PLAN,)),
     # backends
     "s3_no_credentials": Failure(s3(""), ONE),
@@ -489,7 +521,12 @@ def main(mirror: str, names: list[str]) -> None:
     cloud = f"http://127.0.0.1:{server.server_port}"
     for name in names or FAILURES:
         try:
-            print(record(name, FAILURES[name], cloud, mirror), flush=True)
+            for _ in range(TRIES):
+                said = record(name, FAILURES[name], cloud, mirror)
+                recorded = HERE / "failures" / f"{name}.json"
+                if recorded.exists() and FAILURES[name].until in recorded.read_text():
+                    break
+            print(said, flush=True)
         except Exception as error:
             print(f"{name}: FAILED {error!r}", flush=True)
 

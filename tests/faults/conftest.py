@@ -1,0 +1,80 @@
+"""A fleet to be broken: a Redis of its own, workers, a store, and the producer's ticks."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
+from tests import providers
+from tests.faults.fleet import BrokenFleet
+from tests.redis_server import RedisServer
+from tests.workers import short_folder
+
+MakeFleet = Callable[..., BrokenFleet]
+
+
+@pytest.fixture(scope="session")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A provider mirror that holds the demo provider."""
+    providers.require_terraform()
+    folder = tmp_path_factory.mktemp("mirror")
+    providers.build_mirror(folder)
+    return folder
+
+
+@pytest.fixture
+def make_fleet(tmp_path: Path, mirror: Path) -> Iterator[MakeFleet]:
+    """Makes one; at its end the workers' writable root is empty, and no process is left."""
+    made: list[BrokenFleet] = []
+    with short_folder("r") as redis_folder, short_folder("w") as place:
+        repository = tmp_path / "repository"
+        repository.mkdir()
+        (place / "w").mkdir()
+
+        def make(
+            *,
+            append_only: bool = True,
+            visibility_timeout_seconds: int = 10,
+            concurrency: int = 2,
+            more: dict[str, Any] | None = None,
+            **worker: Any,
+        ) -> BrokenFleet:
+            server = RedisServer(redis_folder, append_only=append_only)
+            server.start()
+            settings = Settings(
+                broker=BrokerSettings(
+                    url=SecretStr(server.url),
+                    visibility_timeout_seconds=visibility_timeout_seconds,
+                ),
+                results=ResultSettings(store=f"file://{place / 'results'}"),
+                worker=WorkerSettings(
+                    **{
+                        "concurrency": concurrency,
+                        "writable_root": place / "w",
+                        "mirror": mirror,
+                        "local_roots": (repository,),
+                        "stop_grace_seconds": 1,
+                        "drain_seconds": 5,
+                        "attempts": 1,
+                        **worker,
+                    }
+                ),
+                **(more or {}),
+            )
+            fleet = BrokenFleet(settings, repository, tmp_path / "worker.log", redis_folder)
+            fleet.server = server
+            made.append(fleet)
+            return fleet
+
+        try:
+            yield make
+        finally:
+            for fleet in made:
+                fleet.stop()
+                assert fleet.server is not None
+                fleet.server.stop()
+        # The cache is there to stay.
+        assert [path.name for path in (place / "w").iterdir() if path.name != "cache"] == []

@@ -1,0 +1,179 @@
+"""The store is away, the disk is full, memory ends, time ends."""
+
+import contextlib
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from driftfleet.results import ErrorKind, Verdict
+from tests import providers
+from tests.conftest import require_program
+from tests.faults.conftest import MakeFleet
+from tests.faults.fleet import BrokenFleet
+from tests.workers import wait_until
+
+
+def _store_folder(fleet: BrokenFleet) -> Path:
+    return Path(fleet.settings.results.store.removeprefix("file://"))
+
+
+@contextlib.contextmanager
+def _away(fleet: BrokenFleet):  # type: ignore[no-untyped-def]
+    """A store that takes and gives nothing: a file stands where its folder was."""
+    folder = _store_folder(fleet)
+    aside = folder.with_name("aside")
+    folder.rename(aside)
+    folder.write_text("")
+    try:
+        yield
+    finally:
+        folder.unlink()
+        aside.rename(folder)
+
+
+@pytest.mark.timeout(600)
+def test_a_store_that_is_away_for_two_minutes_loses_nothing(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet()
+    fleet.write_slow("slow", 3)
+    fleet.write_quick("quick")
+    sweep = fleet.ask("slow", "quick")
+    fleet.start_worker()
+    fleet.wait_for_plan()
+    with fleet.counting_plans() as plans, fleet.ticking():
+        with _away(fleet):
+            time.sleep(120)
+            while_away = len(plans)
+        back = time.monotonic()
+        record = fleet.closed(sweep, 200)
+    print(
+        f"closed {time.monotonic() - back:.0f} s after the store was back; {while_away} plans "
+        f"while it was away, {len(plans)} in all"
+    )
+    assert (set(record.answered.values()), record.missing) == ({Verdict.UNAPPLIED}, ())
+    # Tried again with doubling pauses, not in a circle.
+    assert len(plans) <= 16
+
+
+def test_a_disk_below_the_bound_starts_nothing_says_so_and_goes_on_when_there_is_room(
+    make_fleet: MakeFleet,
+) -> None:
+    bwrap = str(require_program("bwrap", "apt-get install bubblewrap"))
+    fleet = make_fleet(min_free_bytes=12 << 20)
+    writable = fleet.settings.worker.writable_root
+    place = str(writable.parent)
+    fleet.prefix = [
+        bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+        "--bind", place, place, "--size", str(16 << 20), "--tmpfs", str(writable),
+        "--die-with-parent", "--",
+    ]  # fmt: skip
+    fleet.write_quick("root")
+    fleet.start_worker()
+    fleet.wait_ready()
+    (main,) = [one for one in fleet.processes() if "celery" in " ".join(one.cmdline())][:1]
+    full = f"/proc/{main.pid}/root{writable}/full"
+    subprocess.run(["dd", "if=/dev/zero", f"of={full}", "bs=1M", "count=8"], check=True)
+    sweep = fleet.ask("root")
+    assert wait_until(lambda: "check_waits_for_room" in fleet.log.read_text(), 30)
+    assert fleet.planning() == []
+    told = next(line for line in fleet.log.read_text().splitlines() if "waits_for_room" in line)
+    assert "worker.min_free_bytes" in told
+    Path(full).unlink()
+    assert list(fleet.closed(sweep, 60).answered.values()) == [Verdict.UNAPPLIED]
+
+
+def test_a_full_disk_is_one_checks_error_and_its_neighbour_goes_on(make_fleet: MakeFleet) -> None:
+    bwrap = str(require_program("bwrap", "apt-get install bubblewrap"))
+    fleet = make_fleet(min_free_bytes=0)
+    writable = fleet.settings.worker.writable_root
+    place = str(writable.parent)
+    fleet.prefix = [
+        bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+        "--bind", place, place, "--size", str(8 << 20), "--tmpfs", str(writable),
+        "--die-with-parent", "--",
+    ]  # fmt: skip
+    providers.write_root(fleet.repository / "large", providers.fault_root("write", megabytes=20))
+    for root in ("a", "b", "c"):
+        fleet.write_quick(root)
+    sweep = fleet.ask("large")
+    fleet.start_worker()
+    fleet.closed(sweep, 60)
+    (answer,) = fleet.ledger.answers(sweep)
+    error = fleet.result(answer).error
+    assert error is not None
+    assert (error.kind, error.transient) == (ErrorKind.DISK_FULL, True)
+    after = fleet.ask("a", "b", "c")
+    assert set(fleet.closed(after, 60).answered.values()) == {Verdict.UNAPPLIED}
+
+
+def test_a_passing_error_is_tried_again_without_a_slot_and_then_answered(
+    make_fleet: MakeFleet,
+) -> None:
+    fleet = make_fleet(concurrency=1, attempts=2)
+    root = fleet.repository / "unreachable"
+    backend = 'terraform {\n  backend "http" {\n    address = "http://127.0.0.1:9/state"\n'
+    backend += "    retry_max = 0\n  }\n}\n"
+    providers.write_root(root, backend)
+    fleet.write_quick("other")
+    sweep = fleet.ask("unreachable")
+    fleet.start_worker()
+    assert wait_until(lambda: "check_tried_again" in fleet.log.read_text(), 40)
+    # Its slot is free meanwhile.
+    other = fleet.ask("other")
+    assert list(fleet.closed(other, 8).answered.values()) == [Verdict.UNAPPLIED]
+    assert fleet.store.sweep(sweep).closed_at is None
+    record = fleet.closed(sweep, 60)
+    assert list(record.answered.values()) == [Verdict.ERROR]
+    (answer,) = fleet.ledger.answers(sweep)
+    error = fleet.result(answer).error
+    assert error is not None
+    assert error.kind is ErrorKind.BACKEND_UNREACHABLE
+    assert fleet.result(answer).job.attempt == 2
+
+
+class TestLimits:
+    def test_a_check_past_its_own_limit_is_answered_and_leaves_nothing(
+        self, make_fleet: MakeFleet
+    ) -> None:
+        fleet = make_fleet()
+        fleet.write_slow("root", 60)
+        fleet.start_worker()
+        job = fleet.job("root", sweep_id="limit", timeout_seconds=2)
+        sweep = fleet.ask_for([job])
+        fleet.closed(sweep, 30)
+        (answer,) = fleet.ledger.answers(sweep)
+        error = fleet.result(answer).error
+        assert error is not None
+        assert error.kind is ErrorKind.TIMEOUT
+
+    def test_celerys_soft_limit_is_answered_as_the_checks_own(self, make_fleet: MakeFleet) -> None:
+        fleet = make_fleet(concurrency=1)
+        fleet.write_slow("root", 60)
+        sweep = fleet.ask("root")
+        fleet.arguments = ["--soft-time-limit", "4", "--time-limit", "60"]
+        fleet.start_worker()
+        fleet.closed(sweep, 60)
+        (answer,) = fleet.ledger.answers(sweep)
+        error = fleet.result(answer).error
+        assert error is not None
+        assert error.kind is ErrorKind.TIMEOUT
+
+    @pytest.mark.timeout(500)
+    def test_celerys_hard_limit_loses_nothing_and_ends(self, make_fleet: MakeFleet) -> None:
+        """It kills the pool child and acknowledges the message: only the ledger knows of it."""
+        fleet = make_fleet(concurrency=1)
+        fleet.write_slow("root", 60)
+        fleet.write_quick("other")
+        sweep = fleet.ask("root")
+        fleet.arguments = ["--soft-time-limit", "50", "--time-limit", "4"]
+        worker = fleet.start_worker()
+        record = fleet.closed(sweep, 300)
+        assert list(record.answered.values()) == [Verdict.ERROR]
+        (answer,) = fleet.ledger.answers(sweep)
+        error = fleet.result(answer).error
+        assert error is not None
+        assert error.kind is ErrorKind.WORKER_LOST
+        assert worker.poll() is None
+        other = fleet.ask("other")
+        assert list(fleet.closed(other, 30).answered.values()) == [Verdict.UNAPPLIED]

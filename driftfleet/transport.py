@@ -33,7 +33,6 @@ class Channel(redis.Channel):
     def prepare_message(self, body: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
         prepared = super().prepare_message(body, *arguments, **options)  # type: ignore[no-untyped-call]
         message: dict[str, Any] = prepared
-        message["headers"] = {k: v for k, v in message["headers"].items() if v is not None}
         for name in _NEEDLESS:
             message["properties"].pop(name, None)
         return message

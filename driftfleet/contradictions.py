@@ -27,3 +27,16 @@ def _found(settings: "Settings") -> Iterator[str]:
             f"limits.timeout_seconds ({settings.limits.timeout_seconds}): ending a plan would take "
             "longer than the plan may"
         )
+    yield from _same_port(settings)
+
+
+def _same_port(settings: "Settings") -> Iterator[str]:
+    """Of what may run on one machine."""
+    prometheus, flower = settings.metrics.prometheus, settings.flower
+    if prometheus is None or not prometheus.port or prometheus.host != flower.host:
+        return
+    if flower.port in (prometheus.port, prometheus.port + 1):
+        yield (
+            f"flower.port ({flower.port}) is a port of metrics.prometheus.port ({prometheus.port}: "
+            "a worker's, and the next one a producer's)"
+        )

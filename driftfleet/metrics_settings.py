@@ -60,10 +60,10 @@ class CloudWatchSettings(Record):
 
 
 class PrometheusSettings(Record):
-    """Where a worker is scraped. A producer takes the port after it, beat the one after that."""
+    """Where a worker is scraped; a producer takes the port after it."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=9808, ge=0, le=65533)
+    port: int = Field(default=9808, ge=0, le=65534)
 
 
 class MetricsSettings(Record):

@@ -33,6 +33,7 @@ def _celery(settings: Settings, application: str, *arguments: str) -> list[str]:
     a folder ``worker`` they would run its code. ``-P`` and ``--workdir`` see to it that they don't.
     """
     return [
-        sys.executable, "-P", "-m", "celery", "--workdir", str(_PACKAGES), "-A", application,
+        sys.executable, "-P", "-m", "celery", "--quiet", "--workdir", str(_PACKAGES),
+        "-A", application,
         *arguments, "--loglevel", settings.logs.level,
     ]  # fmt: skip

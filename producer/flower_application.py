@@ -130,17 +130,18 @@ class _NoWorkerPage(BaseHandler):  # type: ignore[misc]
 
 
 def tls_options(url: str) -> dict[str, str]:
-    """The options of a ``rediss://`` URL; empty for another.
+    """What a ``rediss://`` URL itself says about TLS.
 
     Flower's client for the queues' lengths reads ``broker_use_ssl``, and nothing of the URL's.
     """
     parts = urlsplit(url)
-    told = {name: value for name, value in parse_qsl(parts.query) if name in _TLS_OPTIONS}
     if parts.scheme != "rediss":
         return {}
-    # Celery takes both spellings, redis-py one.
-    demanded = told.get("ssl_cert_reqs", "required").removeprefix("CERT_").lower()
-    return {**told, "ssl_cert_reqs": demanded}
+    told = {name: value for name, value in parse_qsl(parts.query) if name in _TLS_OPTIONS}
+    if "ssl_cert_reqs" in told:
+        # Celery takes both spellings, redis-py one.
+        told["ssl_cert_reqs"] = told["ssl_cert_reqs"].removeprefix("CERT_").lower()
+    return told
 
 
 def _authorization(credentials: str) -> bytes:

@@ -43,7 +43,7 @@ def serve_flower(settings: Settings, environment: Mapping[str, str]) -> int:
     """
     url = require_broker(settings, "flower")
     # What can't be a URL of Redis is told here; whether Redis is there is told by the log.
-    connect(url).close()
+    connect(url, settings.broker.ca_file).close()
     password = _password(settings.flower, environment)
     sockets = _listen(settings.flower)
     try:
@@ -82,7 +82,7 @@ def _celery_app(settings: Settings) -> Celery:
     app = build_app(settings)
     assert settings.broker.url is not None
     if options := tls_options(settings.broker.url.get_secret_value()):
-        app.conf.broker_use_ssl = options
+        app.conf.broker_use_ssl = {**app.conf.broker_use_ssl, **options}
     return app
 
 

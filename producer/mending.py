@@ -101,10 +101,10 @@ class Mending:
         jobs = [job for job in manifest.jobs if job.identity in identities] if manifest else []
         again: list[Job] = []
         for job in jobs:
-            times = self._ledger.count_lost(job.identity)
+            times = self._ledger.put_back(sweep_id, Ask.of(job))
             if times > MOST_PUT_BACK:
                 self._give_up(job)
-            elif self._ledger.put_back(sweep_id, Ask.of(job)):
+            elif times:
                 again.append(job.model_copy(update={"attempt": times + 1}))
         if again:
             log.warning("checks_put_back", sweep=sweep_id, count=len(again))

@@ -3,16 +3,20 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
+import structlog
+from pydantic import ValidationError
 
+from driftfleet.errors import ContractError
 from driftfleet.jobs import Job, decode_job
 from driftfleet.ledger import keys, scripts
 from driftfleet.ledger.records import (
     COST_SECONDS,
     LEASE_SECONDS,
     OPEN_SECONDS,
+    SEEN_SECONDS,
     Answer,
     Ask,
     Begun,
@@ -25,11 +29,14 @@ from driftfleet.ledger.records import (
     Settled,
     WorkerSeen,
 )
+from driftfleet.model import Record
 from driftfleet.redis_client import ask_redis
+
+log = structlog.get_logger()
+RecordT = TypeVar("RecordT", bound=Record)
 
 # A script holds up everybody: none takes longer than some milliseconds.
 _CHUNK = 500
-_SEEN_SECONDS = 120
 
 
 class RedisLedger:
@@ -48,6 +55,7 @@ class RedisLedger:
         self._answer = client.register_script(scripts.ANSWER_CHECK)
         self._unpark = client.register_script(scripts.UNPARK)
         self._put_back = client.register_script(scripts.PUT_BACK)
+        self._say = client.register_script(scripts.SAY)
 
     def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
         send: list[bool] = []
@@ -66,9 +74,7 @@ class RedisLedger:
         ids: Any = ask_redis(lambda: self._redis.zrange(keys.OPEN, 0, -1, withscores=True))
         abouts: Any = ask_redis(lambda: self._redis.hgetall(keys.ABOUT)) if ids else {}
         return [
-            OpenSweep.model_validate_json(abouts[name])
-            if name in abouts
-            else OpenSweep(sweep_id=_text(name), deadline=deadline)
+            _read(OpenSweep, abouts.get(name)) or OpenSweep(sweep_id=_text(name), deadline=deadline)
             for name, deadline in ids
         ]
 
@@ -85,13 +91,13 @@ class RedisLedger:
         )  # fmt: skip
         outcome, *more = map(_text, answer)
         if outcome == "start":
-            peak = int(more[2]) if more[2] else None
+            peak = int(more[2]) if more[2].isdecimal() else None
             return Begun("start", int(more[0]), float(more[1]) / 1000, peak)
         if outcome == "held":
             return Begun("held", holder=more[0], seconds=max(0.0, float(more[1]) / 1000))
         if outcome == "full":
             return Begun("full", cap=more[0])
-        return Begun("unwanted")
+        return Begun("unwanted", done=tuple(more))
 
     def note(self, sweep_id: str, check: str, running: Running) -> None:
         key = f"{keys.SWEEP}{sweep_id}:running"
@@ -114,7 +120,15 @@ class RedisLedger:
         self._run(self._put_off, _wire(job), int(seconds * 1000))
 
     def due(self, most: int) -> list[Job]:
-        return [decode_job(json.loads(text)) for text in self._run(self._due, most)]
+        found: list[Job] = []
+        for text in self._run(self._due, most):
+            try:
+                found.append(decode_job(json.loads(text)))
+            except (ContractError, ValueError, RecursionError) as error:
+                # Another version's, or nobody's: the others are not to be lost with it.
+                reason = error.message if isinstance(error, ContractError) else "it is no JSON"
+                log.error("job_dropped", reason=reason)
+        return found
 
     def answer(
         self,
@@ -141,12 +155,12 @@ class RedisLedger:
     def running(self, sweep_id: str) -> dict[str, Running]:
         key = f"{keys.SWEEP}{sweep_id}:running"
         items: Any = ask_redis(lambda: self._redis.hgetall(key))
-        return {_text(k): Running.model_validate_json(v) for k, v in items.items()}
+        return {_text(k): one for k, v in items.items() if (one := _read(Running, v))}
 
     def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
         key = f"{keys.SWEEP}{sweep_id}:answered"
         items: Any = ask_redis(lambda: self._redis.lrange(key, start, -1))
-        return [Answer.model_validate_json(item) for item in items]
+        return _read_all(Answer, items)
 
     def counts(self, sweep_ids: Sequence[str]) -> list[Counts]:
         def read(some: Sequence[str]) -> list[Any]:
@@ -168,8 +182,8 @@ class RedisLedger:
             found |= {one for one, token in zip(some, tokens, strict=True) if token}
         return found
 
-    def put_back(self, sweep_id: str, ask: Ask) -> bool:
-        return bool(self._run(self._put_back, sweep_id, *ask))
+    def put_back(self, sweep_id: str, ask: Ask) -> int:
+        return int(self._run(self._put_back, sweep_id, *ask))
 
     def parked(self) -> list[str]:
         names: Any = ask_redis(lambda: list(self._redis.scan_iter(f"{keys.PARKED}*", count=1000)))
@@ -178,18 +192,9 @@ class RedisLedger:
     def unpark(self, cap: str, limit: int) -> None:
         self._run(self._unpark, cap, limit)
 
-    def count_lost(self, identity: str) -> int:
-        def write() -> int:
-            with self._redis.pipeline() as pipe:
-                pipe.incr(f"{keys.LOST}{identity}")
-                pipe.expire(f"{keys.LOST}{identity}", OPEN_SECONDS)
-                return int(pipe.execute()[0])
-
-        return ask_redis(write)
-
     def recent(self) -> list[Recent]:
         items: Any = ask_redis(lambda: self._redis.lrange(keys.RECENT, 0, -1))
-        return [Recent.model_validate_json(item) for item in items]
+        return _read_all(Recent, items)
 
     def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
         key = f"{keys.ROOTS}{slug.lower()}"
@@ -218,19 +223,14 @@ class RedisLedger:
         return [Judged.decode(_text(text)) for texts in found for text in texts]
 
     def say(self, worker: WorkerSeen) -> None:
-        def write() -> None:
-            with self._redis.pipeline() as pipe:
-                pipe.hset(keys.WORKERS, worker.name, worker.model_dump_json())
-                pipe.expire(keys.WORKERS, 2 * _SEEN_SECONDS)
-                pipe.execute()
-
-        ask_redis(write)
+        text = worker.model_dump_json()
+        self._run(self._say, worker.name, text, worker.seen_at, SEEN_SECONDS)
 
     def workers(self) -> list[WorkerSeen]:
         items: Any = ask_redis(lambda: self._redis.hgetall(keys.WORKERS))
-        seen = [WorkerSeen.model_validate_json(item) for item in items.values()]
+        seen = _read_all(WorkerSeen, items.values())
         now = self.now()
-        return sorted((w for w in seen if now - w.seen_at < _SEEN_SECONDS), key=lambda w: w.name)
+        return sorted((w for w in seen if now - w.seen_at < SEEN_SECONDS), key=lambda w: w.name)
 
     def now(self) -> float:
         seconds, micros = ask_redis(self._redis.time)
@@ -249,5 +249,17 @@ def _wire(job: Job) -> str:
     return json.dumps(job.wire(), separators=(",", ":"))
 
 
+def _read(model: type[RecordT], text: Any) -> RecordT | None:
+    """A record; None for one that another version wrote, or whoever else can write to Redis."""
+    try:
+        return model.model_validate_json(text) if text else None
+    except ValidationError:
+        return None
+
+
+def _read_all(model: type[RecordT], texts: Iterable[Any]) -> list[RecordT]:
+    return [one for text in texts if (one := _read(model, text))]
+
+
 def _text(value: bytes | str | int) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -8,6 +8,7 @@ from driftfleet.jobs import Job
 from driftfleet.ledger.records import (
     LEASE_SECONDS,
     MOST_RECENT,
+    SEEN_SECONDS,
     Answer,
     Ask,
     Begun,
@@ -20,6 +21,7 @@ from driftfleet.ledger.records import (
     Settled,
     WorkerSeen,
 )
+from driftfleet.sweep_id import asked_at
 
 
 class MemoryLedger:
@@ -34,12 +36,14 @@ class MemoryLedger:
         # By target: the identity that is wanted, and the sweep that asked first.
         self._want: dict[str, tuple[str, str]] = {}
         self._joined: defaultdict[str, set[str]] = defaultdict(set)
+        # By identity: the sweep whose newer commit was asked for while it ran.
+        self._outdated: dict[str, str] = {}
         self._leases: dict[str, tuple[str, float]] = {}
         self._tries: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()
         self._caps: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._parked: defaultdict[str, list[Job]] = defaultdict(list)
-        self._later: list[tuple[float, Job]] = []
+        self._later: dict[str, tuple[float, Job]] = {}
         self._recent: list[Recent] = []
         self._peaks: dict[str, int] = {}
         self._roots: defaultdict[str, dict[str, Judged]] = defaultdict(dict)
@@ -54,17 +58,31 @@ class MemoryLedger:
         self._pending[sweep_id].add(ask.identity)
         held, asker = self._want.get(ask.target, ("", ""))
         runs = self._holder(ask.identity) != ""
-        if held == ask.identity or runs:
-            if (held, asker) != (ask.identity, sweep_id):
+        if held == ask.identity:
+            if asker != sweep_id:
                 self._joined[ask.identity].add(sweep_id)
             return urgent and not runs
-        if held and not self._holder(held):
-            replaced = Answer(check=held, superseded_by=sweep_id)
-            for other in {asker, *self._joined.pop(held, ())}:
-                self._settle(other, replaced, done)
-            self._tries.pop(held, None)
+        if held and _asked_later(asker, sweep_id):
+            if runs:
+                self._joined[ask.identity].add(sweep_id)
+            else:
+                self._supersede(ask.identity, sweep_id, asker, done)
+            return False
+        if held and self._holder(held):
+            self._joined[held].add(asker)
+            self._outdated[held] = sweep_id
+        elif held:
+            self._supersede(held, asker, sweep_id, done)
+        self._outdated.pop(ask.identity, None)
         self._want[ask.target] = (ask.identity, sweep_id)
-        return True
+        return not runs
+
+    def _supersede(self, identity: str, first: str, newer: str, done: list[str]) -> None:
+        replaced = Answer(check=identity, superseded_by=newer)
+        for sweep in {first, *self._joined.pop(identity, ())}:
+            self._settle(sweep, replaced, done)
+        for known in (self._tries, self._lost, self._outdated):
+            known.pop(identity, None)
 
     def seal(self, sweep: OpenSweep) -> bool:
         self._open[sweep.sweep_id] = sweep
@@ -79,22 +97,29 @@ class MemoryLedger:
 
     def begin(self, job: Job, token: str, caps: Mapping[str, int], over: str = "") -> Begun:
         holder = self._holder(job.identity)
+        limits = {cap: caps[cap] for cap in job.caps if cap in caps}
+        for cap in limits:
+            self._caps[cap].pop(over, None)
         if holder and holder not in (token, over):
             left = self._leases[job.identity][1] - self.now()
+            self._hand_on(limits)
             return Begun("held", holder=holder, seconds=left)
+        done: list[str] = []
+        if job.identity in self._outdated and holder != token:
+            self._supersede(job.identity, job.sweep_id, self._outdated[job.identity], done)
         wanted = self._want.get(job.target, ("", ""))[0] == job.identity
         if not wanted and job.identity not in self._pending[job.sweep_id]:
-            return Begun("unwanted")
-        limits = {cap: caps[cap] for cap in job.caps if cap in caps}
+            self._leases.pop(job.identity, None)
+            self._hand_on(limits)
+            return Begun("unwanted", done=tuple(done))
         for cap, limit in limits.items():
-            self._caps[cap].pop(over, None)
             if len(self._holders(cap)) >= limit and token not in self._caps[cap]:
-                if holder == over:
-                    self._leases.pop(job.identity, None)
+                self._leases.pop(job.identity, None)
                 self._parked[cap].append(job)
+                self._hand_on({other: n for other, n in limits.items() if other != cap})
                 return Begun("full", cap=cap)
         self._lease(job, token, limits)
-        self._tries[job.identity] += 1
+        self._tries[job.identity] += holder != token
         peak = self._peaks.get(job.target)
         return Begun("start", self._tries[job.identity], self.now(), peak)
 
@@ -102,26 +127,27 @@ class MemoryLedger:
         self._running[sweep_id][check] = running
 
     def renew(self, job: Job, token: str) -> bool:
-        if self._holder(job.identity) not in ("", token):
+        holder = self._holder(job.identity)
+        if holder not in ("", token):
             return False
-        self._lease(job, token, [cap for cap in job.caps if token in self._caps[cap]])
+        kept = [cap for cap in job.caps if token in self._caps[cap]]
+        self._lease(job, token, kept if holder else job.caps)
         return True
 
     def release(self, job: Job, token: str, *, innocent: bool = True) -> None:
         self._leave_caps(job, token)
-        self._running[job.sweep_id].pop(job.identity, None)
         if self._holder(job.identity) == token:
+            self._running[job.sweep_id].pop(job.identity, None)
             del self._leases[job.identity]
-            self._tries[job.identity] -= innocent
+            self._tries[job.identity] = max(0, self._tries[job.identity] - innocent)
 
     def put_off(self, job: Job, seconds: float) -> None:
-        self._later.append((self.now() + seconds, job))
+        self._later[job.model_dump_json()] = (self.now() + seconds, job)
 
     def due(self, most: int) -> list[Job]:
         now = self.now()
-        due = sorted((one for one in self._later if one[0] <= now), key=lambda one: one[0])[:most]
-        self._later = [one for one in self._later if one not in due]
-        return [job for _, job in due]
+        due = sorted((at, key) for key, (at, _) in self._later.items() if at <= now)[:most]
+        return [self._later.pop(key)[1] for _, key in due]
 
     def answer(
         self,
@@ -142,8 +168,8 @@ class MemoryLedger:
         if self._holder(job.identity) == token:
             self._leases.pop(job.identity, None)
         self._leave_caps(job, token)
-        self._tries.pop(job.identity, None)
-        self._lost.pop(job.identity, None)
+        for known in (self._tries, self._lost, self._outdated):
+            known.pop(job.identity, None)
         if recent is not None and first:
             self._recent = [recent, *self._recent][:MOST_RECENT]
             judged = Judged(answer.verdict, float(round(recent.finished_at)))
@@ -168,11 +194,15 @@ class MemoryLedger:
     def leased(self, identities: Sequence[str]) -> set[str]:
         return {identity for identity in identities if self._holder(identity)}
 
-    def put_back(self, sweep_id: str, ask: Ask) -> bool:
+    def put_back(self, sweep_id: str, ask: Ask) -> int:
         if ask.identity not in self._pending[sweep_id] or self._holder(ask.identity):
-            return False
+            return 0
+        if newer := self._outdated.get(ask.identity):
+            self._supersede(ask.identity, sweep_id, newer, [])
+            return 0
         self._want.setdefault(ask.target, (ask.identity, sweep_id))
-        return True
+        self._lost[ask.identity] += 1
+        return self._lost[ask.identity]
 
     def parked(self) -> list[str]:
         return [cap for cap, jobs in self._parked.items() if jobs]
@@ -182,10 +212,6 @@ class MemoryLedger:
         for job in self._parked[cap][:room]:
             self.put_off(job, 0)
         del self._parked[cap][:room]
-
-    def count_lost(self, identity: str) -> int:
-        self._lost[identity] += 1
-        return self._lost[identity]
 
     def recent(self) -> list[Recent]:
         return list(self._recent)
@@ -200,7 +226,8 @@ class MemoryLedger:
         self._workers[worker.name] = worker
 
     def workers(self) -> list[WorkerSeen]:
-        return [one for _, one in sorted(self._workers.items())]
+        known = [one for _, one in sorted(self._workers.items())]
+        return [one for one in known if self.now() - one.seen_at < SEEN_SECONDS]
 
     def _holder(self, identity: str) -> str:
         token, ends = self._leases.get(identity, ("", 0.0))
@@ -217,6 +244,11 @@ class MemoryLedger:
         for cap in caps:
             self._caps[cap][token] = ends
 
+    def _hand_on(self, limits: Mapping[str, int]) -> None:
+        for cap, limit in limits.items():
+            if len(self._holders(cap)) < limit and self._parked[cap]:
+                self.put_off(self._parked[cap].pop(0), 0)
+
     def _leave_caps(self, job: Job, token: str) -> None:
         for cap in job.caps:
             if self._caps[cap].pop(token, None) is not None and self._parked[cap]:
@@ -231,3 +263,8 @@ class MemoryLedger:
         if not self._pending[sweep_id] and sweep_id in self._open:
             done.append(sweep_id)
         return True
+
+
+def _asked_later(one: str, other: str) -> bool:
+    ones, others = asked_at(one), asked_at(other)
+    return ones is not None and others is not None and ones > others

@@ -33,7 +33,8 @@ class Ledger(Protocol):
         """Note what a sweep asks for.
 
         A check that somebody wants already is joined; one of the same root at another commit that
-        waits is replaced. ``urgent`` ones are to be sent even where they wait already.
+        waits is replaced by whichever was asked for later, and one that runs is left alone, but
+        doesn't begin again. ``urgent`` ones are to be sent even where they wait already.
         """
 
     def seal(self, sweep: OpenSweep) -> bool:
@@ -95,10 +96,10 @@ class Ledger(Protocol):
     def leased(self, identities: Sequence[str]) -> set[str]:
         """Those of the checks that somebody works on."""
 
-    def put_back(self, sweep_id: str, ask: Ask) -> bool:
-        """Want a check again that the queue has lost; False where it is pending no more, or runs.
+    def put_back(self, sweep_id: str, ask: Ask) -> int:
+        """Want a check again that the queue has lost, and return how often that was so.
 
-        Whoever gets True sends it.
+        0 where it is pending no more, runs, or is replaced: else whoever asks sends it.
         """
 
     def parked(self) -> list[str]:
@@ -106,9 +107,6 @@ class Ledger(Protocol):
 
     def unpark(self, cap: str, limit: int) -> None:
         """Let go on what waits for a cap whose holders have died."""
-
-    def count_lost(self, identity: str) -> int:
-        """Count one more time that the queue has lost a check, and return how many there were."""
 
     def recent(self) -> list[Recent]:
         """The last answers of the fleet, newest first."""

@@ -12,6 +12,8 @@ OPEN_SECONDS = 8 * 86_400
 # A holder renews its lease well before it ends; a dead one's check is free again after this.
 LEASE_SECONDS = 60
 RENEW_SECONDS = 15
+# A worker that has said nothing for so long isn't there.
+SEEN_SECONDS = 120
 COST_SECONDS = 30 * 86_400
 MOST_RECENT = 200
 
@@ -88,8 +90,8 @@ class Ask(NamedTuple):
 class Opened(NamedTuple):
     """What became of asks: ``send`` says of each whether its message is to be sent.
 
-    Those that aren't wait or run already. ``done`` are sweeps that have nothing left to wait for,
-    because a newer commit replaced the rest of them.
+    Those that aren't wait or run already, or a newer commit is wanted by now. ``done`` are sweeps
+    that have nothing left to wait for, because a newer commit replaced the rest of them.
     """
 
     send: tuple[bool, ...]
@@ -102,7 +104,8 @@ class Begun(NamedTuple):
     - ``start``: it may, and is leased. ``tries`` counts the starts that were never ended, this one
       included; ``now`` is the time by Redis, in seconds since the epoch; ``peak_memory_bytes`` is
       what it took the last time, where that is known.
-    - ``unwanted``: it was answered, or a newer commit replaced it.
+    - ``unwanted``: it was answered, or a newer commit replaced it; ``done`` are sweeps that wait
+      for nothing more because of that.
     - ``held``: ``holder`` works on it, and has ``seconds`` left before it must say so again.
     - ``full``: so many run already of what ``cap`` names; it is kept, and comes back by itself.
     """
@@ -114,6 +117,7 @@ class Begun(NamedTuple):
     holder: str = ""
     seconds: float = 0.0
     cap: str = ""
+    done: tuple[str, ...] = ()
 
 
 class Settled(NamedTuple):

@@ -22,9 +22,9 @@ __all__ = ["Kept", "Meter", "Service", "open_meter"]
 
 log = structlog.get_logger()
 
-Service = Literal["worker", "producer", "beat"]
-# How far a service's port is from the one that is set: all may run on one machine.
-_PORT_AFTER: Mapping[Service, int] = {"worker": 0, "producer": 1, "beat": 2}
+Service = Literal["worker", "producer"]
+# How far a service's port is from the one that is set: both may run on one machine.
+_PORT_AFTER: Mapping[Service, int] = {"worker": 0, "producer": 1}
 
 
 def open_meter(

@@ -14,6 +14,12 @@ from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet, kill_group
 
 
+def _memory_bytes(fleet: BrokenFleet) -> int:
+    """What the worker takes: its main process and what it shares with its pool, once."""
+    main = psutil.Process(fleet.workers[0].pid)
+    return sum(one.memory_full_info().pss for one in (main, *fleet.pool_children(fleet.workers[0])))
+
+
 def _cheap_jobs(fleet: BrokenFleet, count: int) -> list:  # type: ignore[type-arg]
     """Jobs for folders that aren't there: answered in some milliseconds, with an error."""
     sweep_id = new_sweep_id("storm", datetime.fromtimestamp(fleet.ledger.now(), UTC))
@@ -48,9 +54,8 @@ def test_a_storm_of_kills_loses_none_of_five_thousand_jobs(make_fleet: MakeFleet
         kills += 1
 
     record = fleet.closed(sweep, 600, kill)
-    lost = fleet.log.read_text().count("checks_put_back")
     took = (record.closed_at - record.started_at).total_seconds()
-    print(f"{kills} kills, {len(record.answered)} answered, {took:.0f} s, put back {lost} times")
+    print(f"{kills} kills, {len(record.answered)} answered, {took:.0f} s")
     assert kills == 30
     assert (len(record.answered), record.missing, record.superseded) == (5000, (), ())
     answers = fleet.ledger.answers(sweep)
@@ -76,10 +81,9 @@ def test_a_thousand_checks_leave_nothing(make_fleet: MakeFleet) -> None:
     ]
     fleet.start_worker()
     fleet.wait_ready()
-    warm = fleet.ask_for([fleet.job("quick0", sweep_id="warm-up", sha="w") for _ in range(1)])
-    fleet.closed(warm, 60)
-    main = psutil.Process(fleet.workers[0].pid).children()[0]
-    before = main.memory_info().rss
+    warm = [fleet.job(root, sweep_id="warm-up", sha=f"w{n}") for n, root in enumerate(roots[-30:])]
+    fleet.closed(fleet.ask_for(warm), 120)
+    before = _memory_bytes(fleet)
     sweep = fleet.ask_for(jobs)
     killed = 0
 
@@ -91,45 +95,22 @@ def test_a_thousand_checks_leave_nothing(make_fleet: MakeFleet) -> None:
                 killed += 1
 
     record = fleet.closed(sweep, 800, fault)
-    assert (len(record.answered) + 0, record.missing) == (len({j.title for j in jobs}), ())
-    after = main.memory_info().rss
-    print(f"{len(jobs)} checks, {killed} plans killed; main {before >> 20} -> {after >> 20} MB")
+    assert (len(record.answered), record.missing) == (len({job.title for job in jobs}), ())
+    assert len(fleet.ledger.answers(sweep)) == 1000
+    after = _memory_bytes(fleet)
+    print(f"{len(jobs)} checks, {killed} plans killed; worker {before >> 20} -> {after >> 20} MB")
     assert after < before * 1.1
     # The idle pool is all that is left of it.
     assert fleet.planning() == []
     writable = fleet.settings.worker.writable_root
     assert [p for p in writable.rglob("*") if p.name != "cache"] == []
     allowed = (
-        "driftfleet:sweep:", "driftfleet:recent", "driftfleet:cost", "driftfleet:workers",
-        "driftfleet:roots:", "_kombu.binding.",
+        "driftfleet:sweep:", "driftfleet:recent", "driftfleet:cost:", "driftfleet:workers",
+        "driftfleet:roots:", "_kombu.binding",
     )  # fmt: skip
     names = [key.decode() for key in fleet.redis.scan_iter()]
     assert [name for name in names if not name.startswith(allowed)] == []
     assert [n for n in names if not n.startswith("_kombu") and fleet.redis.ttl(n) < 0] == []
-
-
-@pytest.mark.timeout(300)
-def test_a_hundred_thousand_waiting_jobs(make_fleet: MakeFleet) -> None:
-    fleet = make_fleet(append_only=False)
-    before = fleet.redis.info("memory")["used_memory"]
-    began = time.monotonic()
-    for number in range(50):
-        sweep_id = new_sweep_id("many", datetime.fromtimestamp(fleet.ledger.now(), UTC))
-        source = fleet.job("x").source.model_copy(
-            update={"kind": "github", "repo": f"organisation/infrastructure-{number}",
-                    "sha": "0123456789abcdef0123456789abcdef01234567"}
-        )  # fmt: skip
-        fleet.ask_for(
-            [
-                fleet.job(f"environments/production/service-{n}", sweep_id=sweep_id, source=source)
-                for n in range(2000)
-            ]
-        )
-    took = time.monotonic() - began
-    used = fleet.redis.info("memory")["used_memory"] - before
-    print(f"100,000 jobs: {took:.0f} s, {used / 1e6:.0f} MB of Redis")
-    assert used < 200e6
-    assert took < 60
 
 
 @pytest.mark.timeout(300)

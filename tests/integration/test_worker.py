@@ -130,8 +130,8 @@ def test_a_job_that_kills_its_worker_every_time_is_answered_in_the_end(fleet: Fl
 
 
 def test_a_plan_longer_than_the_visibility_time_out_runs_once(fleet: Fleet) -> None:
-    # 10 s is the time-out: without the heartbeat the message would be given to a second slot.
-    providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=16))
+    # Three of the time-out: without the heartbeat the message would be given to a second slot.
+    providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=32))
     fleet.send([fleet.job("root")])
     fleet.start_worker()
     (answer,) = fleet.wait(1, 60)

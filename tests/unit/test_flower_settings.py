@@ -53,10 +53,10 @@ def test_what_does_not_fit_is_told_with_its_variable(variable: str, value: str, 
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("", {"ssl_cert_reqs": "required"}),
+        ("", {}),
         ("?ssl_cert_reqs=CERT_REQUIRED", {"ssl_cert_reqs": "required"}),
         ("?ssl_cert_reqs=none&db=1", {"ssl_cert_reqs": "none"}),
-        ("?ssl_ca_certs=/ca.pem", {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"}),
+        ("?ssl_ca_certs=/ca.pem", {"ssl_ca_certs": "/ca.pem"}),
     ],
 )
 def test_tls_is_what_the_brokers_url_says(query: str, expected: dict[str, str]) -> None:

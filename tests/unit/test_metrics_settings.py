@@ -38,8 +38,8 @@ def test_another_process_gets_the_same() -> None:
 
 def test_each_service_has_a_port_of_its_own() -> None:
     told = PrometheusSettings(port=9808)
-    assert [port_of(told, one) for one in ("worker", "producer", "beat")] == [9808, 9809, 9810]
-    assert port_of(PrometheusSettings(port=0), "beat") == 0
+    assert [port_of(told, one) for one in ("worker", "producer")] == [9808, 9809]
+    assert port_of(PrometheusSettings(port=0), "producer") == 0
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_each_service_has_a_port_of_its_own() -> None:
         ("cloudwatch", "{every_seconds: 0}", "at least 1"),
         ("cloudwatch", "{namepsace: a}", "did you mean 'namespace'?"),
         ("cloudwatch", "true", "must be a mapping"),
-        ("prometheus", "{port: 70000}", "at most 65533"),
+        ("prometheus", "{port: 70000}", "at most 65534"),
         ("prometheus", "9808", "must be a mapping"),
     ],
 )

@@ -63,7 +63,8 @@ class CapSettings(Record):
     def limits(self, names: Iterable[str]) -> dict[str, int]:
         """How many of each may run; those without a limit are left out."""
         general = {"repository": self.repository, "bucket": self.bucket, "account": self.account}
-        found = {name: self.named.get(name, general[name.partition(":")[0]]) for name in names}
+        # What another version parked may be of a kind that this one doesn't know.
+        found = {n: self.named.get(n, general.get(n.partition(":")[0])) for n in names}
         return {name: limit for name, limit in found.items() if limit is not None}
 
 

@@ -220,7 +220,7 @@ class RedisLedger:
                 return pipe.execute()
 
         found = [text for some in _chunks(names) for text in ask_redis(partial(read, some))]
-        return [Judged.decode(_text(text)) for texts in found for text in texts]
+        return [one for texts in found for text in texts if (one := _judged(_text(text)))]
 
     def say(self, worker: WorkerSeen) -> None:
         text = worker.model_dump_json()
@@ -259,6 +259,13 @@ def _read(model: type[RecordT], text: Any) -> RecordT | None:
 
 def _read_all(model: type[RecordT], texts: Iterable[Any]) -> list[RecordT]:
     return [one for text in texts if (one := _read(model, text))]
+
+
+def _judged(text: str) -> Judged | None:
+    try:
+        return Judged.decode(text)
+    except ValueError:
+        return None
 
 
 def _text(value: bytes | str | int) -> str:

@@ -64,7 +64,8 @@ class CapSettings(Record):
         """How many of each may run; those without a limit are left out."""
         general = {"repository": self.repository, "bucket": self.bucket, "account": self.account}
         own = {cap_name(*_parts(name)): limit for name, limit in self.named.items()}
-        found = {name: own.get(name, general[_parts(name)[0]]) for name in names}
+        # What another version parked may be of a kind that this one doesn't know.
+        found = {name: own.get(name, general.get(_parts(name)[0])) for name in names}
         return {name: limit for name, limit in found.items() if limit is not None}
 
 

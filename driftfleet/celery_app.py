@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
@@ -27,8 +27,6 @@ _HARD_MARGIN_SECONDS = 120
 PRIORITY_STEPS = (0, 3, 6, 9)
 _PRIORITIES = ((0, 10), (3, 100), (6, 500))
 _BATCH = 500
-# What a worker takes to be so where a message doesn't say it.
-_NEEDLESS = frozenset({"origin", "root_id", "timelimit", "lang"})
 
 
 def build_app(settings: Settings) -> Celery:
@@ -45,7 +43,6 @@ def build_app(settings: Settings) -> Celery:
             "in DRIFTFLEET_BROKER__URL"
         )
     transport.install()
-    signals.before_task_publish.connect(_shorten, sender=CHECK_TASK)
     app = Celery("driftfleet", broker=settings.broker.url.get_secret_value(), set_as_current=False)
     app.conf.update(
         # JSON only: a pickle in a message would run whatever its sender likes.
@@ -83,6 +80,8 @@ def build_app(settings: Settings) -> Celery:
         # What isn't sent at once is an error of whoever sends.
         task_publish_retry=False,
         worker_hijack_root_logger=False,
+        # Celery's own tells of what it can't take with the whole of it.
+        worker_consumer="driftfleet.consumer:Consumer",
         broker_transport_options={
             "visibility_timeout": settings.broker.visibility_timeout_seconds,
             "unacked_restore_interval": 10,
@@ -142,21 +141,14 @@ def _send_one(app: Celery, producer: Any, job: Job, priority: int) -> None:
         queue=job.queue,
         # It is a list's name; nothing has to be made for it.
         declare=(),
-        argsrepr=job.title,
-        kwargsrepr="",
-        headers={"sent_at": round(time.time(), 3)},
+        # Without these Celery would take its time to make some.
+        argsrepr="-",
+        kwargsrepr="-",
+        headers={"sent_at": round(time.time(), 3), "argsrepr": job.title, "kwargsrepr": ""},
         producer=producer,
         priority=priority,
         retry=False,
     )
-
-
-def _shorten(headers: dict[str, Any], **_: Any) -> None:
-    """Leave out of a message what says nothing: a hundred thousand may wait."""
-    empty = [name for name, value in headers.items() if name in _NEEDLESS or not value]
-    for name in empty:
-        if name not in ("retries", "kwargsrepr"):
-            del headers[name]
 
 
 def _priority(position: int) -> int:

@@ -62,13 +62,8 @@ class Notebook:
     def swept(self) -> dict[str, Swept]:
         """By their keys in the store, what is known of repositories."""
         items: Any = ask_redis(lambda: self._redis.hgetall(_SWEPT))
-        known: dict[str, Swept] = {}
-        for key, text in items.items():
-            try:
-                known[key.decode()] = Swept.model_validate_json(text)
-            except ValidationError:
-                continue
-        return known
+        known = ((key, one) for key, text in items.items() if (one := _swept(text)))
+        return {one.key: one for key, one in known if key == one.key.encode()}
 
     def note_swept(self, records: Mapping[str, Swept]) -> None:
         """Keep what is known of repositories."""
@@ -85,12 +80,21 @@ class Notebook:
         ask_redis(write)
 
 
+def _swept(text: bytes) -> Swept | None:
+    try:
+        return Swept.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
 def _rules(rules: tuple[RepositoryRule, ...]) -> list[Any]:
     return [rule.model_dump(mode="json") for rule in rules]
 
 
-def _wanted(rules: tuple[RepositoryRule, ...], number: int, name: str, listed: Any) -> Wanted:
+def _wanted(rules: tuple[RepositoryRule, ...], number: int, name: Any, listed: Any) -> Wanted:
     rule = rules[number]
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} names no repository")
     return Wanted(
         name=name,
         rule=rule,

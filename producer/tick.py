@@ -114,7 +114,7 @@ class Tick:
         except ContractError as error:
             log.error("swept_unreadable", repo=one.name, reason=error.message)
             record = None
-        if record is None:
+        if record is None or record.key != _key(one):
             record = Swept(repo=one.name, ref=one.ref, first_seen=now)
             self.store.keep(record.key, record)
         return record

@@ -1,5 +1,6 @@
 """What it takes to answer jobs, and what is done with an answer: it is stored, noted, told."""
 
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from driftfleet.metrics import Meter
 from driftfleet.results import Result
 from driftfleet.store import ResultStore
 from worker.drain import Drain
+from worker.lease import new_token
 from worker.room import Room
 from worker.tools import Tools
 
@@ -46,14 +48,27 @@ class Desk:
         except BrokerUnavailable as error:
             raise GiveBack(error.message) from error
 
-    def refuse(self, result: Result) -> None:
-        """Answer a job that can't be taken. Raises `GiveBack`."""
+    def refuse(self, job: Job, result: Result) -> None:
+        """Answer a job that can't be taken, if somebody waits for its answer. Raises `GiveBack`.
+
+        Where the store is away the message is dropped: the producer finds the check missing.
+        """
+        token = new_token()
         try:
-            result = by_time_of_redis(result, self.ledger.now() - time.time())
-            key = self.store.add(result)
-        except TransientError as error:
+            begun = self.ledger.begin(job, token, {})
+        except BrokerUnavailable as error:
             raise GiveBack(error.message) from error
-        self.note(result.job, result, key, "")
+        if begun.outcome != "start":
+            # Whoever can send a message could write into the store otherwise.
+            return
+        try:
+            key = self.store.add(by_time_of_redis(result, begun.now - time.time()))
+        except TransientError as error:
+            log.warning("refusal_not_stored", reason=error.message)
+            with contextlib.suppress(BrokerUnavailable):
+                self.ledger.release(job, token)
+            return
+        self.note(job, result, key, token)
 
     def note(self, job: Job, result: Result, key: str, token: str) -> None:
         """Note an answer that is stored, and close the sweeps whose last one it is.

@@ -23,7 +23,8 @@ def register(app: Celery, desk: Desk) -> Task:
     """Register the tasks with the application, and return that of a check."""
 
     @app.task(name=CHECK_TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]
-    def check_task(task: Task, payload: Any) -> None:
+    def check_task(task: Task, *arguments: Any) -> None:
+        payload = arguments[0] if len(arguments) == 1 else arguments
         structlog.contextvars.clear_contextvars()
         try:
             job = decode_job(payload)
@@ -49,7 +50,7 @@ def register(app: Celery, desk: Desk) -> Task:
             raise Reject("out of memory", requeue=True) from error
 
     @app.task(name=HEARTBEAT_TASK, bind=True, acks_late=False)  # type: ignore[untyped-decorator]
-    def heartbeat(task: Task) -> None:
+    def heartbeat(task: Task, *_: Any) -> None:
         now = time.time()
         sent_at = now - _waited_seconds(task)
         beat = Heartbeat(sent_at=sent_at, stored_at=now, worker=desk.tools.name)
@@ -76,7 +77,7 @@ def _refuse(desk: Desk, payload: Any, error: ContractError) -> None:
         "the same version"
     )
     failure = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message=message)
-    desk.refuse(error_result(job, failure, desk.tools.name))
+    desk.refuse(job, error_result(job, failure, desk.tools.name))
 
 
 def _salvaged(payload: Any) -> Job | None:

@@ -20,6 +20,7 @@ from driftfleet.ledger.records import (
     Answer,
     Ask,
     Begun,
+    Counts,
     Judged,
     Opened,
     OpenSweep,
@@ -161,6 +162,18 @@ class RedisLedger:
         items: Any = ask_redis(lambda: self._redis.lrange(key, start, -1))
         return _read_all(Answer, items)
 
+    def counts(self, sweep_ids: Sequence[str]) -> list[Counts]:
+        def read(some: Sequence[str]) -> list[Any]:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for sweep_id in some:
+                    pipe.scard(f"{keys.SWEEP}{sweep_id}:pending")
+                    pipe.hlen(f"{keys.SWEEP}{sweep_id}:running")
+                    pipe.llen(f"{keys.SWEEP}{sweep_id}:answered")
+                return pipe.execute()
+
+        found = [n for some in _chunks(sweep_ids) for n in ask_redis(partial(read, some))]
+        return [Counts(*map(int, found[n : n + 3])) for n in range(0, len(found), 3)]
+
     def leased(self, identities: Sequence[str]) -> set[str]:
         found: set[str] = set()
         for some in _chunks(identities):
@@ -207,7 +220,7 @@ class RedisLedger:
                 return pipe.execute()
 
         found = [text for some in _chunks(names) for text in ask_redis(partial(read, some))]
-        return [Judged.decode(_text(text)) for texts in found for text in texts]
+        return [one for texts in found for text in texts if (one := _judged(_text(text)))]
 
     def say(self, worker: WorkerSeen) -> None:
         text = worker.model_dump_json()
@@ -246,6 +259,13 @@ def _read(model: type[RecordT], text: Any) -> RecordT | None:
 
 def _read_all(model: type[RecordT], texts: Iterable[Any]) -> list[RecordT]:
     return [one for text in texts if (one := _read(model, text))]
+
+
+def _judged(text: str) -> Judged | None:
+    try:
+        return Judged.decode(text)
+    except ValueError:
+        return None
 
 
 def _text(value: bytes | str | int) -> str:

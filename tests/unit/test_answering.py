@@ -250,7 +250,7 @@ def test_so_it_is_for_what_was_never_planned(world: World) -> None:
     world.place.failure = GitHubUnavailable("503")
     world.attend(b.model_copy(update={"attempt": 5}))
     error = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message="m")
-    world.desk.refuse(error_result(c, error, "w1"))
+    world.desk.refuse(c, error_result(c, error, "w1"))
     for answer in world.answers(a):
         result = world.store.get(answer.key)
         assert result is not None
@@ -610,19 +610,40 @@ def test_a_sweep_id_that_somebody_made_up_is_answered_as_any_other(world: World)
     assert world.kind(one) is ErrorKind.SOURCE_MISSING
 
 
-def test_a_refused_job_is_answered_and_where_that_fails_its_message_comes_back(
+def refuse(world: World, one: Job) -> None:
+    error = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message="m")
+    world.desk.refuse(one, error_result(one, error, "w1"))
+
+
+def test_a_refused_job_is_answered_and_closes_its_sweep(world: World) -> None:
+    (a,) = world.sweep("a")
+    refuse(world, a)
+    assert world.kind(a) is ErrorKind.JOB_REFUSED
+    record = world.store.sweep(a.sweep_id)
+    assert record is not None
+    assert record.closed_at is not None
+    assert world.is_free(a)
+
+
+def test_a_refused_job_that_nobody_waits_for_writes_nothing(world: World) -> None:
+    refuse(world, job("a"))
+    (b,) = world.sweep("b")
+    world.ledger.begin(b, "t2", NO_CAPS)
+    refuse(world, b)
+    assert world.stored() == []
+    assert world.ledger.renew(b, "t2")
+
+
+def test_where_a_refusal_cannot_be_kept_the_check_is_missing_until_it_is_put_back(
     world: World,
 ) -> None:
     (a,) = world.sweep("a")
-    error = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message="m")
-    refused = error_result(a, error, "w1")
     world.objects.failure = StoreUnavailable()
-    with pytest.raises(GiveBack):
-        world.desk.refuse(refused)
-    for call in ("now", "answer"):
+    refuse(world, a)
+    assert world.answers(a) == []
+    assert world.is_free(a)
+    for call in ("begin", "answer"):
         world.ledger.away = frozenset({call})
         with pytest.raises(GiveBack):
-            world.desk.refuse(refused)
-    world.ledger.away = frozenset()
-    world.desk.refuse(refused)
-    assert world.kind(a) is ErrorKind.JOB_REFUSED
+            refuse(world, a)
+    assert world.ledger.pending(a.sweep_id) == {a.identity}

@@ -250,7 +250,7 @@ def test_so_it_is_for_what_was_never_planned(world: World) -> None:
     world.place.failure = GitHubUnavailable("503")
     world.attend(b.model_copy(update={"attempt": 5}))
     error = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message="m")
-    world.desk.refuse(error_result(c, error, "w1"))
+    world.desk.refuse(c, error_result(c, error, "w1"))
     for answer in world.answers(a):
         result = world.store.get(answer.key)
         assert result is not None
@@ -610,19 +610,27 @@ def test_a_sweep_id_that_somebody_made_up_is_answered_as_any_other(world: World)
     assert world.kind(one) is ErrorKind.SOURCE_MISSING
 
 
-def test_a_refused_job_is_answered_and_where_that_fails_its_message_comes_back(
-    world: World,
-) -> None:
+def test_a_refused_job_is_answered_and_where_that_fails_it_is_nobodys(world: World) -> None:
     (a,) = world.sweep("a")
     error = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message="m")
     refused = error_result(a, error, "w1")
     world.objects.failure = StoreUnavailable()
-    with pytest.raises(GiveBack):
-        world.desk.refuse(refused)
-    for call in ("now", "answer"):
+    # The producer finds it missing.
+    world.desk.refuse(a, refused)
+    assert world.ledger.leased([a.identity]) == set()
+    world.objects.failure = None
+    for call in ("begin", "answer"):
         world.ledger.away = frozenset({call})
         with pytest.raises(GiveBack):
-            world.desk.refuse(refused)
-    world.ledger.away = frozenset()
-    world.desk.refuse(refused)
+            world.desk.refuse(a, refused)
+        world.ledger.away = frozenset()
+        assert world.ledger.leased([a.identity]) == set()
+    world.desk.refuse(a, refused)
     assert world.kind(a) is ErrorKind.JOB_REFUSED
+
+
+def test_nobody_who_can_send_a_message_can_write_into_the_store_by_it(world: World) -> None:
+    stranger = job("b", sweep="nobodys")
+    error = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message="m")
+    world.desk.refuse(stranger, error_result(stranger, error, "w1"))
+    assert world.store.latest_of(stranger) is None

@@ -71,7 +71,9 @@ class Services:
         for one in self.running:
             one.terminate()
         for one in self.running:
-            one.wait(30)
+            # A pool child that has just ended a task waits up to 30 s for its main process to hear
+            # of it (billiard), which has stopped listening.
+            one.wait(60)
 
 
 def _settings(ghe: StandIn, **schedule: Any) -> dict[str, Any]:

@@ -610,27 +610,40 @@ def test_a_sweep_id_that_somebody_made_up_is_answered_as_any_other(world: World)
     assert world.kind(one) is ErrorKind.SOURCE_MISSING
 
 
-def test_a_refused_job_is_answered_and_where_that_fails_it_is_nobodys(world: World) -> None:
-    (a,) = world.sweep("a")
+def refuse(world: World, one: Job) -> None:
     error = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message="m")
-    refused = error_result(a, error, "w1")
+    world.desk.refuse(one, error_result(one, error, "w1"))
+
+
+def test_a_refused_job_is_answered_and_closes_its_sweep(world: World) -> None:
+    (a,) = world.sweep("a")
+    refuse(world, a)
+    assert world.kind(a) is ErrorKind.JOB_REFUSED
+    record = world.store.sweep(a.sweep_id)
+    assert record is not None
+    assert record.closed_at is not None
+    assert world.is_free(a)
+
+
+def test_a_refused_job_that_nobody_waits_for_writes_nothing(world: World) -> None:
+    refuse(world, job("a"))
+    (b,) = world.sweep("b")
+    world.ledger.begin(b, "t2", NO_CAPS)
+    refuse(world, b)
+    assert world.stored() == []
+    assert world.ledger.renew(b, "t2")
+
+
+def test_where_a_refusal_cannot_be_kept_the_check_is_missing_until_it_is_put_back(
+    world: World,
+) -> None:
+    (a,) = world.sweep("a")
     world.objects.failure = StoreUnavailable()
-    # The producer finds it missing.
-    world.desk.refuse(a, refused)
-    assert world.ledger.leased([a.identity]) == set()
-    world.objects.failure = None
+    refuse(world, a)
+    assert world.answers(a) == []
+    assert world.is_free(a)
     for call in ("begin", "answer"):
         world.ledger.away = frozenset({call})
         with pytest.raises(GiveBack):
-            world.desk.refuse(a, refused)
-        world.ledger.away = frozenset()
-        assert world.ledger.leased([a.identity]) == set()
-    world.desk.refuse(a, refused)
-    assert world.kind(a) is ErrorKind.JOB_REFUSED
-
-
-def test_nobody_who_can_send_a_message_can_write_into_the_store_by_it(world: World) -> None:
-    stranger = job("b", sweep="nobodys")
-    error = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message="m")
-    world.desk.refuse(stranger, error_result(stranger, error, "w1"))
-    assert world.store.latest_of(stranger) is None
+            refuse(world, a)
+    assert world.ledger.pending(a.sweep_id) == {a.identity}

@@ -43,7 +43,7 @@ def register(app: Celery, settings: Settings, environment: Mapping[str, str], me
 
     @task(TICK_TASK, _TICK_SECONDS)  # type: ignore[operator]
     def tick() -> None:
-        _told("tick_failed", headquarters.tick)
+        _told("tick_failed", headquarters.tick_if_due)
 
     @task(SWEEP_TASK, SWEEP_SECONDS)  # type: ignore[operator]
     def sweep(repo: str, ref: str) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from driftfleet import transport
-from driftfleet.errors import ConfigurationError
+from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.jobs import CHECK_QUEUES, CHECK_TASK, Job
 from driftfleet.redis_client import CONNECT_SECONDS, SOCKET_SECONDS
 from driftfleet.settings import Settings
@@ -78,6 +80,8 @@ def build_app(settings: Settings) -> Celery:
         # What isn't sent at once is an error of whoever sends.
         task_publish_retry=False,
         worker_hijack_root_logger=False,
+        # Celery's own tells of what it can't take with the whole of it.
+        worker_consumer="driftfleet.consumer:Consumer",
         broker_transport_options={
             "visibility_timeout": settings.broker.visibility_timeout_seconds,
             "unacked_restore_interval": 10,
@@ -115,21 +119,36 @@ def send(
 
     ``positions`` are their places in their sweeps: the first of a sweep go before the later ones
     of all others, so that a small sweep isn't behind a large one's end.
+
+    Raises `BrokerUnavailable`: some of them may have been taken then.
     """
-    with app.producer_or_acquire() as producer, producer.batch(_BATCH):
-        for job, position in zip(jobs, positions, strict=False):
-            app.send_task(
-                CHECK_TASK,
-                args=[job.wire()],
-                task_id=f"{job.sweep_id}-{job.attempt}-{job.identity}",
-                queue=job.queue,
-                argsrepr=job.title,
-                kwargsrepr="",
-                headers={"sent_at": round(time.time(), 3)},
-                producer=producer,
-                priority=_priority(position),
-                retry=False,
-            )
+    try:
+        with app.producer_or_acquire() as producer, producer.batch(_BATCH):
+            for job, position in zip(jobs, positions, strict=False):
+                _send_one(app, producer, job, _priority(position))
+    except (KombuError, RedisError, OSError) as error:
+        # What a batch raises says no more than that; its cause does.
+        raise BrokerUnavailable(
+            f"Redis did not take the jobs: {error.__cause__ or error}"
+        ) from error
+
+
+def _send_one(app: Celery, producer: Any, job: Job, priority: int) -> None:
+    app.send_task(
+        CHECK_TASK,
+        args=[job.wire()],
+        task_id=f"{job.sweep_id}-{job.attempt}-{job.identity}",
+        queue=job.queue,
+        # It is a list's name; nothing has to be made for it.
+        declare=(),
+        # Without these Celery would take its time to make some.
+        argsrepr="-",
+        kwargsrepr="-",
+        headers={"sent_at": round(time.time(), 3), "argsrepr": job.title, "kwargsrepr": ""},
+        producer=producer,
+        priority=priority,
+        retry=False,
+    )
 
 
 def _priority(position: int) -> int:

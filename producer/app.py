@@ -44,7 +44,7 @@ def create(settings: Settings) -> Celery:
     app.conf.update(
         task_queues=queues_named([TICK_QUEUE, PRODUCER_QUEUE]),
         task_default_queue=PRODUCER_QUEUE,
-        beat_scheduler="celery.beat:Scheduler",
+        beat_scheduler="producer.beat:TickScheduler",
         beat_schedule=_schedule(),
     )
     meter = open_meter(settings.metrics, "producer")
@@ -81,6 +81,8 @@ def _app() -> Celery:
         configure_logs(settings.logs, Redactor(secrets_in(environment)))
 
     signals.setup_logging.connect(set_up_logs, weak=False)
+    # Celery warns of its user before it asks for logs.
+    set_up_logs()
     return create(settings)
 
 

@@ -33,6 +33,7 @@ from producer.options import (
     store_url,
 )
 from producer.schedule_command import schedule_command
+from producer.top_command import top_command
 from producer.version_commands import versions_command
 
 
@@ -232,7 +233,7 @@ def discover_command(
 
 
 for command in (
-    versions_command, enqueue_command, schedule_command, doctor_command, mirror_group,
+    versions_command, enqueue_command, schedule_command, top_command, doctor_command, mirror_group,
     worker_command, producer_command, beat_command, flower_command,
 ):  # fmt: skip
     main.add_command(command)

@@ -8,7 +8,8 @@ from typing import Any
 import redis
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.github.host import host_of
@@ -134,7 +135,7 @@ class Headquarters:
             self._app.send_task(
                 task, args=arguments, queue=PRODUCER_QUEUE, argsrepr=shown, **options
             )
-        except OperationalError as error:
+        except (KombuError, RedisError, OSError) as error:
             raise BrokerUnavailable(f"Redis did not take {task}: {error}") from error
 
     @cached_property

@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -37,25 +38,28 @@ def register(app: Celery, settings: Settings, environment: Mapping[str, str], me
     """Register the tasks with the application."""
     headquarters = Headquarters(app, settings, environment, meter)
 
-    def task(name: str, seconds: int) -> object:
+    def task(name: str, seconds: int, work: Callable[..., object], *, takes: int = 0) -> None:
+        def called(*arguments: Any) -> None:
+            if len(arguments) != takes or not all(isinstance(one, str) for one in arguments):
+                # Anybody may have sent it.
+                log.error("message_refused", task=name, reason=f"it takes {takes} texts")
+                return
+            work(*arguments)
+
         limits = {"soft_time_limit": seconds, "time_limit": 2 * seconds}
-        return app.task(name=name, acks_late=False, **limits)
+        app.task(called, name=name, acks_late=False, **limits)
 
-    @task(TICK_TASK, _TICK_SECONDS)  # type: ignore[operator]
-    def tick() -> None:
-        _told("tick_failed", headquarters.tick_if_due)
-
-    @task(SWEEP_TASK, SWEEP_SECONDS)  # type: ignore[operator]
     def sweep(repo: str, ref: str) -> None:
         _told("repository_not_swept", lambda: headquarters.sweep(repo, ref))
 
-    @task(LISTING_TASK, _TICK_SECONDS)  # type: ignore[operator]
-    def listing() -> None:
-        _told("repositories_not_listed", headquarters.list_repositories)
-
-    @task(MIRROR_TASK, _MIRROR_SECONDS)  # type: ignore[operator]
-    def mirror_sync() -> None:
-        sync_fleet_mirror(settings, environment)
+    task(TICK_TASK, _TICK_SECONDS, lambda: _told("tick_failed", headquarters.tick_if_due))
+    task(SWEEP_TASK, SWEEP_SECONDS, sweep, takes=2)
+    task(
+        LISTING_TASK,
+        _TICK_SECONDS,
+        lambda: _told("repositories_not_listed", headquarters.list_repositories),
+    )
+    task(MIRROR_TASK, _MIRROR_SECONDS, lambda: sync_fleet_mirror(settings, environment))
 
 
 def _told(event: str, work: Callable[[], object]) -> None:

@@ -28,7 +28,7 @@ from driftfleet.worker_command import worker_arguments
 class Fleet:
     """Workers, their Redis and their store.
 
-    ``environment`` and ``arguments`` are what workers have besides.
+    ``environment`` is what workers have besides; ``rewrite`` may change how they are started.
     """
 
     settings: Settings
@@ -38,7 +38,7 @@ class Fleet:
     workers: list[process.Process] = field(default_factory=list)
     prefix: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    arguments: Sequence[str] = ()
+    rewrite: Callable[[list[str]], list[str]] = list
 
     def __post_init__(self) -> None:
         assert isinstance(self.settings.broker.url, SecretStr)
@@ -53,10 +53,9 @@ class Fleet:
             worker = process.start(
                 [
                     *self.prefix,
-                    *worker_arguments(self.settings),
+                    *self.rewrite(worker_arguments(self.settings)),
                     "-n",
                     f"w{len(self.workers)}@test",
-                    *self.arguments,
                 ],
                 {**process_environment(), **environment_of(self.settings), **self.environment},
                 death_signal=signal.SIGKILL,

@@ -1,18 +1,23 @@
 """What it takes to answer jobs, and what is done with an answer: it is stored, noted, told."""
 
+import contextlib
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
 from driftfleet.cap_settings import CapSettings
 from driftfleet.closing import close_sweep
-from driftfleet.errors import BrokerUnavailable, StoreUnavailable, TransientError
+from driftfleet.errors import BrokerUnavailable, DriftfleetError, TransientError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, Ledger, Recent
 from driftfleet.metrics import Meter
 from driftfleet.results import Result
 from driftfleet.store import ResultStore
 from worker.drain import Drain
+from worker.lease import new_token
 from worker.room import Room
 from worker.tools import Tools
 
@@ -43,13 +48,27 @@ class Desk:
         except BrokerUnavailable as error:
             raise GiveBack(error.message) from error
 
-    def refuse(self, result: Result) -> None:
-        """Answer a job that can't be taken. Raises `GiveBack`."""
+    def refuse(self, job: Job, result: Result) -> None:
+        """Answer a job that can't be taken, if somebody waits for its answer. Raises `GiveBack`.
+
+        Where the store is away the message is dropped: the producer finds the check missing.
+        """
+        token = new_token()
         try:
-            key = self.store.add(result)
-        except StoreUnavailable as error:
+            begun = self.ledger.begin(job, token, {})
+        except BrokerUnavailable as error:
             raise GiveBack(error.message) from error
-        self.note(result.job, result, key, "")
+        if begun.outcome != "start":
+            # Whoever can send a message could write into the store otherwise.
+            return
+        try:
+            key = self.store.add(by_time_of_redis(result, begun.now - time.time()))
+        except TransientError as error:
+            log.warning("refusal_not_stored", reason=error.message)
+            with contextlib.suppress(BrokerUnavailable):
+                self.ledger.release(job, token)
+            return
+        self.note(job, result, key, token)
 
     def note(self, job: Job, result: Result, key: str, token: str) -> None:
         """Note an answer that is stored, and close the sweeps whose last one it is.
@@ -71,11 +90,15 @@ class Desk:
             raise GiveBack(error.message) from error
         if settled.first:
             self._measure(result)
-        for sweep in settled.done:
+        self.close(settled.done)
+
+    def close(self, sweeps: Iterable[str]) -> None:
+        """Close sweeps that wait for nothing more; what is in the way is told in the log."""
+        for sweep in sweeps:
             try:
                 if close_sweep(sweep, self.ledger, self.store) is not None:
                     self.meter.sweep_closed()
-            except TransientError as error:
+            except DriftfleetError as error:
                 # The producer closes what nobody did, within a minute.
                 log.warning("sweep_not_closed", sweep=sweep, reason=error.message)
 
@@ -90,3 +113,10 @@ class Desk:
             cpu_seconds=result.cost.cpu_seconds,
             peak_memory_bytes=result.cost.peak_memory_bytes,
         )
+
+
+def by_time_of_redis(result: Result, behind_seconds: float) -> Result:
+    """Clocks of workers differ, and which of two answers is newer must not hang on that."""
+    behind = timedelta(seconds=behind_seconds)
+    moved = {"started_at": result.started_at + behind, "finished_at": result.finished_at + behind}
+    return result.model_copy(update=moved)

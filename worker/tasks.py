@@ -23,7 +23,8 @@ def register(app: Celery, desk: Desk) -> Task:
     """Register the tasks with the application, and return that of a check."""
 
     @app.task(name=CHECK_TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]
-    def check_task(task: Task, payload: Any) -> None:
+    def check_task(task: Task, *arguments: Any) -> None:
+        payload = arguments[0] if len(arguments) == 1 else arguments
         structlog.contextvars.clear_contextvars()
         try:
             job = decode_job(payload)
@@ -49,7 +50,7 @@ def register(app: Celery, desk: Desk) -> Task:
             raise Reject("out of memory", requeue=True) from error
 
     @app.task(name=HEARTBEAT_TASK, bind=True, acks_late=False)  # type: ignore[untyped-decorator]
-    def heartbeat(task: Task) -> None:
+    def heartbeat(task: Task, *_: Any) -> None:
         now = time.time()
         sent_at = now - _waited_seconds(task)
         beat = Heartbeat(sent_at=sent_at, stored_at=now, worker=desk.tools.name)
@@ -69,12 +70,14 @@ def _refuse(desk: Desk, payload: Any, error: ContractError) -> None:
     if job is None:
         # Nobody can be answered: it names no check.
         return
+    # Names of its keys are in there, and anybody may have written it.
+    reason = error.message.encode(errors="backslashreplace").decode()
     message = (
-        f"the message is no job that this worker knows: {error.message}. Bring producer and "
-        "workers to the same version"
+        f"the message is no job that this worker knows: {reason}. Bring producer and workers to "
+        "the same version"
     )
     failure = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message=message)
-    desk.refuse(error_result(job, failure, desk.tools.name))
+    desk.refuse(job, error_result(job, failure, desk.tools.name))
 
 
 def _salvaged(payload: Any) -> Job | None:
@@ -89,5 +92,7 @@ def _salvaged(payload: Any) -> Job | None:
 
 
 def _waited_seconds(task: Task) -> float:
+    """How long its message has waited; zero where that isn't told, or not in earnest."""
     sent = task.request.get("sent_at")
-    return time.time() - float(sent) if isinstance(sent, int | float) else 0.0
+    now = time.time()
+    return now - sent if isinstance(sent, int | float) and 0 < sent < now else 0.0

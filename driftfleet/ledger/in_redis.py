@@ -20,6 +20,7 @@ from driftfleet.ledger.records import (
     Answer,
     Ask,
     Begun,
+    Counts,
     Judged,
     Opened,
     OpenSweep,
@@ -160,6 +161,18 @@ class RedisLedger:
         key = f"{keys.SWEEP}{sweep_id}:answered"
         items: Any = ask_redis(lambda: self._redis.lrange(key, start, -1))
         return _read_all(Answer, items)
+
+    def counts(self, sweep_ids: Sequence[str]) -> list[Counts]:
+        def read(some: Sequence[str]) -> list[Any]:
+            with self._redis.pipeline(transaction=False) as pipe:
+                for sweep_id in some:
+                    pipe.scard(f"{keys.SWEEP}{sweep_id}:pending")
+                    pipe.hlen(f"{keys.SWEEP}{sweep_id}:running")
+                    pipe.llen(f"{keys.SWEEP}{sweep_id}:answered")
+                return pipe.execute()
+
+        found = [n for some in _chunks(sweep_ids) for n in ask_redis(partial(read, some))]
+        return [Counts(*map(int, found[n : n + 3])) for n in range(0, len(found), 3)]
 
     def leased(self, identities: Sequence[str]) -> set[str]:
         found: set[str] = set()

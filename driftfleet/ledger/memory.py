@@ -12,6 +12,7 @@ from driftfleet.ledger.records import (
     Answer,
     Ask,
     Begun,
+    Counts,
     Judged,
     Opened,
     OpenSweep,
@@ -185,6 +186,10 @@ class MemoryLedger:
 
     def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
         return self._answers[sweep_id][start:]
+
+    def counts(self, sweep_ids: Sequence[str]) -> list[Counts]:
+        kept = (self._pending, self._running, self._answers)
+        return [Counts(*(len(of[one]) if one in of else 0 for of in kept)) for one in sweep_ids]
 
     def leased(self, identities: Sequence[str]) -> set[str]:
         return {identity for identity in identities if self._holder(identity)}

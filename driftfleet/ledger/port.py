@@ -8,6 +8,7 @@ from driftfleet.ledger.records import (
     Answer,
     Ask,
     Begun,
+    Counts,
     Judged,
     Opened,
     OpenSweep,
@@ -88,6 +89,9 @@ class Ledger(Protocol):
 
     def answers(self, sweep_id: str, start: int = 0) -> list[Answer]:
         """The answers from the ``start``-th on, in the order in which they came."""
+
+    def counts(self, sweep_ids: Sequence[str]) -> list[Counts]:
+        """Of each sweep how much is pending, runs, and was answered; cheap, however much it is."""
 
     def leased(self, identities: Sequence[str]) -> set[str]:
         """Those of the checks that somebody works on."""

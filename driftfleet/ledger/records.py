@@ -137,6 +137,17 @@ class OpenSweep(Record):
     deadline: float
 
 
+class Counts(NamedTuple):
+    """How many checks of a sweep have no answer yet, were begun of these, and were answered.
+
+    What a dead worker had begun counts as begun until somebody else begins it.
+    """
+
+    pending: int
+    running: int
+    answered: int
+
+
 class WorkerSeen(Record):
     """What a worker says of itself every few seconds."""
 

@@ -3,10 +3,12 @@
 import contextlib
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from driftfleet.jobs import Limits
 from driftfleet.results import ErrorKind, Verdict
 from tests import providers
 from tests.conftest import require_program
@@ -20,7 +22,7 @@ def _store_folder(fleet: BrokenFleet) -> Path:
 
 
 @contextlib.contextmanager
-def _away(fleet: BrokenFleet):  # type: ignore[no-untyped-def]
+def _away(fleet: BrokenFleet) -> Iterator[None]:
     """A store that takes and gives nothing: a file stands where its folder was."""
     folder = _store_folder(fleet)
     aside = folder.with_name("aside")
@@ -132,6 +134,21 @@ def test_a_passing_error_is_tried_again_without_a_slot_and_then_answered(
     assert fleet.result(answer).job.attempt == 2
 
 
+def _with_margins(*, soft: int, hard: int) -> Callable[[list[str]], list[str]]:
+    """Celery's own limits come so soon after the worker's usual one."""
+    code = (
+        "import sys, driftfleet.celery_app as app; "
+        f"app._SOFT_MARGIN_SECONDS, app._HARD_MARGIN_SECONDS = {soft}, {hard}; "
+        "from celery.__main__ import main; sys.exit(main())"
+    )
+
+    def rewrite(arguments: list[str]) -> list[str]:
+        place = arguments.index("-m")
+        return [*arguments[:place], "-c", code, *arguments[place + 2 :]]
+
+    return rewrite
+
+
 class TestLimits:
     def test_a_check_past_its_own_limit_is_answered_and_leaves_nothing(
         self, make_fleet: MakeFleet
@@ -148,10 +165,10 @@ class TestLimits:
         assert error.kind is ErrorKind.TIMEOUT
 
     def test_celerys_soft_limit_is_answered_as_the_checks_own(self, make_fleet: MakeFleet) -> None:
-        fleet = make_fleet(concurrency=1)
+        fleet = make_fleet(concurrency=1, more={"limits": Limits(timeout_seconds=2)})
         fleet.write_slow("root", 60)
-        sweep = fleet.ask("root")
-        fleet.arguments = ["--soft-time-limit", "4", "--time-limit", "60"]
+        sweep = fleet.ask_for([fleet.job("root", sweep_id="soft", timeout_seconds=600)])
+        fleet.rewrite = _with_margins(soft=3, hard=60)
         fleet.start_worker()
         fleet.closed(sweep, 60)
         (answer,) = fleet.ledger.answers(sweep)
@@ -159,21 +176,25 @@ class TestLimits:
         assert error is not None
         assert error.kind is ErrorKind.TIMEOUT
 
-    @pytest.mark.timeout(500)
-    def test_celerys_hard_limit_loses_nothing_and_ends(self, make_fleet: MakeFleet) -> None:
+    def test_celerys_hard_limit_loses_nothing(self, make_fleet: MakeFleet) -> None:
         """It kills the pool child and acknowledges the message: only the ledger knows of it."""
-        fleet = make_fleet(concurrency=1)
+        fleet = make_fleet(concurrency=1, more={"limits": Limits(timeout_seconds=2)})
         fleet.write_slow("root", 60)
         fleet.write_quick("other")
-        sweep = fleet.ask("root")
-        fleet.arguments = ["--soft-time-limit", "50", "--time-limit", "4"]
+        sweep = fleet.ask_for([fleet.job("root", sweep_id="hard", timeout_seconds=600)])
+        fleet.rewrite = _with_margins(soft=3, hard=6)
         worker = fleet.start_worker()
-        record = fleet.closed(sweep, 300)
+        fleet.wait_for_plan()
+        # It can't follow its soft limit.
+        (child,) = fleet.pool_children(worker)
+        child.suspend()
+        assert wait_until(lambda: "Hard time limit" in fleet.log.read_text(), 20)
+        record = fleet.closed(sweep, 150)
         assert list(record.answered.values()) == [Verdict.ERROR]
         (answer,) = fleet.ledger.answers(sweep)
         error = fleet.result(answer).error
         assert error is not None
-        assert error.kind is ErrorKind.WORKER_LOST
+        assert error.kind is ErrorKind.TIMEOUT
         assert worker.poll() is None
         other = fleet.ask("other")
         assert list(fleet.closed(other, 30).answered.values()) == [Verdict.UNAPPLIED]

@@ -19,6 +19,7 @@ from driftfleet.jobs import CHECK_QUEUES
 from driftfleet.logs import Redactor, configure_logs, secrets_in
 from driftfleet.metrics import open_meter
 from driftfleet.settings import Settings
+from producer.ending import Ending
 from producer.headquarters import PRODUCER_QUEUE, TICK_QUEUE, TICK_TASK
 from producer.tasks import register
 
@@ -47,6 +48,7 @@ def create(settings: Settings) -> Celery:
         beat_scheduler="producer.beat:TickScheduler",
         beat_schedule=_schedule(),
     )
+    Ending(settings.worker.drain_seconds).connect()
     meter = open_meter(settings.metrics, "producer")
     signals.worker_ready.connect(lambda **_: meter.start(), weak=False)
     signals.worker_shutdown.connect(lambda **_: meter.close(), weak=False)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -40,6 +40,7 @@ class Desk:
     attempts: int
     room: Room
     meter: Meter
+    sleep: Callable[[float], None] = time.sleep
 
     def put_off(self, job: Job, seconds: float) -> None:
         """Have the job put into the queue again after a while. Raises `GiveBack`."""

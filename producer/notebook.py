@@ -31,9 +31,9 @@ class Notebook:
         key = f"{_ONCE}{name}"
         return bool(ask_redis(lambda: self._redis.set(key, 1, nx=True, ex=max(1, seconds))))
 
-    def hold(self, name: str, seconds: int) -> None:
+    def hold(self, name: str, seconds: float) -> None:
         """Let nobody be the first again for that time from now on."""
-        ask_redis(lambda: self._redis.set(f"{_ONCE}{name}", 1, ex=max(1, seconds)))
+        ask_redis(lambda: self._redis.set(f"{_ONCE}{name}", 1, ex=max(1, int(seconds))))
 
     def again(self, name: str) -> None:
         """Let the next who asks `once` be the first again."""
@@ -52,8 +52,9 @@ class Notebook:
 
     def note_roster(self, rules: tuple[RepositoryRule, ...], wanted: Iterable[Wanted]) -> None:
         """Keep what was listed."""
+        numbers = {rule: number for number, rule in enumerate(rules)}
         entries = [
-            (rules.index(one.rule), one.name, one.listed and one.listed.model_dump(mode="json"))
+            (numbers[one.rule], one.name, one.listed and one.listed.model_dump(mode="json"))
             for one in wanted
         ]
         text = json.dumps({"rules": _rules(rules), "repositories": entries})
@@ -64,6 +65,12 @@ class Notebook:
         items: Any = ask_redis(lambda: self._redis.hgetall(_SWEPT))
         known = ((key, one) for key, text in items.items() if (one := _swept(text)))
         return {one.key: one for key, one in known if key == one.key.encode()}
+
+    def swept_of(self, key: str) -> Swept | None:
+        """What is known of the repository whose key in the store this is."""
+        text: Any = ask_redis(lambda: self._redis.hget(_SWEPT, key))
+        found = _swept(text) if text else None
+        return found if found and found.key == key else None
 
     def note_swept(self, records: Mapping[str, Swept]) -> None:
         """Keep what is known of repositories."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -40,6 +40,7 @@ class Desk:
     attempts: int
     room: Room
     meter: Meter
+    sleep: Callable[[float], None] = time.sleep
 
     def put_off(self, job: Job, seconds: float) -> None:
         """Have the job put into the queue again after a while. Raises `GiveBack`."""
@@ -63,12 +64,17 @@ class Desk:
             return
         try:
             key = self.store.add(by_time_of_redis(result, begun.now - time.time()))
+            self.note(job, result, key, token)
         except TransientError as error:
             log.warning("refusal_not_stored", reason=error.message)
-            with contextlib.suppress(BrokerUnavailable):
-                self.ledger.release(job, token)
-            return
-        self.note(job, result, key, token)
+            self._leave(job, token)
+        except GiveBack:
+            self._leave(job, token)
+            raise
+
+    def _leave(self, job: Job, token: str) -> None:
+        with contextlib.suppress(BrokerUnavailable):
+            self.ledger.release(job, token)
 
     def note(self, job: Job, result: Result, key: str, token: str) -> None:
         """Note an answer that is stored, and close the sweeps whose last one it is.

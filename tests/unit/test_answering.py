@@ -128,6 +128,7 @@ class World:
             name="w1",
         )
         self.machine = Roomy()
+        self.slept: list[float] = []
         self.desk = Desk(
             tools=self.tools,
             store=self.store,
@@ -137,6 +138,7 @@ class World:
             attempts=attempts,
             room=Room(settings, self.machine),
             meter=Meter(),
+            sleep=self.slept.append,
         )
 
     @property
@@ -517,6 +519,19 @@ def test_what_finds_no_room_on_this_machine_is_put_off_and_is_no_try(world: Worl
     world.machine.free_bytes = 1 << 40
     world.attend(a)
     assert world.kind(a) is ErrorKind.SOURCE_MISSING
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_who_has_no_room_keeps_its_slot_for_a_moment_and_takes_no_other_job_meanwhile(
+    world: World, *, over: bool
+) -> None:
+    """Else it would take all that waits from workers that have room; but not when it ends."""
+    (a,) = world.sweep("a")
+    world.machine.free_bytes = 0
+    if over:
+        world.drain.end()
+    world.attend(a)
+    assert sum(world.slept) == (0 if over else 5)
 
 
 # The worker's end, and Redis'.

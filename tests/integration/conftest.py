@@ -26,15 +26,6 @@ from tests.standin.fixture import serving
 from tests.standin.monorepo import make_monorepo, make_wide_tree
 
 
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A provider mirror that holds the demo provider."""
-    providers.require_terraform()
-    folder = tmp_path_factory.mktemp("mirror")
-    providers.build_mirror(folder)
-    return folder
-
-
 @pytest.fixture
 def ghe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     """A GitHub Enterprise Server; at its end nothing may have been against GitHub's description."""

@@ -4,13 +4,14 @@ By itself it ends the worker's main process, once for each such item (celery#430
 kombu's internals: pyproject.toml pins kombu's minor version, and a test puts garbage into a queue.
 """
 
+import time
 from queue import Empty
 from typing import Any
 
 import structlog
 from kombu import transport
 from kombu.transport import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 
 from driftfleet.envelope import QUEUES, NoMessage, open_envelope
 
@@ -21,6 +22,9 @@ log = structlog.get_logger()
 _NEEDLESS = frozenset({"origin", "lang", "timelimit"})
 # In the headers as well, or asked by nobody.
 _TWICE = ("argsrepr", "kwargsrepr", "reply_to")
+# Of a Redis without memory, and of a replica.
+_TAKES_NOTHING = (OutOfMemoryError, ReadOnlyError)
+_PAUSE_SECONDS = 5.0
 _SCHEMES = ("redis", "rediss", "redis+socket")
 
 
@@ -100,6 +104,11 @@ class Transport(redis.Transport):
         self.delivering = True
         try:
             super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+        except _TAKES_NOTHING:
+            # This message is out of the list and not noted elsewhere: until the producer finds it
+            # missing it is lost. Not all of them at once.
+            time.sleep(_PAUSE_SECONDS)
+            raise
         finally:
             self.delivering = False
 

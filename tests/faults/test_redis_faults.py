@@ -71,6 +71,25 @@ def test_a_redis_that_is_killed_and_has_a_memory(make_fleet: MakeFleet, away_sec
     assert plans <= 8
 
 
+@pytest.mark.parametrize("how", ["no memory", "a replica"])
+def test_a_redis_that_takes_nothing_for_a_while(make_fleet: MakeFleet, how: str) -> None:
+    """It answers, and refuses each change: in the end it is as good as away."""
+
+    def fault(fleet: BrokenFleet) -> None:
+        if how == "no memory":
+            fleet.redis.config_set("maxmemory", 1)
+        else:
+            fleet.redis.replicaof("127.0.0.1", "1")
+        time.sleep(12)
+        fleet.redis.config_set("maxmemory", 0)
+        fleet.redis.replicaof("NO", "ONE")
+
+    plans, took = _run_through(make_fleet, fault, append_only=True, seconds=240)
+    print(f"Redis took nothing for 12 s ({how}): {plans} plans of 8, closed after {took:.0f} s")
+    # The worker's main process lives; of each slot one plan may be begun again.
+    assert plans <= 8 + 2
+
+
 @pytest.mark.timeout(400)
 def test_a_redis_that_comes_back_without_its_memory_is_given_it_again(
     make_fleet: MakeFleet,

@@ -47,7 +47,7 @@ def register(app: Celery, settings: Settings, environment: Mapping[str, str], me
             work(*arguments)
 
         limits = {"soft_time_limit": seconds, "time_limit": 2 * seconds}
-        app.task(called, name=name, acks_late=False, **limits)
+        app.task(called, name=name, acks_late=False, shared=False, **limits)
 
     def sweep(repo: str, ref: str) -> None:
         _told("repository_not_swept", lambda: headquarters.sweep(repo, ref))

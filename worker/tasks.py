@@ -18,11 +18,13 @@ from worker.drain import Interrupted
 
 log = structlog.get_logger()
 
+_PAUSE_SECONDS = 1.0
+
 
 def register(app: Celery, desk: Desk) -> Task:
     """Register the tasks with the application, and return that of a check."""
 
-    @app.task(name=CHECK_TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]
+    @app.task(name=CHECK_TASK, bind=True, max_retries=None, shared=False)  # type: ignore[untyped-decorator]
     def check_task(task: Task, *arguments: Any) -> None:
         payload = arguments[0] if len(arguments) == 1 else arguments
         structlog.contextvars.clear_contextvars()
@@ -33,7 +35,7 @@ def register(app: Celery, desk: Desk) -> Task:
             try:
                 _refuse(desk, payload, error)
             except GiveBack as back:
-                raise Reject(str(back), requeue=True) from back
+                raise _given_back(back) from back
             return
         structlog.contextvars.bind_contextvars(
             sweep=job.sweep_id, repo=job.source.slug, root=job.root, variant=job.variant.name
@@ -41,7 +43,9 @@ def register(app: Celery, desk: Desk) -> Task:
         try:
             again = bool((task.request.delivery_info or {}).get("redelivered"))
             attend(desk, job, _waited_seconds(task), again=again)
-        except (GiveBack, Interrupted) as error:
+        except GiveBack as error:
+            raise _given_back(error) from error
+        except Interrupted as error:
             log.warning("check_given_back", reason=str(error))
             raise Reject(str(error), requeue=True) from error
         except MemoryError as error:
@@ -49,7 +53,7 @@ def register(app: Celery, desk: Desk) -> Task:
             log.error("check_given_back", reason="out of memory")
             raise Reject("out of memory", requeue=True) from error
 
-    @app.task(name=HEARTBEAT_TASK, bind=True, acks_late=False)  # type: ignore[untyped-decorator]
+    @app.task(name=HEARTBEAT_TASK, bind=True, acks_late=False, shared=False)  # type: ignore[untyped-decorator]
     def heartbeat(task: Task, *_: Any) -> None:
         now = time.time()
         sent_at = now - _waited_seconds(task)
@@ -62,6 +66,13 @@ def register(app: Celery, desk: Desk) -> Task:
         desk.meter.heartbeat(latency_seconds=time.time() - sent_at)
 
     return check_task
+
+
+def _given_back(error: GiveBack) -> Reject:
+    """Put the message back, after a moment: it comes again at once, and Redis is as it was."""
+    log.warning("check_given_back", reason=str(error))
+    time.sleep(_PAUSE_SECONDS)
+    return Reject(str(error), requeue=True)
 
 
 def _refuse(desk: Desk, payload: Any, error: ContractError) -> None:

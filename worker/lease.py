@@ -5,6 +5,7 @@ holder is dead, and needn't wait until it ends.
 """
 
 import os
+import re
 import secrets
 import threading
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from driftfleet.ledger import RENEW_SECONDS, Ledger
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.5
+# What int() takes, unlike all that str.isdigit() does: a token is what anybody wrote into Redis.
+_PID = re.compile(r"[0-9]{1,10}")
 
 
 class Lease:
@@ -92,7 +95,7 @@ def new_token() -> str:
 def is_dead(token: str) -> bool:
     """Whether the process that a token names is known to be dead: it was one of this host."""
     parts = token.split("|")
-    if len(parts) != 4 or parts[0] != _place() or not parts[1].isdigit():
+    if len(parts) != 4 or parts[0] != _place() or not _PID.fullmatch(parts[1]):
         return False
     return _started(int(parts[1])) != parts[2]
 

@@ -13,6 +13,7 @@ import structlog
 from celery import Celery, bootsteps
 from celery.worker import state
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from driftfleet.celery_app import send
 from driftfleet.errors import BrokerUnavailable
@@ -57,7 +58,7 @@ class Pump:
             return
         try:
             send(self._app, jobs)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, RedisError, OSError) as error:
             self._keep(jobs)
             raise BrokerUnavailable(f"Redis did not take the jobs: {error}") from error
 

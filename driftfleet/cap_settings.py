@@ -1,8 +1,11 @@
 """How many checks may run at once of what they share."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from string import punctuation
 from typing import Self
+from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
@@ -10,6 +13,7 @@ from driftfleet.globs import folder_matches
 from driftfleet.model import Record
 
 _NAMED = re.compile(r"(repository|bucket|account):\S")
+_LONGEST = 200
 
 
 class AccountRule(Record):
@@ -52,19 +56,30 @@ class CapSettings(Record):
 
     def names(self, repo: str, root: str, bucket: str | None) -> Iterator[str]:
         """What a check shares with others, as far as it may matter to anybody's limits."""
-        if self.repository is not None or f"repository:{repo}" in self.named:
-            yield f"repository:{repo}"
-        if bucket and (self.bucket is not None or f"bucket:{bucket}" in self.named):
-            yield f"bucket:{bucket}"
-        account = self.account_of(repo, root)
-        if account and (self.account is not None or f"account:{account}" in self.named):
-            yield f"account:{account}"
+        shared = {"repository": repo, "bucket": bucket, "account": self.account_of(repo, root)}
+        names = [cap_name(kind, name) for kind, name in shared.items() if name]
+        yield from self.limits(names)
 
     def limits(self, names: Iterable[str]) -> dict[str, int]:
         """How many of each may run; those without a limit are left out."""
         general = {"repository": self.repository, "bucket": self.bucket, "account": self.account}
-        found = {name: self.named.get(name, general[name.partition(":")[0]]) for name in names}
+        own = {cap_name(*_parts(name)): limit for name, limit in self.named.items()}
+        # What another version parked may be of a kind that this one doesn't know.
+        found = {name: own.get(name, general.get(_parts(name)[0])) for name in names}
         return {name: limit for name, limit in found.items() if limit is not None}
+
+
+def cap_name(kind: str, name: str) -> str:
+    """``KIND:NAME`` as it travels in a job: plain ASCII, and a repository whatever its case."""
+    plain = quote(name.lower() if kind == "repository" else name, safe=punctuation.replace("%", ""))
+    if len(plain) > _LONGEST:
+        plain = f"{plain[: _LONGEST - 25]}~{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+    return f"{kind}:{plain}"
+
+
+def _parts(name: str) -> tuple[str, str]:
+    kind, _, rest = name.partition(":")
+    return kind, rest
 
 
 def _matches(rule: AccountRule, repo: str, root: str) -> bool:

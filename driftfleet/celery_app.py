@@ -10,11 +10,13 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery
 from kombu.entity import Exchange, Queue
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from driftfleet import transport
-from driftfleet.errors import ConfigurationError
+from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.jobs import CHECK_QUEUES, CHECK_TASK, Job
 from driftfleet.redis_client import CONNECT_SECONDS, SOCKET_SECONDS
 from driftfleet.settings import Settings
@@ -25,8 +27,6 @@ _HARD_MARGIN_SECONDS = 120
 PRIORITY_STEPS = (0, 3, 6, 9)
 _PRIORITIES = ((0, 10), (3, 100), (6, 500))
 _BATCH = 500
-# What a worker takes to be so where a message doesn't say it.
-_NEEDLESS = frozenset({"origin", "root_id", "timelimit", "lang"})
 
 
 def build_app(settings: Settings) -> Celery:
@@ -43,7 +43,6 @@ def build_app(settings: Settings) -> Celery:
             "in DRIFTFLEET_BROKER__URL"
         )
     transport.install()
-    signals.before_task_publish.connect(_shorten, sender=CHECK_TASK)
     app = Celery("driftfleet", broker=settings.broker.url.get_secret_value(), set_as_current=False)
     app.conf.update(
         # JSON only: a pickle in a message would run whatever its sender likes.
@@ -120,35 +119,36 @@ def send(
 
     ``positions`` are their places in their sweeps: the first of a sweep go before the later ones
     of all others, so that a small sweep isn't behind a large one's end.
+
+    Raises `BrokerUnavailable`: some of them may have been taken then.
     """
-    with app.producer_or_acquire() as producer, producer.batch(_BATCH):
-        for job, position in zip(jobs, positions, strict=False):
-            app.send_task(
-                CHECK_TASK,
-                args=[job.wire()],
-                task_id=f"{job.sweep_id}-{job.attempt}-{job.identity}",
-                queue=job.queue,
-                # By their own names they would stand in the message twice; without them Celery
-                # would take its time to make some.
-                argsrepr="-",
-                kwargsrepr="-",
-                headers={
-                    "sent_at": round(time.time(), 3),
-                    "argsrepr": job.title,
-                    "kwargsrepr": "",
-                },
-                producer=producer,
-                priority=_priority(position),
-                retry=False,
-            )
+    try:
+        with app.producer_or_acquire() as producer, producer.batch(_BATCH):
+            for job, position in zip(jobs, positions, strict=False):
+                _send_one(app, producer, job, _priority(position))
+    except (KombuError, RedisError, OSError) as error:
+        # What a batch raises says no more than that; its cause does.
+        raise BrokerUnavailable(
+            f"Redis did not take the jobs: {error.__cause__ or error}"
+        ) from error
 
 
-def _shorten(headers: dict[str, Any], **_: Any) -> None:
-    """Leave out of a message what says nothing: a hundred thousand may wait."""
-    empty = [name for name, value in headers.items() if name in _NEEDLESS or not value]
-    for name in empty:
-        if name not in ("retries", "kwargsrepr"):
-            del headers[name]
+def _send_one(app: Celery, producer: Any, job: Job, priority: int) -> None:
+    app.send_task(
+        CHECK_TASK,
+        args=[job.wire()],
+        task_id=f"{job.sweep_id}-{job.attempt}-{job.identity}",
+        queue=job.queue,
+        # It is a list's name; nothing has to be made for it.
+        declare=(),
+        # Without these Celery would take its time to make some.
+        argsrepr="-",
+        kwargsrepr="-",
+        headers={"sent_at": round(time.time(), 3), "argsrepr": job.title, "kwargsrepr": ""},
+        producer=producer,
+        priority=priority,
+        retry=False,
+    )
 
 
 def _priority(position: int) -> int:

@@ -1,12 +1,13 @@
 """The end of a sweep: its record says what came back, once and only once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
 
+from driftfleet.errors import ContractError
 from driftfleet.ledger import Answer, Ledger
-from driftfleet.results import SweepManifest, SweepRecord, Verdict
+from driftfleet.results import RecordT, SweepManifest, SweepRecord
 from driftfleet.store import ResultStore
 
 log = structlog.get_logger()
@@ -15,62 +16,87 @@ log = structlog.get_logger()
 def close_sweep(sweep_id: str, ledger: Ledger, store: ResultStore) -> SweepRecord | None:
     """Close a sweep: what isn't answered is missing. Its record, or None where it was closed.
 
-    Whoever calls it, and however often: the store lets one of them do it. Raises
-    `BrokerUnavailable` and `StoreUnavailable`; it can be called again then.
+    Whoever calls it, and however often: the store lets one of them do it. A record that can't be
+    read is none. Raises `BrokerUnavailable` and `StoreUnavailable`; it can be called again then.
     """
-    record = store.sweep(sweep_id)
-    manifest = store.manifest(sweep_id)
+    record = _readable(sweep_id, lambda: store.sweep(sweep_id))
+    manifest = _readable(sweep_id, lambda: store.manifest(sweep_id))
+    if record is None and manifest is not None:
+        # Whoever asked for it died between the two.
+        record = _opened(manifest)
     closed = None
-    if record is not None and record.closed_at is None and manifest is not None:
+    if record is not None and record.closed_at is None:
         now = datetime.fromtimestamp(ledger.now(), UTC)
         ended = _ended(record, manifest, ledger.answers(sweep_id), store, now)
         if store.close_sweep(ended):
             closed = ended
-            log.info(
-                "sweep_closed",
-                sweep=sweep_id,
-                source=closed.source,
-                asked=len(closed.asked),
-                answered=len(closed.answered),
-                missing=list(closed.missing[:20]),
-                missing_count=len(closed.missing),
-                superseded=len(closed.superseded),
-                seconds=round((now - closed.started_at).total_seconds(), 1),
-            )
+            _tell(ended, now)
+    elif record is not None and manifest is not None:
+        # Whoever closed it died before it removed this, and it would be asked for again.
+        store.close_sweep(record)
     ledger.close(sweep_id, [job.identity for job in manifest.jobs] if manifest else ())
     return closed
 
 
+def _readable(sweep_id: str, read: Callable[[], RecordT | None]) -> RecordT | None:
+    try:
+        return read()
+    except ContractError as error:
+        log.error("sweep_unreadable", sweep=sweep_id, reason=error.message)
+        return None
+
+
+def _opened(manifest: SweepManifest) -> SweepRecord:
+    """The record that a sweep should have had from its beginning."""
+    return SweepRecord(
+        sweep_id=manifest.sweep_id,
+        source=", ".join(dict.fromkeys(job.source.slug for job in manifest.jobs)),
+        asked=tuple(job.title for job in manifest.jobs),
+        started_at=manifest.asked_at,
+        deadline=manifest.deadline,
+    )
+
+
+def _tell(closed: SweepRecord, now: datetime) -> None:
+    log.info(
+        "sweep_closed",
+        sweep=closed.sweep_id,
+        source=closed.source,
+        asked=len(closed.asked),
+        answered=len(closed.answered),
+        missing=list(closed.missing[:20]),
+        missing_count=len(closed.missing),
+        superseded=len(closed.superseded),
+        seconds=round((now - closed.started_at).total_seconds(), 1),
+    )
+
+
 def _ended(
     record: SweepRecord,
-    manifest: SweepManifest,
+    manifest: SweepManifest | None,
     answers: Iterable[Answer],
     store: ResultStore,
     now: datetime,
 ) -> SweepRecord:
     known = {answer.check: answer for answer in answers}
-    answered: dict[str, Verdict] = {}
-    superseded: list[str] = []
-    missing: list[str] = []
-    for job in manifest.jobs:
+    jobs = manifest.jobs if manifest else ()
+    # Redis may have forgotten an answer; the store doesn't.
+    forgotten = [job for job in jobs if job.identity not in known]
+    found = store.answers_of(forgotten, record.started_at)
+    answered = {job.title: one.verdict for job, one in zip(forgotten, found, strict=True) if one}
+    superseded = []
+    for job in jobs:
         answer = known.get(job.identity)
-        if answer is None:
-            # Redis may have forgotten it; the store doesn't.
-            result = store.answer_of(job, manifest.asked_at)
-            verdict = result.verdict if result else None
-        else:
-            verdict = answer.verdict
-        if verdict is not None:
-            answered[job.title] = verdict
+        if answer is not None and answer.verdict is not None:
+            answered[job.title] = answer.verdict
         elif answer is not None and answer.superseded_by:
             superseded.append(job.title)
-        else:
-            missing.append(job.title)
+    accounted = {*answered, *superseded}
     return record.model_copy(
         update={
-            "answered": answered,
+            "answered": {title: answered[title] for title in record.asked if title in answered},
             "superseded": tuple(superseded),
-            "missing": tuple(missing),
+            "missing": tuple(title for title in record.asked if title not in accounted),
             "closed_at": now,
         }
     )

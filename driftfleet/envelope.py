@@ -51,7 +51,7 @@ def open_envelope(message: Any, queue: str) -> None:
     form = (message.get("content-type"), message.get("content-encoding"))
     if form != ("application/json", "utf-8"):
         raise NoMessage("its content is no JSON")
-    _check_body(message.get("body"))
+    _check_body(message.get("body"), properties["body_encoding"])
 
 
 def _check_properties(properties: Mapping[str, Any], queue: str) -> None:
@@ -63,7 +63,7 @@ def _check_properties(properties: Mapping[str, Any], queue: str) -> None:
         raise NoMessage("it is for another queue")
     if not _is_name(properties.get("delivery_tag")):
         raise NoMessage("it has no delivery_tag")
-    if properties.get("body_encoding") != "base64":
+    if properties.get("body_encoding") not in ("utf-8", "base64"):
         raise NoMessage("its body_encoding is another")
     for name in ("correlation_id", "reply_to"):
         if not (properties.get(name) is None or _is_name(properties[name])):
@@ -109,13 +109,15 @@ def _check_times(headers: Mapping[str, Any]) -> None:
         raise NoMessage("its timelimit is none")
 
 
-def _check_body(body: Any) -> None:
+def _check_body(body: Any, encoding: str) -> None:
     if not isinstance(body, str):
         raise NoMessage("it has no body")
     try:
-        content = json.loads(base64.b64decode(body, validate=True))
+        content = json.loads(
+            base64.b64decode(body, validate=True) if encoding == "base64" else body
+        )
     except (ValueError, RecursionError) as error:
-        raise NoMessage("its body is no JSON in base64") from error
+        raise NoMessage("its body is no JSON") from error
     if not isinstance(content, list) or len(content) != 3:
         raise NoMessage("its body is not [args, kwargs, embed]")
     arguments, keywords, embed = content

@@ -33,6 +33,8 @@ _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|_KEY
 _PATH_NAME = re.compile(r"_(FILE|DIR|PATH|URI|URL)$", re.I)
 _URL_PASSWORD = re.compile(r"^\"?[\w+.-]+://[^/\s@:]*:([^/\s@]+)@")
 _SHORTEST_SECRET = 6
+# Celery tells of each task when it came and when it ended; ours tell what became of it.
+_CHATTER = ("celery.worker.strategy", "celery.app.trace")
 
 
 class Redactor:
@@ -108,3 +110,17 @@ def configure_logs(settings: LogSettings, redact: Redactor | None = None) -> Non
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level.upper())
+    for name in _CHATTER:
+        level = logging.WARNING if settings.level == "info" else logging.NOTSET
+        logging.getLogger(name).setLevel(level)
+    # Celery's own about its user, which would be no line of JSON.
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Celery asks, each time that it has lost Redis, for what docs/adr/0018 has decided.
+
+    A filter of `warnings` would not do: Celery puts its own before it.
+    """
+    return "In Celery 5.1 we introduced" not in record.getMessage()

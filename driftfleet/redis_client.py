@@ -53,6 +53,10 @@ def ask_redis(call: Callable[[], T]) -> T:
     """What ``call`` asks a client of Redis for. Raises `BrokerUnavailable`."""
     try:
         return call()
+    except redis.AuthenticationError as error:
+        raise BrokerUnavailable(
+            f"Redis refuses the password in broker.url (DRIFTFLEET_BROKER__URL): {error}"
+        ) from error
     except redis.RedisError as error:
         raise BrokerUnavailable(f"Redis did not answer: {error}") from error
 

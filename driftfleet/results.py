@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Literal, TypeVar
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from driftfleet.errors import ContractError, Phase
 from driftfleet.jobs import Job
@@ -142,8 +142,8 @@ class Result(Record):
     timings_seconds: Timings = Timings()
     workspace_peak_bytes: int = 0
     cost: Cost = Cost()
-    started_at: datetime
-    finished_at: datetime
+    started_at: AwareDatetime
+    finished_at: AwareDatetime
     worker: str = ""
 
     @property
@@ -190,7 +190,7 @@ class LatestRecord(Record):
     """
 
     schema_version: Literal[1] = 1
-    first_seen: datetime
+    first_seen: AwareDatetime
     streak: int
     result: Result
 
@@ -211,9 +211,9 @@ class SweepRecord(Record):
     missing: tuple[str, ...] = ()
     superseded: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    started_at: datetime
-    deadline: datetime | None = None
-    closed_at: datetime | None = None
+    started_at: AwareDatetime
+    deadline: AwareDatetime | None = None
+    closed_at: AwareDatetime | None = None
 
 
 class SweepManifest(Record):
@@ -222,8 +222,8 @@ class SweepManifest(Record):
     schema_version: Literal[1] = 1
     sweep_id: str
     jobs: tuple[Job, ...]
-    asked_at: datetime
-    deadline: datetime
+    asked_at: AwareDatetime
+    deadline: AwareDatetime
 
     def encode(self) -> bytes:
         """Compact JSON without the defaults, which `decode_record` restores."""

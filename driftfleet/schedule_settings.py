@@ -27,6 +27,8 @@ NEVER = "never"
 # Beat ticks each minute, and a sweep takes longer than that.
 _SHORTEST_INTERVAL = timedelta(minutes=5)
 _HOUR = timedelta(hours=1)
+# A day less than `driftfleet.ledger.OPEN_SECONDS`.
+_LONGEST_DEADLINE = timedelta(days=7)
 
 
 def _parse_interval(value: object) -> timedelta | str | None:
@@ -199,6 +201,11 @@ def refuse_contradiction(
         schedule = schedule_of(default, rule)
     except ValidationError as error:
         raise ValueError("; ".join(str(one["ctx"]["error"]) for one in error.errors())) from error
+    if schedule.deadline > _LONGEST_DEADLINE:
+        raise ValueError(
+            f"'deadline' ({show_duration(schedule.deadline)}) is longer than Redis is told to keep "
+            f"an open sweep: {show_duration(_LONGEST_DEADLINE)} at most"
+        )
     if schedule.deadline.total_seconds() < check_seconds:
         raise ValueError(
             f"'deadline' ({show_duration(schedule.deadline)}) is shorter than one check may take "

@@ -4,7 +4,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 
-_FORM = re.compile(r"[a-z]+-(\d{8}T\d{6})-[0-9a-f]{6}")
+_FORM = re.compile(r"[a-z]+-([0-9]{8}T[0-9]{6})-[0-9a-f]{6}")
 
 
 def new_sweep_id(kind: str, now: datetime) -> str:
@@ -15,4 +15,8 @@ def new_sweep_id(kind: str, now: datetime) -> str:
 def asked_at(sweep_id: str) -> datetime | None:
     """When a sweep was asked for, to the second; None where its name doesn't say so."""
     match = _FORM.fullmatch(sweep_id)
-    return datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) if match else None
+    try:
+        return datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) if match else None
+    except ValueError:
+        # Anybody may have sent it.
+        return None

@@ -1,7 +1,8 @@
 """When a repository was swept last, which is all that the schedule remembers."""
 
-from datetime import datetime
 from typing import Literal
+
+from pydantic import AwareDatetime
 
 from driftfleet.model import Record
 from driftfleet.results import segment
@@ -20,9 +21,9 @@ class Swept(Record):
     ref: str = ""
     sha: str = ""
     sweep_id: str = ""
-    swept_at: datetime | None = None
+    swept_at: AwareDatetime | None = None
     checks: int | None = None
-    first_seen: datetime
+    first_seen: AwareDatetime
 
     @property
     def key(self) -> str:

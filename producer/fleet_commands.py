@@ -156,7 +156,8 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
     """Answer jobs from the configured Redis, until told to end.
 
     Celery's worker with the options that this fleet needs. It wants broker.url in fleet.yaml, or
-    DRIFTFLEET_BROKER__URL.
+    DRIFTFLEET_BROKER__URL. It refuses to start without what every check needs, such as a folder
+    that it may write to: it would answer all jobs with errors, and faster than any other worker.
 
     \b
     Example:
@@ -165,7 +166,11 @@ def worker_command(config: Path | None, *, concurrency: int | None, log_level: s
     settings = settings_from(config, {"worker.concurrency": concurrency, "logs.level": log_level})
     from driftfleet.worker_command import worker_arguments  # noqa: PLC0415
     from producer.crew import worker_environment  # noqa: PLC0415
+    from producer.enqueue import require_broker  # noqa: PLC0415
+    from producer.stage import require_machine  # noqa: PLC0415
 
+    require_broker(settings, "a worker")
+    require_machine(settings, process_environment(), writes=True)
     _become("a worker", worker_arguments(settings), settings, worker_environment(settings))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import redis
 import structlog
 from celery import Celery
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
 
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.github.host import host_of
@@ -36,6 +37,8 @@ TICK_TASK = "driftfleet.tick"
 SWEEP_TASK = "driftfleet.sweep"
 LISTING_TASK = "driftfleet.listing"
 MIRROR_TASK = "driftfleet.mirror_sync"
+# Less than a minute, by which beats send them.
+_TICK_APART_SECONDS = 40
 
 
 class Headquarters:
@@ -52,6 +55,14 @@ class Headquarters:
         self._meter = meter or Meter()
         self._settings = settings
         self._environment = environment
+
+    def tick_if_due(self) -> Ticked | None:
+        """A tick, unless another one has just begun: that of a second beat, or of a backlog.
+
+        By Redis' clock: a message's own expiry is by those of beat and producer, and where these
+        are a minute apart there would be no tick at all.
+        """
+        return self.tick() if self._notebook.once("tick", _TICK_APART_SECONDS) else None
 
     def tick(self) -> Ticked:
         """See `producer.tick`."""
@@ -128,12 +139,12 @@ class Headquarters:
         return [one for one in before if one.name.lower() not in known]
 
     def _start(self, task: str, *arguments: str, **options: Any) -> None:
-        shown = " ".join(arguments)
+        shown = " ".join(filter(None, arguments))
         try:
             self._app.send_task(
                 task, args=arguments, queue=PRODUCER_QUEUE, argsrepr=shown, **options
             )
-        except OperationalError as error:
+        except (KombuError, RedisError, OSError) as error:
             raise BrokerUnavailable(f"Redis did not take {task}: {error}") from error
 
     @cached_property

@@ -139,9 +139,8 @@ class Mending:
         return rebuilt
 
     def _ask_again(self, manifest: SweepManifest) -> None:
-        left = [
-            job for job in manifest.jobs if self._store.answer_of(job, manifest.asked_at) is None
-        ]
+        found = self._store.answers_of(manifest.jobs, manifest.asked_at)
+        left = [job for job, answer in zip(manifest.jobs, found, strict=True) if answer is None]
         opened = self._ledger.open(manifest.sweep_id, [Ask.of(job) for job in left])
         log.warning(
             "sweep_rebuilt", sweep=manifest.sweep_id, asked=len(manifest.jobs), left=len(left)

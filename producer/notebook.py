@@ -18,6 +18,7 @@ _SWEPT = "driftfleet:swept"
 _ONCE = "driftfleet:once:"
 _DAY_SECONDS = 86_400
 _MONTH_SECONDS = 30 * _DAY_SECONDS
+_NO_EXPIRY = -1
 
 
 class Notebook:
@@ -29,11 +30,16 @@ class Notebook:
     def once(self, name: str, seconds: int) -> bool:
         """True for the first who asks within that time; `again` ends it sooner."""
         key = f"{_ONCE}{name}"
-        return bool(ask_redis(lambda: self._redis.set(key, 1, nx=True, ex=max(1, seconds))))
+        expiry = max(1, seconds)
+        first = bool(ask_redis(lambda: self._redis.set(key, 1, nx=True, ex=expiry)))
+        if not first and ask_redis(lambda: self._redis.ttl(key)) == _NO_EXPIRY:
+            # Somebody else's: nobody would be the first ever again.
+            ask_redis(lambda: self._redis.expire(key, expiry))
+        return first
 
-    def hold(self, name: str, seconds: int) -> None:
+    def hold(self, name: str, seconds: float) -> None:
         """Let nobody be the first again for that time from now on."""
-        ask_redis(lambda: self._redis.set(f"{_ONCE}{name}", 1, ex=max(1, seconds)))
+        ask_redis(lambda: self._redis.set(f"{_ONCE}{name}", 1, ex=max(1, int(seconds))))
 
     def again(self, name: str) -> None:
         """Let the next who asks `once` be the first again."""
@@ -52,8 +58,9 @@ class Notebook:
 
     def note_roster(self, rules: tuple[RepositoryRule, ...], wanted: Iterable[Wanted]) -> None:
         """Keep what was listed."""
+        numbers = {rule: number for number, rule in enumerate(rules)}
         entries = [
-            (rules.index(one.rule), one.name, one.listed and one.listed.model_dump(mode="json"))
+            (numbers[one.rule], one.name, one.listed and one.listed.model_dump(mode="json"))
             for one in wanted
         ]
         text = json.dumps({"rules": _rules(rules), "repositories": entries})
@@ -62,13 +69,14 @@ class Notebook:
     def swept(self) -> dict[str, Swept]:
         """By their keys in the store, what is known of repositories."""
         items: Any = ask_redis(lambda: self._redis.hgetall(_SWEPT))
-        known: dict[str, Swept] = {}
-        for key, text in items.items():
-            try:
-                known[key.decode()] = Swept.model_validate_json(text)
-            except ValidationError:
-                continue
-        return known
+        known = ((key, one) for key, text in items.items() if (one := _swept(text)))
+        return {one.key: one for key, one in known if key == one.key.encode()}
+
+    def swept_of(self, key: str) -> Swept | None:
+        """What is known of the repository whose key in the store this is."""
+        text: Any = ask_redis(lambda: self._redis.hget(_SWEPT, key))
+        found = _swept(text) if text else None
+        return found if found and found.key == key else None
 
     def note_swept(self, records: Mapping[str, Swept]) -> None:
         """Keep what is known of repositories."""
@@ -85,12 +93,21 @@ class Notebook:
         ask_redis(write)
 
 
+def _swept(text: bytes) -> Swept | None:
+    try:
+        return Swept.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
 def _rules(rules: tuple[RepositoryRule, ...]) -> list[Any]:
     return [rule.model_dump(mode="json") for rule in rules]
 
 
-def _wanted(rules: tuple[RepositoryRule, ...], number: int, name: str, listed: Any) -> Wanted:
+def _wanted(rules: tuple[RepositoryRule, ...], number: int, name: Any, listed: Any) -> Wanted:
     rule = rules[number]
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} names no repository")
     return Wanted(
         name=name,
         rule=rule,

@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 import structlog
 
 from driftfleet.errors import (
+    ConfigurationError,
     ContractError,
     DriftfleetError,
     GitHubRefused,
     RepositoryEmpty,
     SourceRefused,
+    TransientError,
 )
+from driftfleet.github.host import host_of
 from driftfleet.jobs import Job
 from driftfleet.ledger import Judged, Ledger
 from driftfleet.results import LatestRecord, place
@@ -29,14 +32,15 @@ from producer.log_lines import logged_progress
 from producer.look import Access, look_at
 from producer.notebook import Notebook
 from producer.repositories import Wanted
-from producer.schedule import due_jobs
+from producer.schedule import due_jobs, is_overdue, slot_name
 from producer.sweep_queue import SweepQueue
-from producer.tick import sweep_guard
+from producer.tick import SWEEP_SECONDS, sweep_guard
 
 log = structlog.get_logger()
 
 # A repository that could not be looked at is looked at again after this.
 _AGAIN_SECONDS = 300
+_LONGEST_SECONDS = 3600
 # Records of roots that are read at the same time: on S3 each takes its tens of milliseconds.
 _READERS = 16
 
@@ -56,22 +60,33 @@ class RepositorySweep:
         """Sweep one; how many checks were asked for. What is in the way is told in the log."""
         structlog.contextvars.bind_contextvars(repo=wanted.name)
         guard = sweep_guard(wanted.name, wanted.ref)
+        self.notebook.hold(guard, SWEEP_SECONDS)
         try:
-            asked = self._sweep(wanted)
+            asked = self._sweep(wanted) if self._is_due(wanted) else 0
         except DriftfleetError as error:
-            log.error("repository_not_swept", reason=error.message, again_seconds=_AGAIN_SECONDS)
-            self.notebook.hold(guard, _AGAIN_SECONDS)
+            again_seconds = _again_seconds(error)
+            log.error("repository_not_swept", reason=error.message, again_seconds=again_seconds)
+            self.notebook.hold(guard, again_seconds)
             return 0
         self.notebook.again(guard)
         return asked
+
+    def _is_due(self, wanted: Wanted) -> bool:
+        """Whether it is so still: what asked for it may have been delivered twice."""
+        known = self._known(wanted)
+        if known is None:
+            return True
+        now = datetime.fromtimestamp(self.ledger.now(), UTC)
+        schedule = schedule_of(self.settings.schedule, wanted.rule.schedule)
+        name = slot_name(host_of(self.settings.github).name, wanted.name, wanted.ref)
+        return is_overdue(schedule, name, now, known.swept_at, known.first_seen)
 
     def _sweep(self, wanted: Wanted) -> int:
         now = datetime.fromtimestamp(self.ledger.now(), UTC)
         outlook = self._look(wanted)
         for trouble in outlook.troubles:
-            log.error("repository_in_trouble", reason=trouble.reason)
-            self.queue.note(trouble)
-        jobs = [job for found in outlook.found for job in self.queue.jobs(found)]
+            self._note_trouble(trouble)
+        jobs = self._jobs(outlook)
         schedule = schedule_of(self.settings.schedule, wanted.rule.schedule)
         latest = self._latest(jobs)
         self._note_roots(jobs, latest, wanted, now)
@@ -94,6 +109,20 @@ class RepositorySweep:
                 reason = f"{wanted.name}: can't be looked at: {error.message}"
                 return Outlook(troubles=(Trouble(wanted.name, reason),))
 
+    def _jobs(self, outlook: Outlook) -> list[Job]:
+        jobs: list[Job] = []
+        for found in outlook.found:
+            try:
+                jobs += self.queue.jobs(found)
+            except ConfigurationError as error:
+                # Not for want of something that may come back: it is so until somebody changes it.
+                self._note_trouble(Trouble(found.name, f"{found.name}: {error.message}"))
+        return jobs
+
+    def _note_trouble(self, trouble: Trouble) -> None:
+        log.error("repository_in_trouble", reason=trouble.reason)
+        self.queue.note(trouble)
+
     def _note_roots(
         self, jobs: list[Job], latest: Mapping[str, LatestRecord], wanted: Wanted, now: datetime
     ) -> None:
@@ -108,7 +137,7 @@ class RepositorySweep:
         self.ledger.note_roots(jobs[0].source.slug if jobs else wanted.name, judged)
 
     def _known(self, wanted: Wanted) -> Swept | None:
-        return self.notebook.swept().get(swept_key(wanted.name, wanted.ref))
+        return self.notebook.swept_of(swept_key(wanted.name, wanted.ref))
 
     def _latest(self, jobs: list[Job]) -> dict[str, LatestRecord]:
         """The newest record of each root and variant, by its place."""
@@ -138,13 +167,23 @@ class RepositorySweep:
         self.notebook.note_swept({swept.key: swept})
 
 
+def _again_seconds(error: DriftfleetError) -> float:
+    """After how long it is looked at again: as soon as the other side lets us, where it says so."""
+    asked = error.retry_after_seconds if isinstance(error, TransientError) else None
+    return min(max(_AGAIN_SECONDS, asked or 0), _LONGEST_SECONDS)
+
+
 @contextmanager
 def open_look(settings: Settings, environment: Mapping[str, str]) -> Iterator[Access]:
     """The access to GitHub that a service has; what it waits for is told in the log.
 
-    Raises `ConfigurationError`, `SecretUnavailable`.
+    It waits no longer than a worker does: in the time of a command all that the producer can do at
+    once would wait, and no tick would be done. Raises `ConfigurationError`, `SecretUnavailable`.
     """
     progress = logged_progress()
+    patience = {"patience_seconds": settings.github.worker_patience_seconds}
+    github = settings.github.model_copy(update=patience)
+    settings = settings.model_copy(update={"github": github})
     with (
         kept_or_temporary_cache(settings, environment, progress) as folder,
         open_access(settings, environment, folder, progress.message) as access,

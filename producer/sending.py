@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import Job
 
 if TYPE_CHECKING:
@@ -18,17 +17,8 @@ class Sender:
         self._app = app
 
     def send(self, jobs: Sequence[Job], positions: Iterable[int] = itertools.repeat(0)) -> None:
-        """Send jobs; ``positions`` as for `driftfleet.celery_app.send`.
-
-        Raises `BrokerUnavailable`: some of them may have been taken then.
-        """
+        """As `driftfleet.celery_app.send` does, which says what it raises."""
         # Celery takes its time to import.
-        from kombu.exceptions import OperationalError  # noqa: PLC0415
-        from redis.exceptions import RedisError  # noqa: PLC0415
-
         from driftfleet.celery_app import send  # noqa: PLC0415
 
-        try:
-            send(self._app, jobs, positions=positions)
-        except (OperationalError, RedisError, OSError) as error:
-            raise BrokerUnavailable(f"Redis did not take the jobs: {error}") from error
+        send(self._app, jobs, positions=positions)

@@ -42,8 +42,12 @@ class Stage:
     cache: Path | None
 
 
-def require_machine(settings: Settings, environment: Mapping[str, str]) -> None:
+def require_machine(
+    settings: Settings, environment: Mapping[str, str], *, writes: bool = False
+) -> None:
     """Refuse to start without what every check needs.
+
+    ``writes``: also where nobody has named a writable root, as for a worker: a scan makes its own.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def require_machine(settings: Settings, environment: Mapping[str, str]) -> None:
             "worker.isolation is 'bubblewrap', and 'bwrap' is no program here: install bubblewrap "
             "(docs/isolation.md)"
         )
-    if names_writable_root(settings):
+    if writes or names_writable_root(settings):
         EphemeralFolders(worker.writable_root).create().remove()
 
 

@@ -52,7 +52,7 @@ def register(app: Celery, settings: Settings, environment: Mapping[str, str], me
     def sweep(repo: str, ref: str) -> None:
         _told("repository_not_swept", lambda: headquarters.sweep(repo, ref))
 
-    task(TICK_TASK, _TICK_SECONDS, lambda: _told("tick_failed", headquarters.tick))
+    task(TICK_TASK, _TICK_SECONDS, lambda: _told("tick_failed", headquarters.tick_if_due))
     task(SWEEP_TASK, SWEEP_SECONDS, sweep, takes=2)
     task(
         LISTING_TASK,
@@ -70,7 +70,7 @@ def _told(event: str, work: Callable[[], object]) -> None:
     except DriftfleetError as error:
         log.error(event, reason=error.message)
     except SoftTimeLimitExceeded:
-        log.error(event, reason="it took too long, and is tried again")
+        log.error(event, reason="it took too long or the producer ends, and it is tried again")
 
 
 def sync_fleet_mirror(settings: Settings, environment: Mapping[str, str]) -> bool:
@@ -89,7 +89,8 @@ def sync_fleet_mirror(settings: Settings, environment: Mapping[str, str]) -> boo
         return False
     except SoftTimeLimitExceeded:
         log.error(
-            "mirror_not_synced", reason=f"it took longer than {_MIRROR_SECONDS // 3600} hours"
+            "mirror_not_synced",
+            reason=f"it took longer than {_MIRROR_SECONDS // 3600} hours, or the producer ends",
         )
         return False
     counts = {"added": 0, "there": 0, "failed": 0}

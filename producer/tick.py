@@ -20,6 +20,7 @@ from driftfleet.store import ResultStore
 from driftfleet.swept import Swept, swept_key
 from producer.mending import Mended, Mending
 from producer.notebook import Notebook
+from producer.parallel import Done, each
 from producer.repositories import Wanted
 from producer.schedule import is_due, order, slot_name
 
@@ -29,11 +30,15 @@ log = structlog.get_logger()
 ROSTER_SECONDS = 600
 # What a sweep may take: then it is asked for again, by whoever finds it due.
 SWEEP_SECONDS = 900
+# What it may wait until somebody takes it: after an outage hundreds wait.
+_QUEUED_SECONDS = 3600
 _LISTING_SECONDS = 300
+_MIRROR_SECONDS = 7 * 86_400
 # After a fleet was down all of it is due at once: so many begin within a minute.
 _MOST_SWEEPS = 120
 # Records that are read from the store in one tick, where Redis has forgotten them.
 _MOST_READ = 500
+_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Tick:
             if started >= _MOST_SWEEPS:
                 log.warning("sweeps_wait", due=len(due), started=started)
                 break
-            if self.notebook.once(sweep_guard(swept.repo, swept.ref), SWEEP_SECONDS):
+            if self.notebook.once(sweep_guard(swept.repo, swept.ref), _QUEUED_SECONDS):
                 self.start_sweep(wanted[swept.key])
                 started += 1
         return started
@@ -97,14 +102,10 @@ class Tick:
     def _known(self, roster: list[Wanted], now: datetime) -> dict[str, Swept]:
         """What is known of each repository; one that is new waits for its slot from now on."""
         remembered = self.notebook.swept()
-        known: dict[str, Swept] = {}
-        found: dict[str, Swept] = {}
-        for one in roster:
-            key = _key(one)
-            if key in remembered:
-                known[key] = remembered[key]
-            elif len(found) < _MOST_READ:
-                found[key] = self._stored(one, now)
+        known = {key: remembered[key] for one in roster if (key := _key(one)) in remembered}
+        forgotten = [one for one in roster if _key(one) not in known][:_MOST_READ]
+        read = each(forgotten, lambda one: self._stored(one, now), _READERS)
+        found = {_key(event.item): event.result for event in read if isinstance(event, Done)}
         self.notebook.note_swept(found)
         return known | found
 
@@ -114,15 +115,18 @@ class Tick:
         except ContractError as error:
             log.error("swept_unreadable", repo=one.name, reason=error.message)
             record = None
-        if record is None:
+        if record is None or record.key != _key(one):
             record = Swept(repo=one.name, ref=one.ref, first_seen=now)
             self.store.keep(record.key, record)
         return record
 
     def _mirror(self, now: datetime) -> None:
         at = self.settings.mirror.sync_at
-        slot = at and last_fire(at, ZoneInfo("UTC"), now)
-        if slot and self.notebook.once(f"mirror:{slot:%Y%m%dT%H%M}", 7 * 86_400):
+        slot = last_fire(at, ZoneInfo("UTC"), now) if at else None
+        # The word that it was begun is forgotten after that time, and begins it no more.
+        if slot is None or (now - slot).total_seconds() >= _MIRROR_SECONDS:
+            return
+        if self.notebook.once(f"mirror:{slot:%Y%m%dT%H%M}", _MIRROR_SECONDS):
             self.start_mirror_sync()
 
 

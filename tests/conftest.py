@@ -40,3 +40,14 @@ def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> Iterator[None]:
         disable_socket(allow_unix_socket=True)
     yield
     enable_socket()
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A provider mirror that holds the demo provider."""
+    from tests import providers  # noqa: PLC0415 - it needs what unit tests don't
+
+    providers.require_terraform()
+    folder = tmp_path_factory.mktemp("mirror")
+    providers.build_mirror(folder)
+    return folder

@@ -7,7 +7,6 @@ is acknowledged. Whatever dies between, the job comes back, and the second answe
 import contextlib
 import random
 import time
-from datetime import timedelta
 
 import structlog
 
@@ -17,8 +16,8 @@ from driftfleet.ledger import Begun, Running
 from driftfleet.results import CheckError, ErrorKind, Result, error_result
 from driftfleet.sweep_id import asked_at
 from worker.check import check, log_answered
-from worker.desk import Desk, GiveBack
-from worker.drain import Interruption
+from worker.desk import Desk, GiveBack, by_time_of_redis
+from worker.drain import Interrupted, Interruption
 from worker.lease import Lease, is_dead, new_token
 from worker.retries import Retry, may_try_again, policy_of_answer, policy_of_failure
 from worker.room import Refusal, Ticket, expected_memory
@@ -69,6 +68,7 @@ def attend(desk: Desk, job: Job, waited_seconds: float, *, again: bool) -> None:
         log.info("check_waits_for_cap", cap=begun.cap)
     else:
         log.info("check_not_wanted")
+        desk.close(begun.done)
 
 
 def _begin(desk: Desk, job: Job, token: str) -> Begun:
@@ -87,18 +87,19 @@ class _Course:
         self._job = job
         self._token = token
         self._begun = begun
-        # Clocks of workers differ, and which of two answers is newer must not hang on that.
-        self._clock_behind = timedelta(seconds=begun.now - time.time())
+        self._clock_behind_seconds = begun.now - time.time()
 
     def run(self, waited_seconds: float, *, again: bool) -> None:
-        kept = False
         try:
             self._run(waited_seconds, again=again)
-            kept = True
-        finally:
-            if not kept:
-                # Ended from outside, or not answered: this start was innocent of it.
-                self._release()
+        except MemoryError:
+            # It may be the job's own doing, and would go on for ever.
+            self._release(innocent=False)
+            raise
+        except BaseException:
+            # Ended from outside, or not answered: this start was innocent of it.
+            self._release()
+            raise
 
     def _run(self, waited_seconds: float, *, again: bool) -> None:
         if self._begun.tries > MOST_DELIVERIES:
@@ -126,19 +127,21 @@ class _Course:
     def _admitted(self) -> Ticket:
         """Room for the plan, waited for only as long as it takes another one to end.
 
-        Raises `NoRoom`.
+        For disk too, though that comes back less soon: who refuses at once takes all that waits
+        away from workers that have room. Raises `NoRoom`.
         """
         tries = self._begun.tries - 1
         usual = self._desk.tools.settings.plan_memory_bytes if tries else None
         expected = expected_memory(self._begun.peak_memory_bytes, tries, otherwise_bytes=usual)
-        end = time.monotonic() + _ROOM_SECONDS
+        left = _ROOM_SECONDS
         while True:
             answer = self._desk.room.admit(expected)
             if isinstance(answer, Ticket):
                 return answer
-            if answer.kind == "disk" or time.monotonic() > end or self._desk.drain.over:
+            if left <= 0 or self._desk.drain.over:
                 raise NoRoom(answer)
-            time.sleep(_POLL_SECONDS)
+            left -= _POLL_SECONDS
+            self._desk.sleep(_POLL_SECONDS)
 
     def _wait_elsewhere(self, refusal: Refusal) -> None:
         log.warning("check_waits_for_room", what=refusal.kind, reason=refusal.message)
@@ -153,13 +156,13 @@ class _Course:
             ),
             interruption,
         ):
-            result = check(self._job, desk.tools, self._report, waited_seconds)
-        return result.model_copy(
-            update={
-                "started_at": result.started_at + self._clock_behind,
-                "finished_at": result.finished_at + self._clock_behind,
-            }
-        )
+            try:
+                return check(self._job, desk.tools, self._report, waited_seconds)
+            except Interrupted:
+                # It may have come between two steps of ours: what a program still says must not
+                # be taken for the next one's.
+                desk.tools.programs.close()
+                raise
 
     def _settle(self, result: Result, policy: Retry | None) -> None:
         """Store an answer and note it, or try again where it may be another the next time."""
@@ -172,7 +175,7 @@ class _Course:
             log.warning("answer_dropped", reason="somebody else works on this check by now")
             return
         try:
-            key = self._desk.store.add(result)
+            result, key = self._stored(by_time_of_redis(result, self._clock_behind_seconds))
         except StoreUnavailable as error:
             stored = policy_of_failure(error)
             assert stored is not None
@@ -180,6 +183,16 @@ class _Course:
             return
         self._desk.note(self._job, result, key, self._token)
         log_answered(result)
+
+    def _stored(self, result: Result) -> tuple[Result, str]:
+        try:
+            return result, self._desk.store.add(result)
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # What can't be kept as it is gets an answer as well, or it would come back for ever.
+            broken = by_time_of_redis(self._given_up(error, None), self._clock_behind_seconds)
+            return broken, self._desk.store.add(broken)
 
     def _is_answered(self) -> bool:
         """Whether it was answered before, and only the noting of it was lost."""
@@ -236,6 +249,6 @@ class _Course:
             # Who watches sees nothing for a while; the check itself goes on.
             log.warning("progress_not_noted", reason=error.message)
 
-    def _release(self) -> None:
+    def _release(self, *, innocent: bool = True) -> None:
         with contextlib.suppress(BrokerUnavailable):
-            self._desk.ledger.release(self._job, self._token)
+            self._desk.ledger.release(self._job, self._token, innocent=innocent)

@@ -91,6 +91,8 @@ def _connect_signals(settings: Settings, tools: Tools, connection: LazyConnectio
             connection.close()
 
     signals.setup_logging.connect(set_up_logs, weak=False)
+    # Celery warns of its user before it asks for logs.
+    set_up_logs()
     signals.worker_init.connect(clear, weak=False)
     signals.worker_process_init.connect(sweep, weak=False)
     signals.worker_process_shutdown.connect(close, weak=False)

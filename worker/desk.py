@@ -1,13 +1,16 @@
 """What it takes to answer jobs, and what is done with an answer: it is stored, noted, told."""
 
 import contextlib
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
 from driftfleet.cap_settings import CapSettings
 from driftfleet.closing import close_sweep
-from driftfleet.errors import BrokerUnavailable, StoreUnavailable, TransientError
+from driftfleet.errors import BrokerUnavailable, DriftfleetError, TransientError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, Ledger, Recent
 from driftfleet.metrics import Meter
@@ -37,6 +40,7 @@ class Desk:
     attempts: int
     room: Room
     meter: Meter
+    sleep: Callable[[float], None] = time.sleep
 
     def put_off(self, job: Job, seconds: float) -> None:
         """Have the job put into the queue again after a while. Raises `GiveBack`."""
@@ -59,13 +63,18 @@ class Desk:
             # Whoever can send a message could write into the store otherwise.
             return
         try:
-            key = self.store.add(result)
-        except StoreUnavailable as error:
+            key = self.store.add(by_time_of_redis(result, begun.now - time.time()))
+            self.note(job, result, key, token)
+        except TransientError as error:
             log.warning("refusal_not_stored", reason=error.message)
-            with contextlib.suppress(BrokerUnavailable):
-                self.ledger.release(job, token)
-            return
-        self.note(job, result, key, token)
+            self._leave(job, token)
+        except GiveBack:
+            self._leave(job, token)
+            raise
+
+    def _leave(self, job: Job, token: str) -> None:
+        with contextlib.suppress(BrokerUnavailable):
+            self.ledger.release(job, token)
 
     def note(self, job: Job, result: Result, key: str, token: str) -> None:
         """Note an answer that is stored, and close the sweeps whose last one it is.
@@ -87,11 +96,15 @@ class Desk:
             raise GiveBack(error.message) from error
         if settled.first:
             self._measure(result)
-        for sweep in settled.done:
+        self.close(settled.done)
+
+    def close(self, sweeps: Iterable[str]) -> None:
+        """Close sweeps that wait for nothing more; what is in the way is told in the log."""
+        for sweep in sweeps:
             try:
                 if close_sweep(sweep, self.ledger, self.store) is not None:
                     self.meter.sweep_closed()
-            except TransientError as error:
+            except DriftfleetError as error:
                 # The producer closes what nobody did, within a minute.
                 log.warning("sweep_not_closed", sweep=sweep, reason=error.message)
 
@@ -106,3 +119,10 @@ class Desk:
             cpu_seconds=result.cost.cpu_seconds,
             peak_memory_bytes=result.cost.peak_memory_bytes,
         )
+
+
+def by_time_of_redis(result: Result, behind_seconds: float) -> Result:
+    """Clocks of workers differ, and which of two answers is newer must not hang on that."""
+    behind = timedelta(seconds=behind_seconds)
+    moved = {"started_at": result.started_at + behind, "finished_at": result.finished_at + behind}
+    return result.model_copy(update=moved)

@@ -76,13 +76,16 @@ class Interruption:
         self._open = False
 
     def interrupt(self, reason: str) -> None:
-        """Raise `Interrupted` in the main thread where it can be, once."""
-        if not self._reason:
-            self._reason = reason
-            if self._open:
-                signal.pthread_kill(threading.main_thread().ident or 0, self._SIGNAL)
+        """Raise `Interrupted` in the main thread where it can be, once, however often it is called.
+
+        One that comes just before a system call is only seen after it; another one ends that.
+        """
+        self._reason = self._reason or reason
+        if self._open:
+            signal.pthread_kill(threading.main_thread().ident or 0, self._SIGNAL)
 
     def _raise(self, _signum: int, _frame: FrameType | None) -> None:
-        if self._open:
+        # Without a reason it is late, and meant a check that is over.
+        if self._open and self._reason:
             self._open = False
             raise Interrupted(self._reason)

@@ -20,15 +20,16 @@ from driftfleet.ledger import RENEW_SECONDS, Ledger
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 0.5
-# What int() takes, unlike all that str.isdigit() does: a token is what anybody wrote into Redis.
-_PID = re.compile(r"[0-9]{1,10}")
+# Where Redis was away: before the job, which comes back then, finds the lease over.
+_AGAIN_SECONDS = 1.0
 
 
 class Lease:
     """Renews a lease in a thread of its own for the time of a ``with`` block.
 
-    ``interrupt`` is told, with a reason, when the check should end: ``over()`` has become true, or
-    somebody else has the lease. While Redis doesn't answer the check goes on.
+    ``interrupt`` is told, with a reason, until the check ends: ``over()`` has become true, or
+    somebody else has the lease. While Redis doesn't answer the check goes on. ``wait`` waits for so
+    many seconds, or for the end of the block, and says whether that has come.
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class Lease:
         ledger: Ledger,
         over: Callable[[], bool],
         interrupt: Callable[[str], None],
+        *,
+        wait: Callable[[float], bool] | None = None,
     ) -> None:
         self._job = job
         self._token = token
@@ -45,6 +48,7 @@ class Lease:
         self._over = over
         self._interrupt = interrupt
         self._ended = threading.Event()
+        self._wait = wait or self._ended.wait
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def __enter__(self) -> "Lease":
@@ -67,24 +71,26 @@ class Lease:
             return True
 
     def _run(self) -> None:
-        waited = 0.0
-        while not self._ended.wait(_LOOK_SECONDS):
-            waited += _LOOK_SECONDS
-            if self._over():
-                self._interrupt("the worker ends")
-                return
-            if waited >= RENEW_SECONDS:
-                waited = 0.0
-                if not self._renewed():
-                    self._interrupt("somebody else works on it")
-                    return
+        left = float(RENEW_SECONDS)
+        reason = ""
+        while not self._wait(_LOOK_SECONDS):
+            left -= _LOOK_SECONDS
+            if not reason and self._over():
+                reason = "the worker ends"
+            elif not reason and left <= 0:
+                left, reason = self._renewed()
+            if reason:
+                # On and on: one that comes just before a system call is only seen after it.
+                self._interrupt(reason)
 
-    def _renewed(self) -> bool:
+    def _renewed(self) -> tuple[float, str]:
+        """After how many seconds to renew it again; and why to end, where somebody else has it."""
         try:
-            return self._ledger.renew(self._job, self._token)
+            ours = self._ledger.renew(self._job, self._token)
         except BrokerUnavailable as error:
             log.warning("lease_not_renewed", reason=error.message)
-            return True
+            return _AGAIN_SECONDS, ""
+        return float(RENEW_SECONDS), "" if ours else "somebody else works on it"
 
 
 def new_token() -> str:
@@ -95,7 +101,7 @@ def new_token() -> str:
 def is_dead(token: str) -> bool:
     """Whether the process that a token names is known to be dead: it was one of this host."""
     parts = token.split("|")
-    if len(parts) != 4 or parts[0] != _place() or not _PID.fullmatch(parts[1]):
+    if len(parts) != 4 or parts[0] != _place() or not re.fullmatch(r"[0-9]{1,10}", parts[1]):
         return False
     return _started(int(parts[1])) != parts[2]
 

@@ -12,8 +12,6 @@ from typing import Any
 import structlog
 from celery import Celery, bootsteps
 from celery.worker import state
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from driftfleet.celery_app import send
 from driftfleet.errors import BrokerUnavailable
@@ -58,9 +56,9 @@ class Pump:
             return
         try:
             send(self._app, jobs)
-        except (OperationalError, RedisError, OSError) as error:
+        except BrokerUnavailable:
             self._keep(jobs)
-            raise BrokerUnavailable(f"Redis did not take the jobs: {error}") from error
+            raise
 
     def _keep(self, jobs: list[Job]) -> None:
         """Where not even that works, the producer finds them missing, within a minute."""

@@ -70,9 +70,11 @@ def _refuse(desk: Desk, payload: Any, error: ContractError) -> None:
     if job is None:
         # Nobody can be answered: it names no check.
         return
+    # Names of its keys are in there, and anybody may have written it.
+    reason = error.message.encode(errors="backslashreplace").decode()
     message = (
-        f"the message is no job that this worker knows: {error.message}. Bring producer and "
-        "workers to the same version"
+        f"the message is no job that this worker knows: {reason}. Bring producer and workers to "
+        "the same version"
     )
     failure = CheckError(phase="source", kind=ErrorKind.JOB_REFUSED, message=message)
     desk.refuse(job, error_result(job, failure, desk.tools.name))
@@ -90,5 +92,7 @@ def _salvaged(payload: Any) -> Job | None:
 
 
 def _waited_seconds(task: Task) -> float:
+    """How long its message has waited; zero where that isn't told, or not in earnest."""
     sent = task.request.get("sent_at")
-    return time.time() - float(sent) if isinstance(sent, int | float) else 0.0
+    now = time.time()
+    return now - sent if isinstance(sent, int | float) and 0 < sent < now else 0.0

@@ -21,7 +21,6 @@ COST_SECONDS = 30 * 86_400
 MOST_RECENT = 200
 
 # Whoever shows or compares one counts on a time that there is, and a number that fits a line.
-Moment = Annotated[float, Field(ge=0, le=1e11)]
 Seconds = Annotated[float, Field(ge=-1e11, le=1e11)]
 Size = Annotated[int, Field(ge=0, le=1 << 62)]
 
@@ -32,7 +31,7 @@ class Running(Record):
     title: str
     phase: str
     worker: str
-    started_at: Moment
+    started_at: Seconds
 
 
 class Answer(Record):
@@ -55,7 +54,7 @@ class Recent(Record):
     verdict: Verdict
     error: str = ""
     seconds: Seconds
-    finished_at: Moment
+    finished_at: Seconds
     worker: str
 
 
@@ -143,8 +142,8 @@ class OpenSweep(Record):
     sweep_id: SweepId
     source: str = ""
     asked: Size = 0
-    asked_at: Moment = 0.0
-    deadline: Moment
+    asked_at: Seconds = 0.0
+    deadline: Seconds
 
 
 class Counts(NamedTuple):
@@ -163,7 +162,7 @@ class WorkerSeen(Record):
 
     name: str
     slots: Size
-    seen_at: Moment
+    seen_at: Seconds
     free_disk_bytes: Size = 0
     available_memory_bytes: Size = 0
     waits_for: str = ""

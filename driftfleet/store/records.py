@@ -1,7 +1,8 @@
 """Records in an object store: results, the latest of each root, sweeps."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from driftfleet.errors import ContractError, StoreUnavailable
@@ -22,6 +23,7 @@ from driftfleet.store.objects import ObjectStore
 # Each time somebody else was quicker: so many never are.
 _MOST_TRIES = 100
 _OPEN = "open/"
+_READERS = 16
 
 
 class ResultStore:
@@ -86,6 +88,15 @@ class ResultStore:
             return latest.result
         found = map(self._readable_result, self._history(job, since))
         return next((one for one in found if one and _answers(one, job, since)), None)
+
+    def answers_of(self, jobs: Sequence[Job], since: datetime) -> list[Result | None]:
+        """`answer_of` for each, many at a time: on a network each takes its time."""
+        pool = ThreadPoolExecutor(_READERS)
+        try:
+            return list(pool.map(lambda job: self.answer_of(job, since), jobs))
+        finally:
+            # Whoever is ended in the middle doesn't wait for those that haven't begun.
+            pool.shutdown(cancel_futures=True)
 
     def _history(self, job: Job, since: datetime) -> Iterator[str]:
         """The keys of the results of the job's place from then on, newest first."""

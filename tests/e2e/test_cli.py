@@ -314,6 +314,28 @@ def test_a_worker_without_a_queue_says_how_to_name_one(run: Run, tree: Path) -> 
     assert "DRIFTFLEET_BROKER__URL" in run("worker", expect=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DRIFTFLEET_WORKER__WRITABLE_ROOT", "infra/app/main.tf/w"),
+        ("DRIFTFLEET_WORKER__MIRROR", "nowhere"),
+        ("DRIFTFLEET_WORKER__TERRAFORM", "no-such-terraform"),
+    ],
+)
+def test_a_worker_that_could_answer_nothing_but_errors_does_not_start(
+    run: Run, tree: Path, name: str, value: str
+) -> None:
+    variables = {
+        "DRIFTFLEET_BROKER__URL": "redis://127.0.0.1:1/0",
+        "DRIFTFLEET_INSTALLS__INSTALLER": "none",
+        name: value,
+    }
+    done = run("worker", expect=2, variables=variables)
+    assert name in done.stderr or name.lower().removeprefix("driftfleet_").replace("__", ".") in (
+        done.stderr
+    )
+
+
 # What ends a scan
 
 

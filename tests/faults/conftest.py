@@ -8,21 +8,11 @@ import pytest
 from pydantic import SecretStr
 
 from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
-from tests import providers
 from tests.faults.fleet import BrokenFleet
 from tests.redis_server import RedisServer
 from tests.workers import short_folder
 
 MakeFleet = Callable[..., BrokenFleet]
-
-
-@pytest.fixture(scope="session")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A provider mirror that holds the demo provider."""
-    providers.require_terraform()
-    folder = tmp_path_factory.mktemp("mirror")
-    providers.build_mirror(folder)
-    return folder
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ class TestEnding:
         with fleet.counting_plans() as plans:
             fleet.wait_for_plan()
             worker.terminate()
-            assert worker.wait(20) == 0
+            assert worker.wait(45) == 0
         assert len(plans) == 1
         assert fleet.closed(sweep, 5).missing == ()
 

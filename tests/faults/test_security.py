@@ -3,7 +3,6 @@
 Redis' password and TLS keep strangers out (docs/operations.md); this is about one who got in.
 """
 
-import base64
 import json
 import signal
 import time
@@ -31,6 +30,7 @@ from producer.headquarters import (
     TICK_TASK,
     Headquarters,
 )
+from producer.notebook import Notebook
 from producer.overview import look, record_of
 from producer.top import Page, top_lines
 from tests.envelopes import EMBED, JOB, SECRET, SPOILED, encoded, message, pickled
@@ -286,9 +286,9 @@ class TestAnotherSchema:
         """As if a newer producer had sent the one message that waits."""
         (key,) = fleet.redis.keys("driftfleet.checks.*")
         text = json.loads(fleet.redis.lpop(key))
-        ((job,), *_) = json.loads(base64.b64decode(text["body"]))
+        ((job,), *_) = json.loads(text["body"])
         newer = {**job, "schema_version": 2, "colour": "red"}
-        fleet.redis.lpush(key, json.dumps({**text, "body": encoded([[newer], {}, EMBED])}))
+        fleet.redis.lpush(key, json.dumps({**text, "body": json.dumps([[newer], {}, EMBED])}))
 
     def test_of_a_sweep_that_waits_for_it_is_answered_with_an_error(self, watched: Watched) -> None:
         fleet = watched.fleet
@@ -371,6 +371,14 @@ class TestGarbageInOurKeys:
         assert {one["event"] for one in told} <= {"job_dropped", "check_runs_elsewhere"}
         assert len([one for one in told if one["event"] == "job_dropped"]) >= len(rows)
         watched.answers_the_honest()
+
+    def test_a_guard_that_would_last_for_ever_does_not(self, watched: Watched) -> None:
+        notebook, redis = Notebook(watched.fleet.redis), watched.fleet.redis
+        redis.set("driftfleet:once:text", SECRET)
+        redis.rpush("driftfleet:once:list", SECRET)
+        for name in ("text", "list"):
+            assert not notebook.once(name, 1)
+            assert wait_until(lambda name=name: notebook.once(name, 1), 5)
 
     def test_a_check_that_no_sweep_asked_for_keeps_none_open(self, watched: Watched) -> None:
         fleet = watched.fleet

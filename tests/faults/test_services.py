@@ -22,7 +22,7 @@ from driftfleet.worker_command import beat_arguments, producer_arguments
 from tests import providers
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet
-from tests.standin import StandIn
+from tests.standin import Fault, StandIn
 from tests.standin.fixture import serving
 from tests.workers import wait_until
 
@@ -71,7 +71,9 @@ class Services:
         for one in self.running:
             one.terminate()
         for one in self.running:
-            one.wait(30)
+            # A pool child that has just ended a task waits up to 30 s for its main process to hear
+            # of it (billiard), which has stopped listening.
+            one.wait(60)
 
 
 def _settings(ghe: StandIn, **schedule: Any) -> dict[str, Any]:
@@ -182,3 +184,29 @@ def test_enqueue_waits_tells_and_ends_with_the_scans_codes(
     # Ctrl-C only stops the watching.
     assert wait_until(lambda: len(_closed(fleet)) == 2, 60)
     assert all(len(record.answered) == 2 for record in _closed(fleet))
+
+
+@pytest.mark.timeout(200)
+def test_a_producer_that_is_told_to_end_waits_for_nobody(
+    make_fleet: MakeFleet, ghe: StandIn, tmp_path: Path
+) -> None:
+    """Whatever it does is begun again by a later tick; a sync of the mirror may take hours."""
+    ghe.add_repository("payments/infra", ROOT)
+    settings = _settings(ghe, every="6h")
+    settings["repositories"] = (RepositoryRule(repo="payments/infra"),)
+    fleet = make_fleet(more=settings, drain_seconds=3)
+    _overdue(fleet, "payments/infra")
+    ghe.fault(r"/repos/payments/infra.*", Fault.slow_body(10, piece_bytes=1), times=None)
+    services = Services(fleet, ghe.token, tmp_path)
+    try:
+        producer = services.producer()
+        with fleet.ticking():
+            assert wait_until(lambda: bool(ghe.requests), 60), services.log.read_text()
+        producer.terminate()
+        told = time.monotonic()
+        assert producer.wait(60) == 0
+        # What stops was in the middle of something.
+        assert 2 < time.monotonic() - told < 15
+        assert "repository_not_swept" in services.log.read_text()
+    finally:
+        services.stop()

@@ -6,28 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from driftfleet.configuration import process_environment
 from driftfleet.installs.tfenv import find_tfenv
+from driftfleet.redis_client import connect
+from driftfleet.settings import BrokerSettings, GitHubSettings, ResultSettings, Settings
 from driftfleet.store import ResultStore, open_store
+from producer.embedded import embedded_redis
 from tests import providers
 from tests.conftest import require_program
 from tests.lambda_sandbox import LambdaSandbox
+from tests.producing import Producer
 from tests.releases import Releases
 from tests.releases import serving as serving_releases
 from tests.runtime_api import RuntimeApi
 from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.standin.monorepo import make_monorepo, make_wide_tree
-
-
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A provider mirror that holds the demo provider."""
-    providers.require_terraform()
-    folder = tmp_path_factory.mktemp("mirror")
-    providers.build_mirror(folder)
-    return folder
 
 
 @pytest.fixture
@@ -138,3 +134,24 @@ def sandbox(
 @pytest.fixture
 def lambda_store(sandbox: LambdaSandbox) -> ResultStore:
     return open_store(f"file://{sandbox.writable['/mnt/results']}")
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_redis(tmp_path_factory.mktemp("r")) as embedded:
+        yield embedded.url
+
+
+@pytest.fixture
+def producer(redis_url: str, tmp_path: Path) -> Iterator[Producer]:
+    """A producer whose Redis and store hold nothing."""
+    client = connect(redis_url)
+    client.flushall()
+    settings = Settings(
+        broker=BrokerSettings(url=SecretStr(redis_url)),
+        results=ResultSettings(store=f"file://{tmp_path / 'results'}"),
+        github=GitHubSettings(url="https://ghe.invalid"),
+    )
+    made = Producer(settings, client)
+    with made.app:
+        yield made

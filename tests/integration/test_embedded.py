@@ -18,11 +18,11 @@ from pydantic import SecretStr
 
 from driftfleet.celery_app import build_app, send
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
-from driftfleet.jobs import CHECK_QUEUE, CHECK_TASK, Job, Limits, Source, decode_job
+from driftfleet.jobs import CHECK_TASK, Job, Limits, Source, decode_job
 from driftfleet.redis_client import connect
 from driftfleet.settings import BrokerSettings, Settings
+from producer.broker import Broker
 from producer.embedded import Embedded, embedded_redis, find_server
-from producer.follow import Broker
 from tests.conftest import lacking, require_program
 from tests.workers import short_folder, wait_until
 
@@ -85,7 +85,7 @@ def test_celery_sends_and_receives_on_both_servers(
         assert not broker.holds_messages()
         send(app, [job("a"), job("b"), job("c")])
         assert broker.holds_messages()
-        assert client.llen(CHECK_QUEUE) == 3
+        assert client.llen(job("a").queue) == 3
         with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=20):
             assert done.wait(20)
         assert received == ["a", "b", "c"]

@@ -17,9 +17,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from driftfleet.celery_app import build_app
 from driftfleet.jobs import Job, Source
-from driftfleet.ledger import MemoryLedger
+from driftfleet.ledger import Ask, MemoryLedger
+from driftfleet.metrics import Meter
 from driftfleet.results import Result, Verdict
 from driftfleet.settings import (
     BrokerSettings,
@@ -36,9 +36,13 @@ from tests.conftest import require_program
 from tests.installers import Program, renamed_terraform
 from tests.standin import Fault, StandIn
 from tests.workers import Fleet, short_folder, wait_until
+from worker.answering import attend
 from worker.check import check
+from worker.desk import Desk
+from worker.drain import Drain
 from worker.github_connection import connection_of
-from worker.tasks import RETRIES, register
+from worker.retries import FAILURES
+from worker.room import Room
 from worker.toolbox import build_tools
 
 BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
@@ -81,7 +85,11 @@ def settings_for(ghe: StandIn, place: Path, mirror: Path, redis_url: str) -> Set
         github=GitHubSettings(url=ghe.url, token="env://THE_TOKEN", worker_patience_seconds=1),
         logs=LogSettings(level="debug"),
         worker=WorkerSettings(
-            concurrency=2, writable_root=place / "w", mirror=mirror, stop_grace_seconds=1
+            concurrency=2,
+            writable_root=place / "w",
+            mirror=mirror,
+            stop_grace_seconds=1,
+            drain_seconds=5,
         ),
     )
 
@@ -456,18 +464,26 @@ def last_try(settings: Settings, environment: Mapping[str, str], source: Source)
     """What a worker answers when it has tried as often as it does."""
     connection = connection_of(settings, environment)
     tools = build_tools(settings, {"PATH": os.environ["PATH"], **environment}, connection)
-    store, ledger = open_store(settings.results.store), MemoryLedger()
-    job = Job(sweep_id="s", source=source, root="root")
-    ledger.open("s", [job.identity])
-    with build_app(settings) as app:
-        task = register(app, tools, store, ledger)
-        most = max(policy.attempts or 0 for policy in RETRIES.values())
-        task.apply(args=[job.model_dump(mode="json")], retries=most, throw=True)
+    ledger = MemoryLedger()
+    desk = Desk(
+        tools=tools,
+        store=open_store(settings.results.store),
+        ledger=ledger,
+        drain=Drain(settings.worker.drain_seconds),
+        caps=settings.caps,
+        attempts=settings.worker.attempts,
+        room=Room(settings.worker),
+        meter=Meter(),
+    )
+    most = max(policy.attempts or 0 for policy in FAILURES.values())
+    job = Job(sweep_id="s", source=source, root="root", attempt=most)
+    ledger.open("s", [Ask.of(job)])
+    attend(desk, job, 0.0, again=False)
     tools.programs.close()
     if connection is not None:
         connection.close()
     (answer,) = ledger.answers("s")
-    result = store.get(answer.key)
+    result = desk.store.get(answer.key)
     assert result is not None
     return result
 

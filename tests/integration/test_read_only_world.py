@@ -72,6 +72,7 @@ def fleet(
                 writable_root=writable,
                 mirror=mirror,
                 stop_grace_seconds=1,
+                drain_seconds=5,
                 isolation=isolation,  # type: ignore[arg-type]
                 isolation_shows=(*providers.MADE_OF, path, world),
             ),

@@ -1,16 +1,18 @@
 """Roots and rules -> jobs, and what a sweep's record says at its end."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from driftfleet.cap_settings import AccountRule, CapSettings
 from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Limits, Source, Variant
 from driftfleet.results import Verdict
-from driftfleet.settings import VariantRule
+from driftfleet.settings import Settings, VariantRule
 from driftfleet.variants import variants_of
+from producer.discovery import Folder
 from producer.found import Trouble
-from producer.sweep import close_record, jobs_for, new_sweep_id, open_record
+from producer.sweep import close_record, jobs_for, open_record
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 SOURCE = Source(kind="local", repo="/srv/infra", sha="abc")
@@ -20,8 +22,21 @@ def rule(root: str, *names: str) -> VariantRule:
     return VariantRule(root=root, variants=tuple(Variant(name=name) for name in names))
 
 
+def root(path: str, backend: str | None = None, bucket: str = "") -> Folder:
+    return Folder(path=path, kind="root", reason="", backend=backend, bucket=bucket)
+
+
 def jobs(*roots: str, rules: tuple[VariantRule, ...] = ()) -> list[Job]:
-    return jobs_for(roots, sweep_id="s1", source=SOURCE, rules=rules, limits=Limits())
+    settings = Settings(variants=rules)
+    return jobs_for(map(root, roots), sweep_id="s1", source=SOURCE, settings=settings)
+
+
+def caps_of(one: Folder, *, source: Source = SOURCE, variant: Variant | None = None,
+            **caps: object) -> set[str]:  # fmt: skip
+    rules = (VariantRule(root="**", variants=(variant,)),) if variant else ()
+    settings = Settings(variants=rules, caps=CapSettings.model_validate(caps))
+    (job,) = jobs_for([one], sweep_id="s1", source=source, settings=settings)
+    return set(job.caps)
 
 
 def names(root: str, *rules: VariantRule) -> list[str]:
@@ -60,13 +75,66 @@ def test_a_folder_whose_name_is_no_text_is_named_and_not_left_out() -> None:
         jobs("fine", "bad\udcff")
 
 
-def test_sweep_ids_sort_by_utc_time_are_unique_and_fit_a_job() -> None:
-    tokyo = (NOON + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=9)))
-    earlier, later = new_sweep_id("scan", NOON), new_sweep_id("scan", tokyo)
-    assert earlier.startswith("scan-20260102T120000-")
-    assert earlier < later
-    assert new_sweep_id("scan", NOON) != earlier
-    assert Job(sweep_id=earlier, source=SOURCE, root=".").sweep_id == earlier
+def test_jobs_have_the_limits_of_the_settings() -> None:
+    limits = Limits(timeout_seconds=60, workspace_bytes=5000)
+    settings = Settings(limits=limits)
+    (job,) = jobs_for([root("a")], sweep_id="s1", source=SOURCE, settings=settings)
+    assert job.limits == limits
+
+
+def test_without_limits_a_job_names_nothing_that_it_shares() -> None:
+    assert caps_of(root("a", "s3", "states")) == set()
+
+
+def test_a_job_names_its_repository_bucket_and_account_where_there_are_limits() -> None:
+    rule = AccountRule(root="prod/**", account="prod")
+    shared = {"repository": 5, "bucket": 3, "account": 2, "accounts": [rule]}
+    github = Source(kind="github", repo="acme/infra", sha="a" * 40)
+    assert caps_of(root("prod/a", "s3", "states"), source=github, **shared) == {
+        "repository:acme/infra", "bucket:states", "account:prod",
+    }  # fmt: skip
+    assert caps_of(root("dev/a"), source=github, **shared) == {"repository:acme/infra"}
+    assert caps_of(root("dev/a", "s3", "states"), source=github, bucket=3) == {"bucket:states"}
+
+
+@pytest.mark.parametrize(
+    ("backend", "given", "bucket"),
+    [
+        ("s3", (), "bucket:written"),
+        ("s3", ("bucket=given",), "bucket:given"),
+        ("s3", ("key=k", "bucket=first", "bucket=last"), "bucket:last"),
+        ("s3", ("envs/eu.s3.tfbackend",), "bucket:written"),
+        ("gcs", ("bucket=given",), "bucket:given"),
+        ("azurerm", ("bucket=no", "storage_account_name=given"), "bucket:given"),
+        ("local", ("bucket=no",), "bucket:written"),
+    ],
+)
+def test_the_bucket_is_what_the_variant_says_else_what_is_written(
+    backend: str, given: tuple[str, ...], bucket: str
+) -> None:
+    variant = Variant(backend_config=given)
+    assert caps_of(root("a", backend, "written"), variant=variant, bucket=1) == {bucket}
+
+
+def test_a_single_one_can_be_limited_by_its_name_alone() -> None:
+    github = Source(kind="github", repo="acme/infra", sha="a" * 40)
+    named = {"named": {"bucket:states": 1, "repository:acme/infra": 2}}
+    assert caps_of(root("a", "s3", "states"), source=github, **named) == {
+        "repository:acme/infra", "bucket:states",
+    }  # fmt: skip
+    assert caps_of(root("a", "s3", "other"), **named) == set()
+
+
+@pytest.mark.parametrize("bucket", ["with space", "großer-eimer", "line\nbreak", "x" * 400])
+def test_whatever_a_bucket_is_called_its_root_is_checked(bucket: str) -> None:
+    caps = caps_of(root("a", "s3", bucket), bucket=1)
+    assert len(caps) == 1
+    assert caps != caps_of(root("a", "s3", bucket + "2"), bucket=1)
+
+
+def test_a_folder_of_any_name_can_be_limited(tmp_path: object) -> None:
+    spoken = Source(kind="local", repo="/srv/my infra ü", sha="abc")
+    assert len(caps_of(root("a"), source=spoken, repository=1)) == 1
 
 
 def test_the_record_of_a_sweep_says_what_was_asked_for_and_what_never_came() -> None:
@@ -84,7 +152,7 @@ def test_the_record_of_a_sweep_says_what_was_asked_for_and_what_never_came() -> 
 
 def test_a_sweep_of_several_folders_names_each_once() -> None:
     other = Source(kind="local", repo="/srv/other")
-    more = jobs_for(["x"], sweep_id="s1", source=other, rules=(), limits=Limits())
+    more = jobs_for([root("x")], sweep_id="s1", source=other, settings=Settings())
     record = open_record([*jobs("a", "b"), *more], "s1", NOON)
     assert record.source == f"{SOURCE.slug}, {other.slug}"
 

@@ -1,22 +1,25 @@
 """Watching sweeps that others answer: to the last answer, through a Redis that goes away."""
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from driftfleet.closing import close_sweep
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import Job, Source
-from driftfleet.ledger import Answer, MemoryLedger, Running
-from driftfleet.results import Result, Verdict
+from driftfleet.ledger import LEASE_SECONDS, Answer, Ask, MemoryLedger, OpenSweep
+from driftfleet.results import Result, SweepManifest, SweepRecord, Verdict
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.records import ResultStore
 from producer.display import choose_display
 from producer.follow import Follower
 from producer.sweep import open_record
-from producer.watch import Sweep, Watch
+from producer.sweep_queue import Sweep
+from producer.watch import Watch
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+START = NOON.timestamp()
 
 
 class Away(MemoryLedger):
@@ -35,25 +38,47 @@ class World:
 
     def __init__(self) -> None:
         self.store = ResultStore(MemoryObjects())
-        self.ledger = Away()
         self.now = 0.0
+        self.ledger = Away(lambda: START + self.now)
         self.stderr = io.StringIO()
         self.results: list[Result] = []
-        self.acts: list[object] = []
 
-    def sweep(self, name: str, *roots: str) -> Sweep:
-        source = Source(kind="github", repo=name, sha="a" * 40)
+    @property
+    def time(self) -> datetime:
+        return NOON + timedelta(seconds=self.now)
+
+    def sweep(self, name: str, *roots: str, of: str = "", sha: str = "a" * 40) -> Sweep:
+        source = Source(kind="github", repo=of or name, sha=sha)
         jobs = [Job(sweep_id=name.replace("/", "-"), source=source, root=root) for root in roots]
-        record = open_record(jobs, jobs[0].sweep_id, NOON)
-        self.store.put_sweep(record)
-        self.ledger.open(record.sweep_id, [job.identity for job in jobs])
+        record = open_record(jobs, jobs[0].sweep_id, self.time)
+        manifest = SweepManifest(
+            sweep_id=record.sweep_id,
+            jobs=tuple(jobs),
+            asked_at=self.time,
+            deadline=self.time + timedelta(hours=1),
+        )
+        self.store.open_sweep(record, manifest)
+        self.ledger.open(record.sweep_id, [Ask.of(job) for job in jobs])
+        self.ledger.seal(OpenSweep(sweep_id=record.sweep_id, deadline=START + 3600))
         return Sweep(record, Follower(jobs, self.ledger, self.store))
 
-    def answer(self, sweep: Sweep, root: str, verdict: Verdict) -> None:
+    def begin(self, sweep: Sweep, root: str) -> None:
         (job,) = (job for job in sweep.follower.pending.values() if job.root == root)
-        result = Result(job=job, verdict=verdict, started_at=NOON, finished_at=NOON)
+        assert self.ledger.begin(job, "t1", {}).outcome == "start"
+
+    def answer(self, sweep: Sweep, root: str, verdict: Verdict, *, token: str = "") -> None:
+        """As a worker does; the last answer closes the sweep."""
+        (job,) = (job for job in sweep.follower.pending.values() if job.root == root)
+        result = Result(job=job, verdict=verdict, started_at=self.time, finished_at=self.time)
         key = self.store.add(result)
-        self.ledger.answer(job.sweep_id, Answer(check=job.identity, verdict=verdict, key=key))
+        answer = Answer(check=job.identity, verdict=verdict, key=key)
+        for done in self.ledger.answer(job, answer, token).done:
+            close_sweep(done, self.ledger, self.store)
+
+    def record(self, sweep: Sweep) -> SweepRecord:
+        record = self.store.sweep(sweep.record.sweep_id)
+        assert record is not None
+        return record
 
     def watch(self, *sweeps: Sweep, acts: dict[float, object] | None = None) -> None:
         pending = sorted((acts or {}).items())
@@ -65,9 +90,8 @@ class World:
                 pending.pop(0)[1]()  # type: ignore[operator]
 
         display = choose_display(as_json=True, plain=True, stdout=io.StringIO(), stderr=self.stderr)
-        Watch(
-            sweeps, self.store, display, self.results.append, clock=lambda: self.now, sleep=sleep
-        ).run()
+        followers = [sweep.follower for sweep in sweeps]
+        Watch(followers, display, self.results.append, clock=lambda: self.now, sleep=sleep).run()
 
 
 def test_every_answer_of_every_sweep_comes_and_each_record_is_closed() -> None:
@@ -84,8 +108,7 @@ def test_every_answer_of_every_sweep_comes_and_each_record_is_closed() -> None:
     )
     assert [result.job.root for result in world.results] == ["z", "y", "x"]
     for sweep in (a, b):
-        record = world.store.sweep(sweep.record.sweep_id)
-        assert record is not None
+        record = world.record(sweep)
         assert record.closed_at is not None
         assert record.missing == ()
         assert set(record.answered) == set(record.asked)
@@ -124,11 +147,77 @@ def test_that_nobody_works_is_said_once_and_a_running_check_is_somebody() -> Non
 
     busy = World()
     sweep = busy.sweep("acme/a", "x")
-    (identity,) = sweep.follower.pending
-    begun = Running(title="t", phase="plan", worker="w", started_at=0)
-    busy.ledger.begin(sweep.record.sweep_id, identity, begun)
-    busy.watch(sweep, acts={500: lambda: busy.answer(sweep, "x", Verdict.CLEAN)})
+
+    def renew() -> None:
+        (job,) = sweep.follower.pending.values()
+        assert busy.ledger.renew(job, "t1")
+
+    acts: dict[float, object] = dict.fromkeys(range(40, 500, LEASE_SECONDS - 20), renew)
+    busy.begin(sweep, "x")
+    busy.watch(sweep, acts={**acts, 500: lambda: busy.answer(sweep, "x", Verdict.CLEAN)})
     assert busy.stderr.getvalue() == ""
+
+
+def test_what_runs_for_another_sweep_is_worked_on_too() -> None:
+    world = World()
+    first = world.sweep("acme/a", "x")
+    world.begin(first, "x")
+    joined = world.sweep("acme/b", "x", of="acme/a")
+    world.watch(joined, acts={50: lambda: world.answer(first, "x", Verdict.DRIFTED)})
+    assert [result.verdict for result in world.results] == [Verdict.DRIFTED]
+    assert world.stderr.getvalue() == ""
+
+
+def test_a_check_that_a_newer_commit_replaced_ends_as_that() -> None:
+    world = World()
+    old = world.sweep("acme/a", "x")
+    world.watch(old, acts={1: lambda: world.sweep("acme/b", "x", of="acme/a", sha="b" * 40)})
+    (result,) = world.results
+    assert result.error is not None
+    assert (result.error.kind, result.error.transient) == ("cancelled", True)
+    assert "see the sweep acme-b" in result.error.message
+
+
+def test_a_sweep_that_was_closed_without_a_word_is_read_from_the_store() -> None:
+    """Its deadline came, or Redis lost its memory and with it the answers."""
+    world = World()
+    sweep = world.sweep("acme/a", "x", "y")
+
+    def forget_and_close() -> None:
+        job = next(job for job in sweep.follower.pending.values() if job.root == "x")
+        found = Result(
+            job=job, verdict=Verdict.CLEAN, started_at=world.time, finished_at=world.time
+        )
+        world.store.add(found)
+        close_sweep(sweep.record.sweep_id, world.ledger, world.store)
+
+    world.watch(sweep, acts={1: forget_and_close})
+    assert world.now < 60
+    kinds = {one.job.root: one.error.kind if one.error else None for one in world.results}
+    assert kinds == {"x": None, "y": "worker_lost"}
+
+
+def test_answers_that_come_after_redis_forgot_those_before_are_seen() -> None:
+    world = World()
+    sweep = world.sweep("acme/a", "x", "y", "z")
+
+    def flush() -> None:
+        emptied = MemoryLedger(world.ledger.now)
+        vars(world.ledger).update(vars(emptied))
+        left = [Ask.of(job) for job in sweep.follower.pending.values()]
+        world.ledger.open(sweep.record.sweep_id, left)
+
+    world.watch(
+        sweep,
+        acts={
+            1: lambda: world.answer(sweep, "x", Verdict.CLEAN),
+            2: flush,
+            3: lambda: world.answer(sweep, "y", Verdict.DRIFTED),
+            4: lambda: world.answer(sweep, "z", Verdict.CLEAN),
+        },
+    )
+    assert [result.job.root for result in world.results] == ["x", "y", "z"]
+    assert world.now < 10
 
 
 def test_that_no_worker_takes_anything_is_said_within_seconds() -> None:
@@ -160,7 +249,7 @@ def test_a_result_that_is_in_another_store_is_told_as_that_and_as_nobodys_fault(
 
     def answer_elsewhere() -> None:
         answer = Answer(check=job.identity, verdict=Verdict.CLEAN, key="results/elsewhere.json")
-        world.ledger.answer(job.sweep_id, answer)
+        world.ledger.answer(job, answer)
 
     world.watch(sweep, acts={1: answer_elsewhere})
     (result,) = world.results

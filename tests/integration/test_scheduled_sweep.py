@@ -1,0 +1,82 @@
+"""A sweep as a tick asks for it: what it costs, twice delivered, and what is in its way."""
+
+import time
+
+import pytest
+
+from driftfleet.jobs import Variant
+from driftfleet.settings import CacheSettings, GitHubSettings, VariantRule
+from tests.producing import Producer
+from tests.standin import StandIn
+
+ROOTS = {f"{name}/main.tf": 'terraform {\n  backend "s3" {}\n}\n' for name in "abc"}
+
+
+@pytest.fixture
+def watching(producer: Producer, ghe: StandIn) -> Producer:
+    """A producer that watches acme/infra, which is overdue."""
+    ghe.add_repository("acme/infra", ROOTS)
+    github = GitHubSettings(url=ghe.url, token="env://TOKEN")
+    cache = CacheSettings(folder=producer.folder.parent / "cache")
+    producer.settings = producer.settings.model_copy(update={"github": github, "cache": cache})
+    producer.environment = {"TOKEN": ghe.token}
+    producer.watch("acme/infra")
+    producer.forget_sweep("acme/infra")
+    producer.tick()
+    return producer
+
+
+def _records(producer: Producer) -> int:
+    return len(list((producer.folder / "sweeps").glob("*.json")))
+
+
+def test_a_sweep_that_is_delivered_twice_is_done_once(watching: Producer) -> None:
+    assert watching.headquarters.sweep("acme/infra", "") == 3
+    assert watching.headquarters.sweep("acme/infra", "") == 0
+    assert _records(watching) == 1
+
+
+def test_a_repository_that_hasnt_changed_costs_one_request(
+    watching: Producer, ghe: StandIn
+) -> None:
+    watching.headquarters.sweep("acme/infra", "")
+    watching.forget_sweep("acme/infra")
+    watching.tick()
+    ghe.clear()
+    watching.headquarters.sweep("acme/infra", "")
+    assert len(ghe.requests) == 1
+
+
+def test_variants_that_contradict_each_other_are_told_and_wait_for_the_next_slot(
+    watching: Producer,
+) -> None:
+    twins = (Variant(name="x"), Variant(name="x"))
+    rules = (VariantRule(root="a", variants=twins),)
+    watching.settings = watching.settings.model_copy(update={"variants": rules})
+    assert watching.headquarters.sweep("acme/infra", "") == 0
+    (path,) = (watching.folder / "sweeps").glob("*.json")
+    record = watching.store.sweep(path.stem)
+    assert record is not None
+    assert "are named 'x'" in record.problems[0]
+    # Each five minutes would be told again, and change nothing.
+    watching.redis.delete("driftfleet:once:sweep:acme/infra@")
+    assert watching.tick().sweeps == 0
+
+
+def test_what_github_wants_us_to_wait_for_holds_up_nothing_else(
+    watching: Producer, ghe: StandIn
+) -> None:
+    """A slot that waits is one in which no tick is done."""
+    ghe.rate_limited(100, remaining=0, reset=ghe.clock() + 800)
+    started = time.monotonic()
+    assert watching.headquarters.sweep("acme/infra", "") == 0
+    assert time.monotonic() - started < 30
+    # It is not asked again before that.
+    left = watching.redis.ttl("driftfleet:once:sweep:acme/infra@")
+    assert 700 < int(left) <= 800  # type: ignore[arg-type]
+
+
+def test_a_tick_that_has_just_begun_is_not_done_again(producer: Producer) -> None:
+    """Two beats, or a backlog: by Redis' clock, for those of beat and producer may differ."""
+    assert producer.headquarters.tick_if_due() is not None
+    assert producer.headquarters.tick_if_due() is None

@@ -102,6 +102,11 @@ class Mending:
     def _put_back(self, sweep_id: str, identities: set[str]) -> int:
         manifest = self._manifest(sweep_id) if identities else None
         jobs = [job for job in manifest.jobs if job.identity in identities] if manifest else []
+        if manifest and len(jobs) < len(identities):
+            # What no sweep asked for would keep it open to its deadline.
+            log.error("sweep_waits_for_strangers", sweep=sweep_id, count=len(identities))
+            self._ledger.forget(sweep_id)
+            return 0
         again: list[Job] = []
         for job in jobs:
             times = self._ledger.put_back(sweep_id, Ask.of(job))

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from driftfleet.errors import BrokerUnavailable
-from driftfleet.ledger import Ask, Ledger, OpenSweep, RedisLedger, Running, keys
+from driftfleet.ledger import Ask, Judged, Ledger, OpenSweep, RedisLedger, Running, keys
 from driftfleet.redis_client import connect
 from driftfleet.results import Verdict
 from producer.embedded import embedded_redis
@@ -377,3 +377,10 @@ def test_a_redis_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
         with pytest.raises(BrokerUnavailable, match="Redis did not answer"):
             call()
     client.close()
+
+
+def test_a_root_without_a_verdict_keeps_the_time_at_which_it_was_met(ledger: Ledger) -> None:
+    ledger.note_roots("Acme/Infra", {"a default": Judged(None, 100), "b default": Judged(None, 1)})
+    judged = Judged(Verdict.CLEAN, 200)
+    ledger.note_roots("acme/infra", {"a default": Judged(None, 200), "c default": judged})
+    assert sorted(ledger.roots(["acme/infra"]), key=str) == [judged, Judged(None, 100)]

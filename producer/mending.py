@@ -121,7 +121,9 @@ class Mending:
 
     def _give_up(self, job: Job) -> None:
         error = CheckError(phase="store", kind=ErrorKind.WORKER_LOST, message=_LOST, transient=True)
-        result = error_result(job, error, "producer")
+        # By Redis' clock, as all answers: a producer's that is ahead would keep newer ones out.
+        now = datetime.fromtimestamp(self._ledger.now(), UTC)
+        result = error_result(job, error, "producer", at=now)
         answer = Answer(check=job.identity, verdict=result.verdict, key=self._store.add(result))
         for done in self._ledger.answer(job, answer).done:
             self._close(done, "its last check was given up")

@@ -127,9 +127,7 @@ class RepositorySweep:
         self, jobs: list[Job], latest: Mapping[str, LatestRecord], wanted: Wanted, now: datetime
     ) -> None:
         """What the whole fleet is counted by: roots that are gone are no longer in it."""
-        known = self._known(wanted)
-        met_at = (known.first_seen if known else now).timestamp()
-        judged = {Judged.name(job): Judged(None, met_at) for job in jobs}
+        judged = {Judged.name(job): Judged(None, now.timestamp()) for job in jobs}
         for job in jobs:
             if record := latest.get(place(job)):
                 at = record.result.finished_at.timestamp()

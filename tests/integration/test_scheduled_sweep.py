@@ -5,6 +5,7 @@ import time
 import pytest
 
 from driftfleet.jobs import Variant
+from driftfleet.ledger import Judged
 from driftfleet.settings import CacheSettings, GitHubSettings, VariantRule
 from tests.producing import Producer
 from tests.standin import StandIn
@@ -80,3 +81,21 @@ def test_a_tick_that_has_just_begun_is_not_done_again(producer: Producer) -> Non
     """Two beats, or a backlog: by Redis' clock, for those of beat and producer may differ."""
     assert producer.headquarters.tick_if_due() is not None
     assert producer.headquarters.tick_if_due() is None
+
+
+def test_a_root_that_is_new_in_an_old_repository_is_not_as_old_as_that(
+    watching: Producer,
+) -> None:
+    """Staleness is what wakes people: it would be a year for a root of this minute."""
+    watching.headquarters.sweep("acme/infra", "")
+    first = watching.ledger.roots(["acme/infra"])
+    assert len(first) == 3
+    assert all(abs(one.at - watching.ledger.now()) < 60 for one in first)
+
+
+def test_a_root_that_was_never_judged_stays_as_old_as_it_is(watching: Producer) -> None:
+    met = Judged(None, watching.ledger.now() - 9000)
+    watching.ledger.note_roots("acme/infra", {"a default": met})
+    watching.headquarters.sweep("acme/infra", "")
+    oldest = min(one.at for one in watching.ledger.roots(["acme/infra"]))
+    assert oldest == pytest.approx(met.at, abs=1)

@@ -13,6 +13,7 @@ from kombu.transport import redis
 from redis.exceptions import ResponseError
 
 from driftfleet.envelope import QUEUES, NoMessage, open_envelope
+from driftfleet.refusals import heeding
 
 log = structlog.get_logger()
 
@@ -56,6 +57,12 @@ class Channel(redis.Channel):
             message["properties"].pop(name, None)
         return message
 
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        parameters = super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
+        kind = parameters.get("connection_class") or self.connection_class
+        parameters["connection_class"] = heeding(kind, self.connection.lose)
+        return parameters
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
@@ -89,6 +96,20 @@ class Transport(redis.Transport):
 
     Channel = Channel
     delivering = False
+    lost = False
+
+    def lose(self) -> None:
+        """Have the event loop take the connection as lost, whichever of it noticed that."""
+        self.lost = True
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
+        loop.on_tick.add(self._end_if_lost)
+
+    def _end_if_lost(self) -> None:
+        if self.lost:
+            self.lost = False
+            raise ConnectionError("Redis takes no writes")
 
     def _deliver(self, message: Any, queue: str) -> None:
         if queue.startswith(QUEUES):

@@ -46,6 +46,9 @@ class Ledger(Protocol):
     def close(self, sweep_id: str, identities: Iterable[str] = ()) -> None:
         """Forget a sweep that was closed; ``identities`` are checks it no longer waits for."""
 
+    def forget(self, sweep_id: str) -> None:
+        """Know nothing any more of what a sweep waits for: the store does, and it is asked for."""
+
     # What workers do.
 
     def begin(self, job: Job, token: str, caps: Mapping[str, int], over: str = "") -> Begun:
@@ -128,3 +131,9 @@ class Ledger(Protocol):
 
     def now(self) -> float:
         """The time, in seconds since the epoch."""
+
+    def heal(self, *, everywhere: bool) -> int:
+        """Remove keys of ours that somebody else has written; how many.
+
+        ``everywhere`` takes its time; else it looks at those of which there is one.
+        """

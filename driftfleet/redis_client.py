@@ -12,7 +12,7 @@ from redis.retry import Retry
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
 
 # A command that hangs, and one that can't connect, have said so within ten seconds.
-SOCKET_SECONDS = 5
+SOCKET_SECONDS = 4
 CONNECT_SECONDS = 4
 _HOW_TO_WRITE = "it is written redis://:PASSWORD@HOST:6379/0"
 _NOT_VERIFIED = (

@@ -14,6 +14,7 @@ from kombu.transport import redis
 from redis.exceptions import ResponseError
 
 from driftfleet.envelope import QUEUES, NoMessage, open_envelope
+from driftfleet.refusals import heeding
 
 log = structlog.get_logger()
 
@@ -66,6 +67,12 @@ class Channel(redis.Channel):
             message["properties"].pop(name, None)
         return message
 
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        parameters = super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
+        kind = parameters.get("connection_class") or self.connection_class
+        parameters["connection_class"] = heeding(kind, self.connection.lose)
+        return parameters
+
     def healed(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """What ``call`` gives, once what stands where a key of kombu's should be is removed."""
         try:
@@ -111,6 +118,20 @@ class Transport(redis.Transport):
 
     Channel = Channel
     delivering = False
+    lost = False
+
+    def lose(self) -> None:
+        """Have the event loop take the connection as lost, whichever of it noticed that."""
+        self.lost = True
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
+        loop.on_tick.add(self._end_if_lost)
+
+    def _end_if_lost(self) -> None:
+        if self.lost:
+            self.lost = False
+            raise ConnectionError("Redis takes no writes")
 
     def _deliver(self, message: Any, queue: str) -> None:
         if queue.startswith(QUEUES):

@@ -18,6 +18,7 @@ from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, Ask, Ledger, OpenSweep
 from driftfleet.results import CheckError, ErrorKind, SweepManifest, error_result
 from driftfleet.store import ResultStore
+from driftfleet.sweep_id import asked_at
 from producer.broker import Broker
 
 log = structlog.get_logger()
@@ -65,14 +66,16 @@ class Mending:
             self._ledger.unpark(cap, limit if limit is not None else 1 << 30)
         rebuilt = self._rebuild()
         closed = overdue = put_back = 0
-        lost = self._lost()
+        lost, sent = self._lost(), set[str]()
         for sweep in self._ledger.open_sweeps():
             if sweep.deadline <= self._ledger.now():
                 overdue += self._close(sweep.sweep_id, "its deadline has passed")
             elif not self._ledger.pending(sweep.sweep_id):
                 closed += self._close(sweep.sweep_id, "whoever answered last did not")
             elif missing := lost.get(sweep.sweep_id):
-                put_back += self._put_back(sweep.sweep_id, missing)
+                # Another sweep may wait for it, too.
+                put_back += self._put_back(sweep.sweep_id, missing - sent)
+                sent |= missing
         return Mended(closed, overdue, rebuilt, put_back)
 
     def _close(self, sweep_id: str, why: str) -> int:
@@ -97,7 +100,7 @@ class Mending:
         return found
 
     def _put_back(self, sweep_id: str, identities: set[str]) -> int:
-        manifest = self._manifest(sweep_id)
+        manifest = self._manifest(sweep_id) if identities else None
         jobs = [job for job in manifest.jobs if job.identity in identities] if manifest else []
         if manifest and len(jobs) < len(identities):
             # What no sweep asked for would keep it open to its deadline.
@@ -118,7 +121,9 @@ class Mending:
 
     def _give_up(self, job: Job) -> None:
         error = CheckError(phase="store", kind=ErrorKind.WORKER_LOST, message=_LOST, transient=True)
-        result = error_result(job, error, "producer")
+        # By Redis' clock, as all answers: a producer's that is ahead would keep newer ones out.
+        now = datetime.fromtimestamp(self._ledger.now(), UTC)
+        result = error_result(job, error, "producer", at=now)
         answer = Answer(check=job.identity, verdict=result.verdict, key=self._store.add(result))
         for done in self._ledger.answer(job, answer).done:
             self._close(done, "its last check was given up")
@@ -141,6 +146,7 @@ class Mending:
     def _ask_again(self, manifest: SweepManifest) -> None:
         found = self._store.answers_of(manifest.jobs, manifest.asked_at)
         left = [job for job, answer in zip(manifest.jobs, found, strict=True) if answer is None]
+        left = self._without_replaced(left, manifest)
         opened = self._ledger.open(manifest.sweep_id, [Ask.of(job) for job in left])
         log.warning(
             "sweep_rebuilt", sweep=manifest.sweep_id, asked=len(manifest.jobs), left=len(left)
@@ -162,6 +168,20 @@ class Mending:
             self._close(manifest.sweep_id, "all of it was answered when Redis forgot it")
         for done in opened.done:
             self._close(done, "a newer commit replaced the rest of it")
+
+    def _without_replaced(self, jobs: list[Job], manifest: SweepManifest) -> list[Job]:
+        """Those of which no newer commit was answered: planned now, they would be the latest."""
+        left: list[Job] = []
+        for job, latest in zip(jobs, self._store.latest_of_each(jobs), strict=True):
+            newer = latest.result.job if latest else job
+            at = asked_at(newer.sweep_id)
+            same_place = newer.target == job.target and newer.identity != job.identity
+            if same_place and at is not None and at > manifest.asked_at:
+                self._ledger.open(manifest.sweep_id, [Ask.of(job)])
+                self._ledger.answer(job, Answer(check=job.identity, superseded_by=newer.sweep_id))
+            else:
+                left.append(job)
+        return left
 
     def _manifest(self, sweep_id: str) -> SweepManifest | None:
         try:

@@ -53,7 +53,7 @@ class Notebook:
             if told is None or told["rules"] != _rules(rules):
                 return None
             return [_wanted(rules, *entry) for entry in told["repositories"]]
-        except (ValueError, KeyError, TypeError, IndexError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return None
 
     def note_roster(self, rules: tuple[RepositoryRule, ...], wanted: Iterable[Wanted]) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
 from driftfleet.closing import close_sweep
-from driftfleet.errors import BrokerUnavailable
+from driftfleet.errors import BrokerUnavailable, TransientError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Ask, Ledger, OpenSweep
 from driftfleet.results import SweepManifest, SweepRecord
@@ -16,6 +18,8 @@ from producer.follow import Follower
 from producer.found import Found, Trouble
 from producer.sending import Sender
 from producer.sweep import close_record, jobs_of, open_record
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,11 @@ class SweepQueue:
             )
         )
         for done in (*opened.done, *([record.sweep_id] if answered else ())):
-            close_sweep(done, self._ledger, self._store)
+            try:
+                close_sweep(done, self._ledger, self._store)
+            except TransientError as error:
+                # All was asked for: the producer closes what nobody did, within a minute.
+                log.warning("sweep_not_closed", sweep=done, reason=error.message)
 
     def _now(self) -> datetime:
         """By Redis, for whose answers count is decided by it."""

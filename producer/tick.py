@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from driftfleet.cron import last_fire
-from driftfleet.errors import ContractError
+from driftfleet.errors import BrokerUnavailable, ContractError
 from driftfleet.ledger import Ledger
 from driftfleet.schedule_settings import schedule_of
 from driftfleet.settings import Settings
@@ -73,8 +73,8 @@ class Tick:
             return Ticked(mended, 0, ())
         roster = self.notebook.roster(self.settings.repositories)
         stale = self.notebook.once("roster-age", ROSTER_SECONDS)
-        if (roster is None or stale) and self.notebook.once("listing", _LISTING_SECONDS):
-            self.start_listing()
+        if roster is None or stale:
+            self._once("listing", _LISTING_SECONDS, self.start_listing)
         known = self._known(roster or [], now)
         sweeps = self._start_due(roster or [], known, now)
         return Ticked(mended, sweeps, tuple(known.values()))
@@ -87,10 +87,22 @@ class Tick:
             if started >= _MOST_SWEEPS:
                 log.warning("sweeps_wait", due=len(due), started=started)
                 break
-            if self.notebook.once(sweep_guard(swept.repo, swept.ref), _QUEUED_SECONDS):
-                self.start_sweep(wanted[swept.key])
-                started += 1
+            guard = sweep_guard(swept.repo, swept.ref)
+            one = wanted[swept.key]
+            started += self._once(guard, _QUEUED_SECONDS, lambda one=one: self.start_sweep(one))  # type: ignore[misc]
         return started
+
+    def _once(self, name: str, seconds: int, start: Callable[[], None]) -> bool:
+        """Start something that nobody has started within that time; whether it was."""
+        if not self.notebook.once(name, seconds):
+            return False
+        try:
+            start()
+        except BrokerUnavailable:
+            # It was not taken: the next tick may.
+            self.notebook.again(name)
+            raise
+        return True
 
     def _due(self, one: Wanted, swept: Swept | None, now: datetime) -> bool:
         if swept is None:
@@ -126,8 +138,7 @@ class Tick:
         # The word that it was begun is forgotten after that time, and begins it no more.
         if slot is None or (now - slot).total_seconds() >= _MIRROR_SECONDS:
             return
-        if self.notebook.once(f"mirror:{slot:%Y%m%dT%H%M}", _MIRROR_SECONDS):
-            self.start_mirror_sync()
+        self._once(f"mirror:{slot:%Y%m%dT%H%M}", _MIRROR_SECONDS, self.start_mirror_sync)
 
 
 def sweep_guard(repo: str, ref: str) -> str:

@@ -76,7 +76,7 @@ class Producer:
         """The arguments of what was sent to the producer's own queue."""
         messages: Any = self.redis.lrange(PRODUCER_QUEUE, 0, -1)
         told = [json.loads(message)["headers"] for message in messages]
-        return sorted(one["argsrepr"] for one in told if one["task"] == task)
+        return sorted(one.get("argsrepr", "") for one in told if one["task"] == task)
 
     def ask(self, *roots: str, repo: str = "acme/infra", deadline: timedelta = HOUR) -> list[Job]:
         sweep = new_sweep_id("test", self.now)

@@ -207,7 +207,11 @@ class RedisLedger:
 
     def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
         key = f"{keys.ROOTS}{slug.lower()}"
-        values: dict[Any, Any] = {name: one.encode() for name, one in judged.items()}
+        known: Any = ask_redis(lambda: self._redis.hgetall(key))
+        values: dict[Any, Any] = {
+            name: one.encode() if one.verdict else known.get(name.encode(), one.encode())
+            for name, one in judged.items()
+        }
 
         def write() -> None:
             with self._redis.pipeline() as pipe:

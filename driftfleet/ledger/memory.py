@@ -221,7 +221,10 @@ class MemoryLedger:
         return list(self._recent)
 
     def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
-        self._roots[slug.lower()] = dict(judged)
+        before = self._roots[slug.lower()]
+        self._roots[slug.lower()] = {
+            name: one if one.verdict else before.get(name, one) for name, one in judged.items()
+        }
 
     def roots(self, slugs: Iterable[str]) -> list[Judged]:
         return [one for slug in slugs for one in self._roots[slug.lower()].values()]

@@ -115,7 +115,10 @@ class Ledger(Protocol):
         """The last answers of the fleet, newest first."""
 
     def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
-        """Keep what is known of all roots of a repository, by `Judged.name`; others are gone."""
+        """Keep what is known of all roots of a repository, by `Judged.name`; others are gone.
+
+        What has no verdict keeps the time at which it was met first.
+        """
 
     def roots(self, slugs: Iterable[str]) -> list[Judged]:
         """What is known of all roots of these repositories, in no order."""

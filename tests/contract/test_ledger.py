@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from driftfleet.errors import BrokerUnavailable
-from driftfleet.ledger import Ask, Ledger, OpenSweep, RedisLedger, Running, keys
+from driftfleet.ledger import Ask, Judged, Ledger, OpenSweep, RedisLedger, Running, keys
 from driftfleet.redis_client import connect
 from driftfleet.results import Verdict
 from producer.embedded import embedded_redis
@@ -396,3 +396,10 @@ def test_a_sweep_that_is_forgotten_is_asked_for_as_if_it_were_new(ledger: Ledger
     assert ask(ledger, b) == (False,)
     assert ledger.seal(opened("s1")) is False
     assert ledger.answer(b, answer(b)) == (True, ("s1",))
+
+
+def test_a_root_without_a_verdict_keeps_the_time_at_which_it_was_met(ledger: Ledger) -> None:
+    ledger.note_roots("Acme/Infra", {"a default": Judged(None, 100), "b default": Judged(None, 1)})
+    judged = Judged(Verdict.CLEAN, 200)
+    ledger.note_roots("acme/infra", {"a default": Judged(None, 200), "c default": judged})
+    assert sorted(ledger.roots(["acme/infra"]), key=str) == [judged, Judged(None, 100)]

@@ -71,9 +71,6 @@ def build_app(settings: Settings) -> Celery:
         worker_soft_shutdown_timeout=0,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # A Redis that takes nothing (no memory, a replica) is as good as away: plans are not to end
-        # with the main process.
-        broker_channel_error_retry=True,
         # Whoever can write to Redis could stop workers by the control channel.
         worker_enable_remote_control=False,
         worker_send_task_events=settings.broker.events,

@@ -47,13 +47,18 @@ def _backend_setting(value: str) -> str:
     return _relative_path(value)
 
 
+def is_cap(value: str) -> bool:
+    """Whether it is what a cap counts, such as ``repository:owner/name``: a part of a key."""
+    return re.fullmatch(r"(repository|bucket|account):[\x21-\x7e]{1,300}", value) is not None
+
+
 def _cap_name(value: str) -> str:
-    """What a cap counts, such as ``repository:owner/name``; it is a part of a key in Redis."""
-    if not re.fullmatch(r"(repository|bucket|account):[\x21-\x7e]{1,300}", value):
+    if not is_cap(value):
         raise ValueError("must be repository:NAME, bucket:NAME or account:NAME in plain ASCII")
     return value
 
 
+SweepId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 CapName = Annotated[str, AfterValidator(_cap_name)]
 RelativePath = Annotated[str, AfterValidator(_relative_path)]
 BackendSetting = Annotated[str, AfterValidator(_backend_setting)]
@@ -107,7 +112,7 @@ class Job(Record):
     """
 
     schema_version: Literal[1] = 1
-    sweep_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    sweep_id: SweepId
     source: Source
     root: RelativePath
     variant: Variant = Variant()

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from driftfleet.configuration import process_environment
 from driftfleet.settings import LogSettings
 
 _MASK = "***"
@@ -89,10 +90,11 @@ def configure_logs(settings: LogSettings, redact: Redactor | None = None) -> Non
         structlog.processors.format_exc_info,
         redact_event,
     ]
+    colors = sys.stderr.isatty() and not process_environment().get("NO_COLOR")
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if json_lines
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=colors)
     )
     structlog.configure(
         processors=[

@@ -12,9 +12,13 @@ from redis.retry import Retry
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
 
 # A command that hangs, and one that can't connect, have said so within ten seconds.
-SOCKET_SECONDS = 5
+SOCKET_SECONDS = 4
 CONNECT_SECONDS = 4
 _HOW_TO_WRITE = "it is written redis://:PASSWORD@HOST:6379/0"
+_NOT_VERIFIED = (
+    "Redis' certificate is refused: name its CA in broker.ca_file (DRIFTFLEET_BROKER__CA_FILE; "
+    "without one the system's count), and in broker.url the host as the certificate does"
+)
 T = TypeVar("T")
 
 
@@ -58,6 +62,8 @@ def ask_redis(call: Callable[[], T]) -> T:
             f"Redis refuses the password in broker.url (DRIFTFLEET_BROKER__URL): {error}"
         ) from error
     except redis.RedisError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise BrokerUnavailable(f"{_NOT_VERIFIED}: {error}") from error
         raise BrokerUnavailable(f"Redis did not answer: {error}") from error
 
 

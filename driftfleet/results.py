@@ -168,9 +168,16 @@ def latest_key(job: Job) -> str:
     return f"latest/{place(job)}.json"
 
 
-def error_result(job: Job, error: CheckError, worker: str, cost: Cost | None = None) -> Result:
-    """The answer to a job that was never planned: it began and ended now."""
-    now = datetime.now(UTC)
+def error_result(
+    job: Job,
+    error: CheckError,
+    worker: str,
+    cost: Cost | None = None,
+    *,
+    at: datetime | None = None,
+) -> Result:
+    """The answer to a job that was never planned: it began and ended ``at``, by default now."""
+    now = at or datetime.now(UTC)
     return Result(
         job=job,
         verdict=Verdict.ERROR,

@@ -4,16 +4,17 @@ By itself it ends the worker's main process, once for each such item (celery#430
 kombu's internals: pyproject.toml pins kombu's minor version, and a test puts garbage into a queue.
 """
 
-import time
+from collections.abc import Callable
 from queue import Empty
 from typing import Any
 
 import structlog
 from kombu import transport
 from kombu.transport import redis
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import ResponseError
 
 from driftfleet.envelope import QUEUES, NoMessage, open_envelope
+from driftfleet.refusals import heeding
 
 log = structlog.get_logger()
 
@@ -22,14 +23,20 @@ log = structlog.get_logger()
 _NEEDLESS = frozenset({"origin", "lang", "timelimit"})
 # In the headers as well, or asked by nobody.
 _TWICE = ("argsrepr", "kwargsrepr", "reply_to")
-# Of a Redis without memory, and of a replica.
-_TAKES_NOTHING = (OutOfMemoryError, ReadOnlyError)
-_PAUSE_SECONDS = 5.0
 _SCHEMES = ("redis", "rediss", "redis+socket")
 
 
 class QoS(redis.QoS):
-    """What was taken and isn't acknowledged; of another's what is no message is forgotten."""
+    """What was taken and isn't acknowledged; what is no message of another's is forgotten."""
+
+    def append(self, message: Any, delivery_tag: Any) -> None:
+        self.channel.healed(super().append, message, delivery_tag)
+
+    def ack(self, delivery_tag: Any) -> None:
+        self.channel.healed(super().ack, delivery_tag)
+
+    def restore_visible(self, *arguments: Any, **options: Any) -> None:
+        self.channel.healed(super().restore_visible, *arguments, **options)
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         try:
@@ -60,14 +67,31 @@ class Channel(redis.Channel):
             message["properties"].pop(name, None)
         return message
 
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        parameters = super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
+        kind = parameters.get("connection_class") or self.connection_class
+        parameters["connection_class"] = heeding(kind, self.connection.lose)
+        return parameters
+
+    def healed(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """What ``call`` gives, once what stands where a key of kombu's should be is removed."""
+        try:
+            return call(*arguments, **options)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            self._remove_strangers()
+        return call(*arguments, **options)
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         except (Empty, *self.connection_errors):
             raise
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if self.connection.delivering or "WRONGTYPE" not in str(error):
                 raise
+            # It would come again, and nothing from any queue.
             self._remove_strangers()
             raise Empty from error
         except Exception as error:
@@ -78,14 +102,15 @@ class Channel(redis.Channel):
             raise Empty from error
 
     def _remove_strangers(self) -> None:
-        """Where a queue should be and something else is, nothing would come from any queue."""
+        types = {self.unacked_key: b"hash", self.unacked_index_key: b"zset"}
+        for queue in self.active_queues:
+            for step in self.priority_steps:
+                types[self._q_for_pri(queue, step)] = b"list"  # type: ignore[no-untyped-call]
         with self.conn_or_acquire() as client:
-            for queue in self.active_queues:
-                for step in self.priority_steps:
-                    key = self._q_for_pri(queue, step)  # type: ignore[no-untyped-call]
-                    if client.type(key) not in (b"list", b"none"):
-                        client.delete(key)
-                        log.error("key_removed", key=key, reason="it was no queue's")
+            for key, kind in types.items():
+                if client.type(key) not in (kind, b"none"):
+                    client.delete(key)
+                    log.error("key_removed", key=key, reason="not ours")
 
 
 class Transport(redis.Transport):
@@ -93,6 +118,20 @@ class Transport(redis.Transport):
 
     Channel = Channel
     delivering = False
+    lost = False
+
+    def lose(self) -> None:
+        """Have the event loop take the connection as lost, whichever of it noticed that."""
+        self.lost = True
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]
+        loop.on_tick.add(self._end_if_lost)
+
+    def _end_if_lost(self) -> None:
+        if self.lost:
+            self.lost = False
+            raise ConnectionError("Redis takes no writes")
 
     def _deliver(self, message: Any, queue: str) -> None:
         if queue.startswith(QUEUES):
@@ -104,11 +143,6 @@ class Transport(redis.Transport):
         self.delivering = True
         try:
             super()._deliver(message, queue)  # type: ignore[no-untyped-call]
-        except _TAKES_NOTHING:
-            # This message is out of the list and not noted elsewhere: until the producer finds it
-            # missing it is lost. Not all of them at once.
-            time.sleep(_PAUSE_SECONDS)
-            raise
         finally:
             self.delivering = False
 

@@ -5,6 +5,7 @@ It reads kombu's own keys: pyproject.toml pins kombu's minor version.
 
 import contextlib
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,8 @@ _PAGE = 500
 # A message's id ends in the identity of its check (driftfleet.celery_app.send). In `unacked` the
 # message is text within JSON, and its quotes are escaped.
 _IDENTITIES = r"""
-local function identity(text) return text:match('\\?"id\\?": ?\\?"[^"\\]-(%x+)\\?"') end
+local id = '\\?"id\\?": ?\\?"[^"\\]-(' .. string.rep('%x', 24) .. ')\\?"'
+local function identity(text) return text:match(id) end
 local found = {}
 if KEYS[1] == 'unacked' then
   local page = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
@@ -109,7 +111,7 @@ class Broker:
             page: Any = ask_redis(
                 lambda cursor=cursor: self._identities(keys=[key], args=[cursor, _PAGE])  # type: ignore[misc]
             )
-            yield from (one.decode()[-24:] for one in page[1])
+            yield from (one.decode() for one in page[1])
             cursor = page[0].decode()
             if cursor == "0":
                 return
@@ -117,12 +119,13 @@ class Broker:
 
 def _identities_of_jobs(jobs: Any) -> Iterator[str]:
     for text in jobs:
-        with contextlib.suppress(ContractError, ValueError):
+        with contextlib.suppress(ContractError, ValueError, RecursionError):
             yield decode_job(json.loads(text)).identity
 
 
 def _sent_at(message: bytes | None) -> float | None:
     try:
-        return float(json.loads(message or b"{}")["headers"]["sent_at"])
-    except (ValueError, KeyError, TypeError):
+        sent_at = float(json.loads(message or b"{}")["headers"]["sent_at"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
+    return sent_at if math.isfinite(sent_at) else None

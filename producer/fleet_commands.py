@@ -194,7 +194,11 @@ def producer_command(config: Path | None, *, log_level: str | None) -> None:
     settings = settings_from(config, {"logs.level": log_level})
     from driftfleet.worker_command import producer_arguments  # noqa: PLC0415
     from producer.crew import producer_environment  # noqa: PLC0415
+    from producer.targets import read_targets  # noqa: PLC0415
 
+    if settings.repositories:
+        # Told here where no GitHub is named: Celery would end in a traceback.
+        read_targets((), settings, folders=False)
     environment = producer_environment(settings, config)
     _become("a producer", producer_arguments(settings), settings, environment)
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.github.host import host_of
-from driftfleet.ledger import RedisLedger
+from driftfleet.ledger import RedisLedger, met_stranger
 from driftfleet.metrics import Meter
 from driftfleet.redis_client import connect
 from driftfleet.settings import Settings
@@ -66,6 +66,15 @@ class Headquarters:
 
     def tick(self) -> Ticked:
         """See `producer.tick`."""
+        self._ledger.heal(everywhere=False)
+        try:
+            return self._tick()
+        except BrokerUnavailable as error:
+            if not met_stranger(error) or not self._ledger.heal(everywhere=True):
+                raise
+            return self._tick()
+
+    def _tick(self) -> Ticked:
         began = time.monotonic()
         broker = Broker(self._redis)
         ticked = Tick(

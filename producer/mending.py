@@ -102,6 +102,11 @@ class Mending:
     def _put_back(self, sweep_id: str, identities: set[str]) -> int:
         manifest = self._manifest(sweep_id) if identities else None
         jobs = [job for job in manifest.jobs if job.identity in identities] if manifest else []
+        if manifest and len(jobs) < len(identities):
+            # What no sweep asked for would keep it open to its deadline.
+            log.error("sweep_waits_for_strangers", sweep=sweep_id, count=len(identities))
+            self._ledger.forget(sweep_id)
+            return 0
         again: list[Job] = []
         for job in jobs:
             times = self._ledger.put_back(sweep_id, Ask.of(job))
@@ -116,7 +121,9 @@ class Mending:
 
     def _give_up(self, job: Job) -> None:
         error = CheckError(phase="store", kind=ErrorKind.WORKER_LOST, message=_LOST, transient=True)
-        result = error_result(job, error, "producer")
+        # By Redis' clock, as all answers: a producer's that is ahead would keep newer ones out.
+        now = datetime.fromtimestamp(self._ledger.now(), UTC)
+        result = error_result(job, error, "producer", at=now)
         answer = Answer(check=job.identity, verdict=result.verdict, key=self._store.add(result))
         for done in self._ledger.answer(job, answer).done:
             self._close(done, "its last check was given up")

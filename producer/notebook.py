@@ -18,6 +18,7 @@ _SWEPT = "driftfleet:swept"
 _ONCE = "driftfleet:once:"
 _DAY_SECONDS = 86_400
 _MONTH_SECONDS = 30 * _DAY_SECONDS
+_NO_EXPIRY = -1
 
 
 class Notebook:
@@ -29,7 +30,12 @@ class Notebook:
     def once(self, name: str, seconds: int) -> bool:
         """True for the first who asks within that time; `again` ends it sooner."""
         key = f"{_ONCE}{name}"
-        return bool(ask_redis(lambda: self._redis.set(key, 1, nx=True, ex=max(1, seconds))))
+        expiry = max(1, seconds)
+        first = bool(ask_redis(lambda: self._redis.set(key, 1, nx=True, ex=expiry)))
+        if not first and ask_redis(lambda: self._redis.ttl(key)) == _NO_EXPIRY:
+            # Somebody else's: nobody would be the first ever again.
+            ask_redis(lambda: self._redis.expire(key, expiry))
+        return first
 
     def hold(self, name: str, seconds: float) -> None:
         """Let nobody be the first again for that time from now on."""

@@ -92,7 +92,11 @@ class RepositorySweep:
         self._note_roots(jobs, latest, wanted, now)
         due = due_jobs(jobs, latest, schedule.left_out_for, now)
         sweep_id = ""
-        if due:
+        if due and (sweep_id := self._under_way(wanted, jobs[0].source.sha)):
+            # Another one would only join its checks: a slow fleet would have hundreds of them open.
+            log.warning("repository_still_swept", sweep=sweep_id)
+            due = []
+        elif due:
             sweep_id = self.queue.ask(due, schedule.deadline).record.sweep_id
         self._note(wanted, jobs, sweep_id, now)
         log.info("repository_swept", sweep=sweep_id, checks=len(jobs), asked=len(due))
@@ -127,14 +131,20 @@ class RepositorySweep:
         self, jobs: list[Job], latest: Mapping[str, LatestRecord], wanted: Wanted, now: datetime
     ) -> None:
         """What the whole fleet is counted by: roots that are gone are no longer in it."""
-        known = self._known(wanted)
-        met_at = (known.first_seen if known else now).timestamp()
-        judged = {Judged.name(job): Judged(None, met_at) for job in jobs}
+        judged = {Judged.name(job): Judged(None, now.timestamp()) for job in jobs}
         for job in jobs:
             if record := latest.get(place(job)):
                 at = record.result.finished_at.timestamp()
                 judged[Judged.name(job)] = Judged(record.result.verdict, at)
         self.ledger.note_roots(jobs[0].source.slug if jobs else wanted.name, judged)
+
+    def _under_way(self, wanted: Wanted, sha: str) -> str:
+        """Its last sweep, where that was of this commit and isn't closed yet; else empty."""
+        known = self._known(wanted)
+        if known is None or known.sha != sha:
+            return ""
+        still = {one.sweep_id for one in self.ledger.open_sweeps()}
+        return known.sweep_id if known.sweep_id in still else ""
 
     def _known(self, wanted: Wanted) -> Swept | None:
         return self.notebook.swept_of(swept_key(wanted.name, wanted.ref))

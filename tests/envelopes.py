@@ -7,6 +7,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+# In whatever is refused, and in no line that tells of it.
+SECRET = "geheim-0815"
 QUEUE = "driftfleet.checks.29"
 EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 JOB = {
@@ -14,6 +16,7 @@ JOB = {
     "sweep_id": "test-20261129T131051-63d186",
     "source": {"kind": "local", "repo": "/srv/repo", "ref": "main"},
     "root": "q",
+    "variant": {"env": {"TF_VAR_word": SECRET}},
 }
 
 

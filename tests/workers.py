@@ -43,7 +43,7 @@ class Fleet:
     def __post_init__(self) -> None:
         assert isinstance(self.settings.broker.url, SecretStr)
         url = self.settings.broker.url.get_secret_value()
-        self.redis = connect(url)
+        self.redis = connect(url, self.settings.broker.ca_file)
         self.ledger = RedisLedger(self.redis)
         self.store = open_store(self.settings.results.store)
 

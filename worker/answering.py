@@ -7,12 +7,13 @@ is acknowledged. Whatever dies between, the job comes back, and the second answe
 import contextlib
 import random
 import time
+from datetime import UTC, datetime
 
 import structlog
 
 from driftfleet.errors import BrokerUnavailable, StoreUnavailable, TransientError
 from driftfleet.jobs import Job
-from driftfleet.ledger import Begun, Running
+from driftfleet.ledger import LEASE_SECONDS, Begun, Running
 from driftfleet.results import CheckError, ErrorKind, Result, error_result
 from driftfleet.sweep_id import asked_at
 from worker.check import check, log_answered
@@ -175,7 +176,10 @@ class _Course:
             log.warning("answer_dropped", reason="somebody else works on this check by now")
             return
         try:
-            result, key = self._stored(by_time_of_redis(result, self._clock_behind_seconds))
+            result = by_time_of_redis(result, self._clock_behind_seconds)
+            if self._is_late():
+                return
+            result, key = self._stored(result)
         except StoreUnavailable as error:
             stored = policy_of_failure(error)
             assert stored is not None
@@ -183,6 +187,25 @@ class _Course:
             return
         self._desk.note(self._job, result, key, self._token)
         log_answered(result)
+
+    def _is_late(self) -> bool:
+        """Whether somebody else has answered it since we began, while we were frozen.
+
+        Then nobody holds the lease any more, and who has asked anew meanwhile is not to be answered
+        with what we saw before.
+        """
+        began = self._begun.now
+        try:
+            if self._desk.ledger.now() - began < LEASE_SECONDS:
+                return False
+        except BrokerUnavailable:
+            return False
+        known = self._desk.store.answer_of(self._job, datetime.fromtimestamp(began, UTC))
+        if known is None:
+            return False
+        log.warning("answer_dropped", reason="somebody else has answered this check meanwhile")
+        self._release()
+        return True
 
     def _stored(self, result: Result) -> tuple[Result, str]:
         try:

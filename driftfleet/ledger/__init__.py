@@ -25,6 +25,7 @@ from driftfleet.ledger.records import (
     Settled,
     WorkerSeen,
 )
+from driftfleet.ledger.strangers import met_stranger
 
 __all__ = [
     "CLOSED_SECONDS",
@@ -46,4 +47,5 @@ __all__ = [
     "Running",
     "Settled",
     "WorkerSeen",
+    "met_stranger",
 ]

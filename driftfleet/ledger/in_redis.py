@@ -9,8 +9,8 @@ import redis
 import structlog
 from pydantic import ValidationError
 
-from driftfleet.errors import ContractError
-from driftfleet.jobs import Job, decode_job
+from driftfleet.errors import BrokerUnavailable, ContractError
+from driftfleet.jobs import Job, decode_job, is_cap
 from driftfleet.ledger import keys, scripts
 from driftfleet.ledger.records import (
     COST_SECONDS,
@@ -29,6 +29,7 @@ from driftfleet.ledger.records import (
     Settled,
     WorkerSeen,
 )
+from driftfleet.ledger.strangers import met_stranger, remove_strangers
 from driftfleet.model import Record
 from driftfleet.redis_client import ask_redis
 
@@ -73,15 +74,23 @@ class RedisLedger:
     def open_sweeps(self) -> list[OpenSweep]:
         ids: Any = ask_redis(lambda: self._redis.zrange(keys.OPEN, 0, -1, withscores=True))
         abouts: Any = ask_redis(lambda: self._redis.hgetall(keys.ABOUT)) if ids else {}
-        return [
-            _read(OpenSweep, abouts.get(name)) or OpenSweep(sweep_id=_text(name), deadline=deadline)
-            for name, deadline in ids
-        ]
+        sweeps = [_open_sweep(_text(name), abouts.get(name), at) for name, at in ids]
+        return [sweep for sweep in sweeps if sweep is not None]
 
     def close(self, sweep_id: str, identities: Iterable[str] = ()) -> None:
         names = list(identities)
         for some in _chunks(names) if names else [()]:
             self._run(self._close, sweep_id, *some)
+
+    def forget(self, sweep_id: str) -> None:
+        def write() -> None:
+            with self._redis.pipeline() as pipe:
+                pipe.zrem(keys.OPEN, sweep_id)
+                pipe.hdel(keys.ABOUT, sweep_id)
+                pipe.delete(f"{keys.SWEEP}{sweep_id}:pending")
+                pipe.execute()
+
+        ask_redis(write)
 
     def begin(self, job: Job, token: str, caps: Mapping[str, int], over: str = "") -> Begun:
         limits = [word for cap in job.caps if cap in caps for word in (cap, caps[cap])]
@@ -187,7 +196,7 @@ class RedisLedger:
 
     def parked(self) -> list[str]:
         names: Any = ask_redis(lambda: list(self._redis.scan_iter(f"{keys.PARKED}*", count=1000)))
-        return [_text(name).removeprefix(keys.PARKED) for name in names]
+        return [cap for name in names if is_cap(cap := _text(name).removeprefix(keys.PARKED))]
 
     def unpark(self, cap: str, limit: int) -> None:
         self._run(self._unpark, cap, limit)
@@ -198,7 +207,11 @@ class RedisLedger:
 
     def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
         key = f"{keys.ROOTS}{slug.lower()}"
-        values: dict[Any, Any] = {name: one.encode() for name, one in judged.items()}
+        known: Any = ask_redis(lambda: self._redis.hgetall(key))
+        values: dict[Any, Any] = {
+            name: one.encode() if one.verdict else known.get(name.encode(), one.encode())
+            for name, one in judged.items()
+        }
 
         def write() -> None:
             with self._redis.pipeline() as pipe:
@@ -236,7 +249,15 @@ class RedisLedger:
         seconds, micros = ask_redis(self._redis.time)
         return float(seconds) + float(micros) / 1e6
 
+    def heal(self, *, everywhere: bool) -> int:
+        return remove_strangers(self._redis, everywhere=everywhere)
+
     def _run(self, script: Any, *arguments: str | float) -> Any:
+        try:
+            return ask_redis(lambda: script(args=arguments))
+        except BrokerUnavailable as error:
+            if not met_stranger(error) or not self.heal(everywhere=True):
+                raise
         return ask_redis(lambda: script(args=arguments))
 
 
@@ -259,6 +280,17 @@ def _read(model: type[RecordT], text: Any) -> RecordT | None:
 
 def _read_all(model: type[RecordT], texts: Iterable[Any]) -> list[RecordT]:
     return [one for text in texts if (one := _read(model, text))]
+
+
+def _open_sweep(sweep_id: str, about: Any, deadline: float) -> OpenSweep | None:
+    """None for what is no sweep's name: it would become one of a file."""
+    known = _read(OpenSweep, about)
+    if known is not None and known.sweep_id == sweep_id:
+        return known
+    try:
+        return OpenSweep(sweep_id=sweep_id, deadline=deadline)
+    except ValidationError:
+        return None
 
 
 def _judged(text: str) -> Judged | None:

@@ -46,6 +46,9 @@ class Ledger(Protocol):
     def close(self, sweep_id: str, identities: Iterable[str] = ()) -> None:
         """Forget a sweep that was closed; ``identities`` are checks it no longer waits for."""
 
+    def forget(self, sweep_id: str) -> None:
+        """Know nothing any more of what a sweep waits for: the store does, and it is asked for."""
+
     # What workers do.
 
     def begin(self, job: Job, token: str, caps: Mapping[str, int], over: str = "") -> Begun:
@@ -112,7 +115,10 @@ class Ledger(Protocol):
         """The last answers of the fleet, newest first."""
 
     def note_roots(self, slug: str, judged: Mapping[str, Judged]) -> None:
-        """Keep what is known of all roots of a repository, by `Judged.name`; others are gone."""
+        """Keep what is known of all roots of a repository, by `Judged.name`; others are gone.
+
+        What has no verdict keeps the time at which it was met first.
+        """
 
     def roots(self, slugs: Iterable[str]) -> list[Judged]:
         """What is known of all roots of these repositories, in no order."""
@@ -125,3 +131,9 @@ class Ledger(Protocol):
 
     def now(self) -> float:
         """The time, in seconds since the epoch."""
+
+    def heal(self, *, everywhere: bool) -> int:
+        """Remove keys of ours that somebody else has written; how many.
+
+        ``everywhere`` takes its time; else it looks at those of which there is one.
+        """

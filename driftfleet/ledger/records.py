@@ -1,8 +1,11 @@
 """What the ledger keeps and answers."""
 
-from typing import Literal, NamedTuple
+import math
+from typing import Annotated, Literal, NamedTuple
 
-from driftfleet.jobs import Job
+from pydantic import Field
+
+from driftfleet.jobs import Job, SweepId
 from driftfleet.model import Record
 from driftfleet.results import Verdict
 
@@ -17,6 +20,10 @@ SEEN_SECONDS = 120
 COST_SECONDS = 30 * 86_400
 MOST_RECENT = 200
 
+# Whoever shows or compares one counts on a time that there is, and a number that fits a line.
+Seconds = Annotated[float, Field(ge=-1e11, le=1e11)]
+Size = Annotated[int, Field(ge=0, le=1 << 62)]
+
 
 class Running(Record):
     """A check that a worker has begun. ``started_at`` is in seconds since the epoch."""
@@ -24,7 +31,7 @@ class Running(Record):
     title: str
     phase: str
     worker: str
-    started_at: float
+    started_at: Seconds
 
 
 class Answer(Record):
@@ -46,8 +53,8 @@ class Recent(Record):
     title: str
     verdict: Verdict
     error: str = ""
-    seconds: float
-    finished_at: float
+    seconds: Seconds
+    finished_at: Seconds
     worker: str
 
 
@@ -67,6 +74,8 @@ class Judged(NamedTuple):
     def decode(cls, text: str) -> "Judged":
         """Raises `ValueError`."""
         verdict, at = text.split(" ")
+        if not math.isfinite(float(at)):
+            raise ValueError("no time")
         return cls(None if verdict == "-" else Verdict(verdict), float(at))
 
     @staticmethod
@@ -130,11 +139,11 @@ class Settled(NamedTuple):
 class OpenSweep(Record):
     """A sweep that isn't closed; ``deadline`` and ``asked_at`` are seconds since the epoch."""
 
-    sweep_id: str
+    sweep_id: SweepId
     source: str = ""
-    asked: int = 0
-    asked_at: float = 0.0
-    deadline: float
+    asked: Size = 0
+    asked_at: Seconds = 0.0
+    deadline: Seconds
 
 
 class Counts(NamedTuple):
@@ -152,8 +161,8 @@ class WorkerSeen(Record):
     """What a worker says of itself every few seconds."""
 
     name: str
-    slots: int
-    seen_at: float
-    free_disk_bytes: int = 0
-    available_memory_bytes: int = 0
+    slots: Size
+    seen_at: Seconds
+    free_disk_bytes: Size = 0
+    available_memory_bytes: Size = 0
     waits_for: str = ""

@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from driftfleet.errors import BrokerUnavailable
-from driftfleet.ledger import Ask, Ledger, OpenSweep, RedisLedger, Running, keys
+from driftfleet.ledger import Ask, Judged, Ledger, OpenSweep, RedisLedger, Running, keys
 from driftfleet.redis_client import connect
 from driftfleet.results import Verdict
 from producer.embedded import embedded_redis
@@ -377,3 +377,29 @@ def test_a_redis_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
         with pytest.raises(BrokerUnavailable, match="Redis did not answer"):
             call()
     client.close()
+
+
+def test_a_sweep_that_is_forgotten_is_asked_for_as_if_it_were_new(ledger: Ledger) -> None:
+    a, b, other = job("a"), job("b"), job("a", sweep="s2", repo="acme/other")
+    ask(ledger, a, b)
+    ask(ledger, other)
+    for sweep in ("s1", "s2"):
+        ledger.seal(opened(sweep))
+    ledger.answer(a, answer(a))
+    ledger.forget("s1")
+    assert [sweep.sweep_id for sweep in ledger.open_sweeps()] == ["s2"]
+    assert ledger.pending("s1") == set()
+    assert ledger.pending("s2") == {other.identity}
+    # It is wanted still, and whoever has its message may begin.
+    assert ledger.begin(b, "token", NO_CAPS).outcome == "start"
+    ledger.release(b, "token")
+    assert ask(ledger, b) == (False,)
+    assert ledger.seal(opened("s1")) is False
+    assert ledger.answer(b, answer(b)) == (True, ("s1",))
+
+
+def test_a_root_without_a_verdict_keeps_the_time_at_which_it_was_met(ledger: Ledger) -> None:
+    ledger.note_roots("Acme/Infra", {"a default": Judged(None, 100), "b default": Judged(None, 1)})
+    judged = Judged(Verdict.CLEAN, 200)
+    ledger.note_roots("acme/infra", {"a default": Judged(None, 200), "c default": judged})
+    assert sorted(ledger.roots(["acme/infra"]), key=str) == [judged, Judged(None, 100)]

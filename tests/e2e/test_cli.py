@@ -314,6 +314,16 @@ def test_a_worker_without_a_queue_says_how_to_name_one(run: Run, tree: Path) -> 
     assert "DRIFTFLEET_BROKER__URL" in run("worker", expect=2).stderr
 
 
+def test_a_producer_that_knows_no_github_says_how_to_name_it(run: Run, tree: Path) -> None:
+    variables = {
+        "DRIFTFLEET_BROKER__URL": "redis://127.0.0.1:1/0",
+        "DRIFTFLEET_REPOSITORIES": "[acme/infra]",
+    }
+    done = run("producer", expect=2, variables=variables)
+    assert "DRIFTFLEET_GITHUB__URL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

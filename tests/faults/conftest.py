@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
 from tests.faults.fleet import BrokenFleet
@@ -17,7 +16,10 @@ MakeFleet = Callable[..., BrokenFleet]
 
 @pytest.fixture
 def make_fleet(tmp_path: Path, mirror: Path) -> Iterator[MakeFleet]:
-    """Makes one; at its end the workers' writable root is empty, and no process is left."""
+    """Makes one; at its end the workers' writable root is empty, and no process is left.
+
+    ``broker`` names a Redis that somebody else runs.
+    """
     made: list[BrokenFleet] = []
     with short_folder("r") as redis_folder, short_folder("w") as place:
         repository = tmp_path / "repository"
@@ -30,14 +32,17 @@ def make_fleet(tmp_path: Path, mirror: Path) -> Iterator[MakeFleet]:
             visibility_timeout_seconds: int = 10,
             concurrency: int = 2,
             more: dict[str, Any] | None = None,
+            broker: dict[str, Any] | None = None,
             **worker: Any,
         ) -> BrokenFleet:
-            server = RedisServer(redis_folder, append_only=append_only)
-            server.start()
+            server = None
+            if broker is None:
+                server = RedisServer(redis_folder, append_only=append_only)
+                server.start()
+                broker = {"url": server.url}
             settings = Settings(
                 broker=BrokerSettings(
-                    url=SecretStr(server.url),
-                    visibility_timeout_seconds=visibility_timeout_seconds,
+                    visibility_timeout_seconds=visibility_timeout_seconds, **broker
                 ),
                 results=ResultSettings(store=f"file://{place / 'results'}"),
                 worker=WorkerSettings(
@@ -64,7 +69,7 @@ def make_fleet(tmp_path: Path, mirror: Path) -> Iterator[MakeFleet]:
         finally:
             for fleet in made:
                 fleet.stop()
-                assert fleet.server is not None
-                fleet.server.stop()
+                if fleet.server is not None:
+                    fleet.server.stop()
         # The cache is there to stay.
         assert [path.name for path in (place / "w").iterdir() if path.name != "cache"] == []

@@ -108,7 +108,7 @@ def test_two_beats_do_no_harm_and_one_that_is_killed_misses_nothing(
         services.producer()
         fleet.start_worker()
         # A minute to the first tick, which lists the repositories, another to the one that sweeps.
-        assert wait_until(lambda: len(services.events("ticked")) >= 2, 100), (
+        assert wait_until(lambda: len(services.events("ticked")) >= 2, 150), (
             services.log.read_text()
         )
         first.kill()

@@ -1,11 +1,14 @@
 """A sweep as a tick asks for it: what it costs, twice delivered, and what is in its way."""
 
 import time
+from datetime import timedelta
 
 import pytest
 
 from driftfleet.jobs import Variant
+from driftfleet.ledger import Judged
 from driftfleet.settings import CacheSettings, GitHubSettings, VariantRule
+from driftfleet.swept import Swept, swept_key
 from tests.producing import Producer
 from tests.standin import StandIn
 
@@ -34,6 +37,27 @@ def test_a_sweep_that_is_delivered_twice_is_done_once(watching: Producer) -> Non
     assert watching.headquarters.sweep("acme/infra", "") == 3
     assert watching.headquarters.sweep("acme/infra", "") == 0
     assert _records(watching) == 1
+
+
+def test_a_repository_whose_sweep_of_that_commit_is_open_is_not_asked_for_again(
+    watching: Producer,
+) -> None:
+    watching.headquarters.sweep("acme/infra", "")
+    known = watching.store.record(Swept, swept_key("acme/infra"))
+    assert known is not None
+    assert known.swept_at is not None
+    before = known.model_copy(update={"swept_at": known.swept_at - timedelta(days=1)})
+    watching.store.keep(known.key, before)
+    watching.redis.delete("driftfleet:swept")
+    watching.tick()
+    assert watching.headquarters.sweep("acme/infra", "") == 0
+    assert _records(watching) == 1
+    # And the next slot is the next one.
+    after = watching.store.record(Swept, swept_key("acme/infra"))
+    assert after is not None
+    assert after.sweep_id == known.sweep_id
+    assert after.swept_at is not None
+    assert after.swept_at >= known.swept_at
 
 
 def test_a_repository_that_hasnt_changed_costs_one_request(
@@ -80,3 +104,21 @@ def test_a_tick_that_has_just_begun_is_not_done_again(producer: Producer) -> Non
     """Two beats, or a backlog: by Redis' clock, for those of beat and producer may differ."""
     assert producer.headquarters.tick_if_due() is not None
     assert producer.headquarters.tick_if_due() is None
+
+
+def test_a_root_that_is_new_in_an_old_repository_is_not_as_old_as_that(
+    watching: Producer,
+) -> None:
+    """Staleness is what wakes people: it would be a year for a root of this minute."""
+    watching.headquarters.sweep("acme/infra", "")
+    first = watching.ledger.roots(["acme/infra"])
+    assert len(first) == 3
+    assert all(abs(one.at - watching.ledger.now()) < 60 for one in first)
+
+
+def test_a_root_that_was_never_judged_stays_as_old_as_it_is(watching: Producer) -> None:
+    met = Judged(None, watching.ledger.now() - 9000)
+    watching.ledger.note_roots("acme/infra", {"a default": met})
+    watching.headquarters.sweep("acme/infra", "")
+    oldest = min(one.at for one in watching.ledger.roots(["acme/infra"]))
+    assert oldest == pytest.approx(met.at, abs=1)

@@ -1,6 +1,7 @@
 """What the services write: lines of JSON and nothing else, none that nobody needs."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,31 @@ def _run(arguments: list[str], settings: Settings, log: Path) -> process.Process
             stderr=output,
             new_session=True,
         )
+
+
+@pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}])
+def test_a_log_on_a_terminal_is_text_and_coloured_where_nobody_minds(
+    settings: Settings, variables: dict[str, str]
+) -> None:
+    ours, theirs = os.openpty()
+    quiet = {k: v for k, v in process_environment().items() if k != "NO_COLOR"}
+    service = process.start(
+        beat_arguments(settings),
+        {**quiet, **environment_of(settings), **variables},
+        death_signal=signal.SIGKILL,
+        stdout=theirs,
+        stderr=theirs,
+        new_session=True,
+    )
+    try:
+        told = os.read(ours, 4096).decode()
+    finally:
+        service.kill()
+        service.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert "Starting" in told
+    assert ("\x1b[" in told) is not bool(variables)
 
 
 def _lines(log: Path) -> list[str]:

@@ -19,12 +19,12 @@ from driftfleet.configuration import environment_of, process_environment
 from driftfleet.ledger import OpenSweep, RedisLedger, Running
 from producer.broker import Broker
 from producer.overview import look
-from tests.faults.conftest import MakeFleet, make_fleet, mirror
+from tests.faults.conftest import MakeFleet, make_fleet
 from tests.faults.fleet import BrokenFleet, kill_group
 from tests.redis_server import RedisServer, redis_server
 from tests.workers import short_folder, wait_until
 
-__all__ = ["make_fleet", "mirror"]
+__all__ = ["make_fleet"]
 
 _MAIN = "from producer.cli import main; main()"
 _TOP = [sys.executable, "-c", _MAIN, "top"]

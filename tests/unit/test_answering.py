@@ -494,3 +494,28 @@ def test_where_a_refusal_cannot_be_kept_the_check_is_missing_until_it_is_put_bac
         with pytest.raises(GiveBack):
             refuse(world, a)
     assert world.ledger.pending(a.sweep_id) == {a.identity}
+
+
+def test_who_was_frozen_past_its_lease_answers_no_newer_request_with_what_it_saw_before(
+    world: World,
+) -> None:
+    (a,) = world.sweep("a")
+
+    def meanwhile() -> None:
+        world.passed += LEASE_SECONDS + 1
+        # Another worker has answered, and somebody asks again.
+        other = error_result(a, CheckError(phase="plan", kind=ErrorKind.HCL, message="m"), "w2")
+        moved = {name: datetime.fromtimestamp(world.ledger.now(), UTC)
+                 for name in ("started_at", "finished_at")}  # fmt: skip
+        result = other.model_copy(update=moved)
+        answer = Answer(check=a.identity, verdict=result.verdict, key=world.store.add(result))
+        world.ledger.answer(a, answer)
+        ask(world.ledger, a.model_copy(update={"sweep_id": "s2"}))
+
+    world.place.act = meanwhile
+    world.attend(a)
+    assert world.ledger.pending("s2") == {a.identity}
+    assert world.ledger.leased([a.identity]) == set()
+    latest = world.store.latest_of(a)
+    assert latest is not None
+    assert latest.result.worker == "w2"

@@ -79,9 +79,9 @@ repositories:
     assert schedule == ScheduleSettings(every=timedelta(hours=6))
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "schedule.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/configuration.md", "docs/schedule.md"])
 def test_what_the_documentation_shows_can_be_kept(name: str) -> None:
-    text = (Path(__file__).parents[2] / "docs" / name).read_text()
+    text = (Path(__file__).parents[2] / name).read_text()
     shown = load(text.partition("```yaml\n")[2].partition("```")[0])
     assert shown.schedule.every == timedelta(hours=6)
     assert any(rule.schedule for rule in shown.repositories)

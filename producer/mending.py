@@ -5,7 +5,7 @@ loses messages, Redis may lose its memory, workers die between two steps: here i
 noticed and mended. Nothing of it is wrong to do twice, or by two producers at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -74,8 +74,7 @@ class Mending:
                 closed += self._close(sweep.sweep_id, "whoever answered last did not")
             elif missing := lost.get(sweep.sweep_id):
                 # Another sweep may wait for it, too.
-                put_back += self._put_back(sweep.sweep_id, missing - sent)
-                sent |= missing
+                put_back += self._put_back(sweep.sweep_id, missing - sent, sent)
         return Mended(closed, overdue, rebuilt, put_back)
 
     def _close(self, sweep_id: str, why: str) -> int:
@@ -99,7 +98,7 @@ class Mending:
                 found[sweep] = lost
         return found
 
-    def _put_back(self, sweep_id: str, identities: set[str]) -> int:
+    def _put_back(self, sweep_id: str, identities: set[str], sent: set[str]) -> int:
         manifest = self._manifest(sweep_id) if identities else None
         jobs = [job for job in manifest.jobs if job.identity in identities] if manifest else []
         if manifest and len(jobs) < len(identities):
@@ -114,6 +113,7 @@ class Mending:
                 self._give_up(job)
             elif times:
                 again.append(job.model_copy(update={"attempt": times + 1}))
+                sent.add(job.identity)
         if again:
             log.warning("checks_put_back", sweep=sweep_id, count=len(again))
             self._send(again)
@@ -136,17 +136,19 @@ class Mending:
         ]
         now = datetime.fromtimestamp(self._ledger.now(), UTC)
         rebuilt = 0
-        # In the order in which they were asked for: the newer commit wins again.
-        for manifest in sorted(filter(None, forgotten), key=lambda one: one.asked_at):
+        # By target, what is asked for: the newest first, for the newer commit wins again.
+        asked: dict[str, Job] = {}
+        for manifest in sorted(filter(None, forgotten), key=lambda one: one.asked_at, reverse=True):
             if (now - manifest.asked_at).total_seconds() >= _YOUNG_SECONDS:
-                self._ask_again(manifest)
+                self._ask_again(manifest, asked)
                 rebuilt += 1
+            asked = {job.target: job for job in manifest.jobs} | asked
         return rebuilt
 
-    def _ask_again(self, manifest: SweepManifest) -> None:
+    def _ask_again(self, manifest: SweepManifest, asked: Mapping[str, Job]) -> None:
         found = self._store.answers_of(manifest.jobs, manifest.asked_at)
         left = [job for job, answer in zip(manifest.jobs, found, strict=True) if answer is None]
-        left = self._without_replaced(left, manifest)
+        left = self._without_replaced(left, manifest, asked)
         opened = self._ledger.open(manifest.sweep_id, [Ask.of(job) for job in left])
         log.warning(
             "sweep_rebuilt", sweep=manifest.sweep_id, asked=len(manifest.jobs), left=len(left)
@@ -169,18 +171,19 @@ class Mending:
         for done in opened.done:
             self._close(done, "a newer commit replaced the rest of it")
 
-    def _without_replaced(self, jobs: list[Job], manifest: SweepManifest) -> list[Job]:
-        """Those of which no newer commit was answered: planned now, they would be the latest."""
+    def _without_replaced(
+        self, jobs: list[Job], manifest: SweepManifest, asked: Mapping[str, Job]
+    ) -> list[Job]:
+        """Those of which no newer commit was asked for: planned now, they would be the latest."""
         left: list[Job] = []
         for job, latest in zip(jobs, self._store.latest_of_each(jobs), strict=True):
-            newer = latest.result.job if latest else job
-            at = asked_at(newer.sweep_id)
-            same_place = newer.target == job.target and newer.identity != job.identity
-            if same_place and at is not None and at > manifest.asked_at:
-                self._ledger.open(manifest.sweep_id, [Ask.of(job)])
-                self._ledger.answer(job, Answer(check=job.identity, superseded_by=newer.sweep_id))
-            else:
+            known = [asked.get(job.target), latest.result.job if latest else None]
+            newer = [one for one in known if one and _replaces(one, job, manifest.asked_at)]
+            if not newer:
                 left.append(job)
+                continue
+            self._ledger.open(manifest.sweep_id, [Ask.of(job)])
+            self._ledger.answer(job, Answer(check=job.identity, superseded_by=newer[0].sweep_id))
         return left
 
     def _manifest(self, sweep_id: str) -> SweepManifest | None:
@@ -189,3 +192,10 @@ class Mending:
         except ContractError as error:
             log.error("manifest_unreadable", sweep=sweep_id, reason=error.message)
             return None
+
+
+def _replaces(newer: Job, job: Job, job_asked_at: datetime) -> bool:
+    """Whether it is another commit of the same root, and was asked for later."""
+    at = asked_at(newer.sweep_id)
+    other = newer.target == job.target and newer.identity != job.identity
+    return other and at is not None and at > job_asked_at

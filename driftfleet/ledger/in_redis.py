@@ -61,9 +61,9 @@ class RedisLedger:
     def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
         send: list[bool] = []
         done: list[str] = []
-        for some in _chunks(asks):
+        for number, some in enumerate(_chunks(asks) if asks else [()]):
             flat = [word for ask in some for word in ask]
-            sent, closed = self._run(self._open, sweep_id, int(urgent), *flat)
+            sent, closed = self._run(self._open, sweep_id, int(urgent), int(number == 0), *flat)
             send += map(bool, sent)
             done += map(_text, closed)
         return Opened(tuple(send), tuple(dict.fromkeys(done)))
@@ -87,7 +87,7 @@ class RedisLedger:
             with self._redis.pipeline() as pipe:
                 pipe.zrem(keys.OPEN, sweep_id)
                 pipe.hdel(keys.ABOUT, sweep_id)
-                pipe.delete(f"{keys.SWEEP}{sweep_id}:pending")
+                pipe.delete(*(f"{keys.SWEEP}{sweep_id}:{part}" for part in ("pending", "opening")))
                 pipe.execute()
 
         ask_redis(write)

@@ -30,6 +30,8 @@ class MemoryLedger:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.now = clock
         self._open: dict[str, OpenSweep] = {}
+        # What isn't sealed yet.
+        self._opening: set[str] = set()
         self._pending: defaultdict[str, set[str]] = defaultdict(set)
         self._running: defaultdict[str, dict[str, Running]] = defaultdict(dict)
         self._answers: defaultdict[str, list[Answer]] = defaultdict(list)
@@ -51,6 +53,7 @@ class MemoryLedger:
 
     def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
         done: list[str] = []
+        self._opening.add(sweep_id)
         send = tuple([self._ask(sweep_id, ask, done, urgent=urgent) for ask in asks])
         return Opened(send, tuple(dict.fromkeys(done)))
 
@@ -65,6 +68,7 @@ class MemoryLedger:
         if held and _asked_later(asker, sweep_id):
             if runs:
                 self._joined[ask.identity].add(sweep_id)
+                self._outdated[ask.identity] = asker
             else:
                 self._supersede(ask.identity, sweep_id, asker, done)
             return False
@@ -85,6 +89,9 @@ class MemoryLedger:
             known.pop(identity, None)
 
     def seal(self, sweep: OpenSweep) -> bool:
+        if sweep.sweep_id not in self._opening:
+            return False
+        self._opening.remove(sweep.sweep_id)
         self._open[sweep.sweep_id] = sweep
         return not self._pending[sweep.sweep_id]
 
@@ -97,6 +104,7 @@ class MemoryLedger:
 
     def forget(self, sweep_id: str) -> None:
         self._open.pop(sweep_id, None)
+        self._opening.discard(sweep_id)
         self._pending.pop(sweep_id, None)
 
     def begin(self, job: Job, token: str, caps: Mapping[str, int], over: str = "") -> Begun:

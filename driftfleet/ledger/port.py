@@ -38,7 +38,11 @@ class Ledger(Protocol):
         """
 
     def seal(self, sweep: OpenSweep) -> bool:
-        """Say that all of a sweep was asked for; True where all of it is answered already."""
+        """Say that all of a sweep was asked for; True where all of it is answered already.
+
+        One of which Redis has forgotten what was asked for isn't among the open ones then: whoever
+        mends asks for all of it again.
+        """
 
     def open_sweeps(self) -> list[OpenSweep]:
         """The sweeps that were sealed and not closed, oldest deadline first."""

@@ -7,13 +7,15 @@ needs one Redis, or one with replicas; no cluster.
 from driftfleet.ledger.prelude import PRELUDE
 from driftfleet.ledger.records import CLOSED_SECONDS, MOST_RECENT
 
-# ARGV: sweep, urgent, then target and identity of each -> {send of each}, done
+# ARGV: sweep, urgent, whether it begins, then target and identity of each -> {send of each}, done
 OPEN_SWEEP = (
     PRELUDE
     + """
 local sweep, urgent = ARGV[1], ARGV[2] == '1'
 local pending, send, done = SWEEP .. sweep .. ':pending', {}, {}
-for n = 3, #ARGV, 2 do
+-- Gone, before all was asked for, where Redis has forgotten what was asked for first.
+if ARGV[3] == '1' then redis.call('SET', SWEEP .. sweep .. ':opening', 1, 'EX', LONG) end
+for n = 4, #ARGV, 2 do
   local target, identity = ARGV[n], ARGV[n + 1]
   redis.call('SADD', pending, identity)
   local held, asker = wanted(target)
@@ -24,7 +26,12 @@ for n = 3, #ARGV, 2 do
     sent = urgent and not runs
   elseif held and asked_later(asker, sweep) then
     sent = false
-    if runs then join(identity, sweep) else supersede(identity, sweep, asker, done) end
+    if runs then
+      join(identity, sweep)
+      redis.call('SET', OUTDATED .. identity, asker, 'EX', LONG)
+    else
+      supersede(identity, sweep, asker, done)
+    end
   else
     if held and redis.call('EXISTS', RUN .. held) == 1 then
       -- It may end, but not begin again: that would be after the newer one.
@@ -47,6 +54,7 @@ return {send, done}
 SEAL_SWEEP = (
     PRELUDE
     + """
+if redis.call('DEL', SWEEP .. ARGV[1] .. ':opening') == 0 then return 0 end
 redis.call('ZADD', OPEN, ARGV[2], ARGV[1])
 redis.call('EXPIRE', OPEN, LONG)
 redis.call('HSET', ABOUT, ARGV[1], ARGV[3])

@@ -257,6 +257,7 @@ def test_of_two_sweeps_the_one_that_was_asked_for_later_has_the_newer_commit(
     old, more = job("a", sha=OLD, sweep=EARLIER), job("b", sha=OLD, sweep=EARLIER)
     ask(ledger, new)
     if sealed:
+        ledger.open(EARLIER, [])
         ledger.seal(opened(EARLIER))
     told = ledger.open(EARLIER, [Ask.of(old)])
     assert told == ((False,), (EARLIER,) if sealed else ())
@@ -279,6 +280,17 @@ def test_what_still_runs_is_joined_by_the_older_sweep_that_comes_late(ledger: Le
     assert ledger.pending(LATER) == {new.identity}
 
 
+def test_nor_does_that_begin_again_where_it_is_given_back(ledger: Ledger) -> None:
+    old, new = job("a", sha=OLD, sweep=EARLIER), job("a", sha=NEW, sweep=LATER)
+    ledger.renew(old, "t1")
+    ask(ledger, new)
+    ask(ledger, old)
+    ledger.answer(new, answer(new))
+    ledger.release(old, "t1")
+    assert ledger.begin(old, "t2", NO_CAPS).outcome == "unwanted"
+    assert [one.superseded_by for one in ledger.answers(EARLIER)] == [LATER]
+
+
 # The end of a sweep.
 
 
@@ -289,13 +301,48 @@ def test_only_a_sealed_sweep_is_done_and_seal_says_where_it_is_so_already(ledger
     assert ledger.seal(opened("s1")) is True
     ask(ledger, b)
     assert ledger.answer(b, answer(b)) == (True, ("s1",))
+    assert ledger.open("s2", []) == ((), ())
     assert ledger.seal(opened("s2")) is True
     ask(ledger, job("c", sweep="s3"))
     assert ledger.seal(opened("s3")) is False
+    assert {one.sweep_id for one in ledger.open_sweeps()} == {"s1", "s2", "s3"}
+
+
+def test_what_was_forgotten_before_all_was_asked_for_is_not_taken_for_answered(
+    ledger: Ledger,
+) -> None:
+    """Redis lost its memory between: the store knows of the sweep, and it is asked for anew."""
+    ask(ledger, job("a"))
+    ledger.forget("s1")
+    assert ledger.seal(opened("s1")) is False
+    assert ledger.open_sweeps() == []
+    ask(ledger, job("a"))
+    assert ledger.seal(opened("s1")) is False
+    assert [one.sweep_id for one in ledger.open_sweeps()] == ["s1"]
+
+
+def test_a_part_that_is_forgotten_counts_as_all(server: redis.Redis) -> None:
+    ledger = RedisLedger(server)
+    many = [Ask.of(job(f"r{n}")) for n in range(600)]
+
+    class Flushed(list[Ask]):
+        """Those of which the first part is forgotten while the second is asked for."""
+
+        def __getitem__(self, part: object) -> object:
+            if isinstance(part, slice) and part.start:
+                server.flushall()
+            return super().__getitem__(part)  # type: ignore[index]
+
+    ledger.open("s1", Flushed(many))
+    assert 0 < len(ledger.pending("s1")) < 600
+    assert ledger.seal(opened("s1")) is False
+    assert ledger.open_sweeps() == []
 
 
 def test_open_sweeps_are_told_by_deadline_until_they_are_closed(ledger: Ledger) -> None:
     late, soon = opened("s1", 2e9), opened("s2", 1.9e9)
+    ledger.open("s1", [])
+    ledger.open("s2", [])
     ledger.seal(late)
     ledger.seal(soon)
     assert ledger.open_sweeps() == [soon, late]

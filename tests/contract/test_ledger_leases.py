@@ -498,7 +498,7 @@ def test_everything_in_redis_expires(server: redis.Redis) -> None:
         "parked": OPEN_SECONDS, "want": OPEN_SECONDS, "joined": OPEN_SECONDS,
         "outdated": OPEN_SECONDS, "run": LEASE_SECONDS, "tries": OPEN_SECONDS,
         "lost": OPEN_SECONDS, "cap": OPEN_SECONDS, "roots": COST_SECONDS,
-        "sweep:pending": OPEN_SECONDS,
+        "sweep:opening": OPEN_SECONDS, "sweep:pending": OPEN_SECONDS,
         "sweep:running": OPEN_SECONDS, "sweep:answered": OPEN_SECONDS,
     }  # fmt: skip
     found = {family(key): int(server.ttl(key)) for key in server.scan_iter()}

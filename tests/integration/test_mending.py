@@ -368,6 +368,18 @@ def test_an_older_commit_is_not_asked_for_after_a_newer_was_answered(world: Worl
     assert world.record(old).missing == ()
 
 
+def test_an_older_commit_is_not_asked_for_while_a_newer_is_just_being_asked_for(
+    world: World,
+) -> None:
+    """That one's sweep is too young to be one that Redis has forgotten."""
+    (old,) = world.sweep("a", sha=OLD)
+    world.sweep("a", sha=NEW, ago=timedelta(seconds=30))
+    world.forget()
+    assert world.mend().rebuilt == 1
+    assert world.waiting() == []
+    assert world.record(old).superseded == (old.title,)
+
+
 def test_another_branch_of_the_repository_replaces_nothing(world: World) -> None:
     (old,) = world.sweep("a", sha=OLD, ago=timedelta(minutes=20))
     branch = job("a", sha=NEW, sweep=new_sweep_id("sweep", world.now))

@@ -15,7 +15,8 @@ from driftfleet.logs import configure_logs
 from driftfleet.metrics import open_meter
 from driftfleet.results import ErrorKind, Verdict
 
-COUNT, DIE = "tests.count", "tests.die"
+# What is none of ours is refused.
+COUNT, DIE = "driftfleet.test.count", "driftfleet.test.die"
 TASKS_PER_CHILD = 10
 
 

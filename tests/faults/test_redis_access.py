@@ -29,8 +29,11 @@ from tests.workers import wait_until
 
 PASSWORD = "correct-horse-battery"
 COMMAND = [sys.executable, "-c", "from producer.cli import main; main()"]
-# What is asked for only now and then: with another database, an older client, or a race.
-SELDOM = {"auth", "select", "discard", "unwatch", "decr", "punsubscribe"}
+# What is asked for only now and then: with another database, in a race, for a message whose worker
+# has died, for a check that somebody else works on.
+SELDOM = {
+    "auth", "select", "discard", "unwatch", "decr", "punsubscribe", "watch", "hget", "pttl",
+}  # fmt: skip
 ROOT = {"a/main.tf": 'resource "terraform_data" "this" {\n  input = "one"\n}\n'}
 
 

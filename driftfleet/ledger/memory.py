@@ -133,7 +133,8 @@ class MemoryLedger:
         self._lease(job, token, limits)
         self._tries[job.identity] += holder != token
         peak = self._peaks.get(job.target)
-        return Begun("start", self._tries[job.identity], self.now(), peak)
+        # One that was renewed before it was begun has no start that counts, and is one.
+        return Begun("start", self._tries[job.identity] or 1, self.now(), peak)
 
     def note(self, sweep_id: str, check: str, running: Running) -> None:
         self._running[sweep_id][check] = running

@@ -28,7 +28,7 @@ _TYPES: tuple[tuple[str, str], ...] = (
     ("driftfleet.", "list"), ("unacked_index", "zset"), ("unacked_mutex", "string"),
     ("unacked", "hash"),
 )  # fmt: skip
-_PARTS = {"pending": "set", "running": "hash", "answered": "list"}
+_PARTS = {"pending": "set", "running": "hash", "answered": "list", "opening": "string"}
 _SINGLE = (
     keys.OPEN, keys.ABOUT, keys.LATER, keys.RECENT, keys.WORKERS, "driftfleet:roster",
     "driftfleet:swept", "unacked", "unacked_index", "unacked_mutex",

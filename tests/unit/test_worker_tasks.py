@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from celery import Celery
 from celery.app.task import Task
 from celery.exceptions import Reject
@@ -21,6 +22,13 @@ from worker.tasks import register
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     yield from made(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _context() -> Iterator[None]:
+    """What a task binds to the log is not to be told by other tests."""
+    yield
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

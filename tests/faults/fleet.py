@@ -114,7 +114,11 @@ class BrokenFleet(Fleet):
         found = []
         for one in self.processes():
             with contextlib.suppress(psutil.Error):
-                if one.name() == "terraform" and "plan" in one.cmdline():
+                if not _plans(one):
+                    continue
+                # A provider that terraform starts looks like it for a moment.
+                parent = one.parent()
+                if parent is None or not _plans(parent):
                     found.append(one)
         return found
 
@@ -158,6 +162,10 @@ class BrokenFleet(Fleet):
         finally:
             ended.set()
             thread.join()
+
+
+def _plans(one: psutil.Process) -> bool:
+    return one.name() == "terraform" and "plan" in one.cmdline()
 
 
 def kill_group(worker: process.Process) -> None:

@@ -1,11 +1,17 @@
 """The entry of the `driftfleet` command: quick to import, so that a Ctrl-C has no traceback."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from types import FrameType
-from typing import NoReturn
+
+# As typing's own, which takes longer to import than all of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+    from typing import NoReturn
 
 _INTERRUPTED = 130
 

@@ -44,7 +44,8 @@ def create() -> Celery:
     assert settings.broker.url is not None
     redis = connect(settings.broker.url.get_secret_value(), settings.broker.ca_file)
     ledger = RedisLedger(redis)
-    # These three before the pool forks: its children share them.
+    room = Room(settings.worker)
+    # These before the pool forks: its children share them.
     meter = open_meter(settings.metrics, "worker")
     drain = Drain(settings.worker.drain_seconds)
     drain.connect()
@@ -55,14 +56,11 @@ def create() -> Celery:
         drain=drain,
         caps=settings.caps,
         attempts=settings.worker.attempts,
-        room=Room(settings.worker),
+        room=room,
         meter=meter,
     )
     register(app, desk)
-    worker = settings.worker
-    app.steps["consumer"].add(
-        pump_step(Pump(app, ledger, meter, worker.concurrency, worker.writable_root))
-    )
+    app.steps["consumer"].add(pump_step(Pump(app, ledger, meter, settings.worker, room)))
     signals.worker_ready.connect(lambda **_: meter.start(), weak=False)
     signals.worker_shutdown.connect(lambda **_: meter.close(), weak=False)
     _connect_signals(settings, tools, connection)

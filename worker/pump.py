@@ -6,7 +6,6 @@ Jobs that were put off go back into the queue when they are due, and the worker 
 import os
 import shutil
 import time
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,7 +17,9 @@ from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import Job
 from driftfleet.ledger import Ledger, WorkerSeen
 from driftfleet.metrics import Meter
+from driftfleet.settings import WorkerSettings
 from worker.machine import available_memory_bytes
+from worker.room import Room
 
 log = structlog.get_logger()
 
@@ -31,13 +32,14 @@ class Pump:
     """Puts what is due into the queue, and says what this worker is."""
 
     def __init__(
-        self, app: Celery, ledger: Ledger, meter: Meter, slots: int, writable_root: Path
+        self, app: Celery, ledger: Ledger, meter: Meter, worker: WorkerSettings, room: Room
     ) -> None:
         self._app = app
         self._ledger = ledger
         self._meter = meter
-        self._slots = slots
-        self._writable_root = writable_root
+        self._slots = worker.concurrency
+        self._writable_root = worker.writable_root
+        self._room = room
         self._said = 0.0
 
     def beat(self, name: str) -> None:
@@ -69,8 +71,10 @@ class Pump:
         try:
             _, used, free = shutil.disk_usage(self._writable_root)
             self._meter.disk(used_bytes=used, free_bytes=free)
-        except OSError:
-            free = 0
+            refusal = self._room.disk_refusal()
+            waits_for = refusal.message if refusal else ""
+        except OSError as error:
+            free, waits_for = 0, f"its writable root: {error}"
         self._meter.slots(busy=len(state.active_requests), total=self._slots)
         return WorkerSeen(
             name=name,
@@ -78,6 +82,7 @@ class Pump:
             seen_at=self._ledger.now(),
             free_disk_bytes=free,
             available_memory_bytes=available_memory_bytes(),
+            waits_for=waits_for,
         )
 
 

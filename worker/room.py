@@ -91,7 +91,7 @@ class Room:
         start whatever it takes: on a small machine nothing would ever be planned otherwise.
         """
         expected = expected_memory_bytes or self._settings.plan_memory_bytes
-        if refusal := self._disk_refusal():
+        if refusal := self.disk_refusal():
             return refusal
         with self._table.locked():
             others = self._table.others()
@@ -101,7 +101,11 @@ class Room:
             self._table.write([*others, Reservation(pid, _started(pid), expected)])
         return Ticket(self._table, expected)
 
-    def _disk_refusal(self) -> Refusal | None:
+    def disk_refusal(self) -> Refusal | None:
+        """Why nothing starts here, whatever it takes; None where there is disk enough.
+
+        Raises OSError where the writable root can't be asked.
+        """
         disk = self._machine.disk(self._settings.writable_root)
         wanted = self._settings.min_free_bytes
         if wanted is None:

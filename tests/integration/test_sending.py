@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -13,15 +14,16 @@ from pydantic import SecretStr
 from driftfleet.celery_app import PRIORITY_STEPS, build_app, send
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import CHECK_QUEUES, Job
-from driftfleet.ledger import RedisLedger
+from driftfleet.ledger import Ledger, RedisLedger
 from driftfleet.metrics import Meter
 from driftfleet.redis_client import connect
-from driftfleet.settings import BrokerSettings, Settings
+from driftfleet.settings import BrokerSettings, Settings, WorkerSettings
 from producer.broker import Broker, queue_keys
 from producer.embedded import Embedded, embedded_redis
 from producer.sending import Sender
 from tests.ledgers import NO_CAPS, ask, job
 from worker.pump import Pump
+from worker.room import Room
 
 SWEEP = "sweep-20260102T120000-abcdef"
 TYPICAL = {
@@ -183,11 +185,29 @@ def test_a_redis_that_takes_no_jobs_is_an_error_of_ours(
         Sender(app).send([job("a")])
 
 
+def pump_of(app: Celery, ledger: Ledger, writable: Path, **of: Any) -> Pump:
+    settings = WorkerSettings(writable_root=writable, concurrency=4, **of)
+    return Pump(app, ledger, Meter(), settings, Room(settings))
+
+
+def test_a_worker_whose_disk_is_too_full_for_a_plan_says_so(
+    client: redis.Redis, app: Celery, tmp_path: Path
+) -> None:
+    ledger = RedisLedger(client)
+    pump_of(app, ledger, tmp_path, min_free_bytes=1 << 60).beat("full@host/1")
+    pump_of(app, ledger, tmp_path, min_free_bytes=0).beat("free@host/1")
+    pump_of(app, ledger, tmp_path / "gone").beat("lost@host/1")
+    said = {one.name: one.waits_for for one in ledger.workers()}
+    assert "(worker.min_free_bytes)" in said["full@host/1"]
+    assert said["free@host/1"] == ""
+    assert "No such file" in said["lost@host/1"]
+
+
 def test_what_the_pump_cannot_send_waits_on_and_is_sent_when_redis_takes_it(
     client: redis.Redis, app: Celery, tmp_path: Path
 ) -> None:
     ledger = RedisLedger(client)
-    pump = Pump(app, ledger, Meter(), 4, tmp_path)
+    pump = pump_of(app, ledger, tmp_path)
     jobs = [job(f"r{n}") for n in range(3)]
     for one in jobs:
         ledger.put_off(one, 0)
@@ -206,7 +226,7 @@ def test_what_the_pump_cannot_send_waits_on_and_is_sent_when_redis_takes_it(
 def test_a_pump_without_redis_ends_no_worker(
     embedded: Embedded, client: redis.Redis, app: Celery, tmp_path: Path
 ) -> None:
-    pump = Pump(app, RedisLedger(client), Meter(), 4, tmp_path)
+    pump = pump_of(app, RedisLedger(client), tmp_path)
     refuse_writes(embedded, client, "dead")
     pump.beat("w1@host/1")
 
@@ -221,5 +241,5 @@ def test_what_is_due_is_sent_no_more_often_than_once(
     ledger.put_off(one, 0)
     ledger.put_off(one, 0)
     for _ in range(3):
-        Pump(app, ledger, Meter(), 4, tmp_path).beat("w1@host/1")
+        pump_of(app, ledger, tmp_path).beat("w1@host/1")
     assert lengths(client)[0] == 1

@@ -169,6 +169,7 @@ class TestCost:
         client = server.client
         ledger, broker = RedisLedger(client), Broker(client)
         for n in range(200):
+            ledger.open(f"s{n}", [])
             client.sadd(f"driftfleet:sweep:s{n}:pending", *range(500))
             ledger.seal(OpenSweep(sweep_id=f"s{n}", asked=500, deadline=2e9))
         for n in range(50):
@@ -216,9 +217,9 @@ class TestATerminal:
         self, terminal: Terminal, server: RedisServer
     ) -> None:
         terminal.wait_for("no open sweep")
-        RedisLedger(server.client).seal(
-            OpenSweep(sweep_id="s1", source="o/\x1b[31mnew", asked=1, deadline=2e9)
-        )
+        ledger = RedisLedger(server.client)
+        ledger.open("s1", [])
+        ledger.seal(OpenSweep(sweep_id="s1", source="o/\x1b[31mnew", asked=1, deadline=2e9))
         terminal.wait_for("o/\\x1b[31mnew")
         termios.tcsetwinsize(terminal.master, (50, 160))
         terminal.wait_for("SWEEP")
@@ -233,7 +234,9 @@ class TestATerminal:
         terminal.wait_for("Redis did not answer: ")
         terminal.wait_for("s old)")
         server.start()
-        RedisLedger(server.client).seal(OpenSweep(sweep_id="back", asked=1, deadline=2e9))
+        ledger = RedisLedger(server.client)
+        ledger.open("back", [])
+        ledger.seal(OpenSweep(sweep_id="back", asked=1, deadline=2e9))
         terminal.wait_for("back")
         terminal.press("q")
         assert terminal.end() == 0

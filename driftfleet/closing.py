@@ -7,8 +7,9 @@ import structlog
 
 from driftfleet.errors import ContractError
 from driftfleet.ledger import Answer, Ledger
-from driftfleet.results import RecordT, SweepManifest, SweepRecord
+from driftfleet.model import RecordT
 from driftfleet.store import ResultStore
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 log = structlog.get_logger()
 

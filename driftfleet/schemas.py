@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from driftfleet.jobs import Job
+from driftfleet.latest import LatestRecord
 from driftfleet.model import Record
-from driftfleet.results import LatestRecord, Result, SweepManifest, SweepRecord
+from driftfleet.results import Result
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from driftfleet.swept import Swept
 
 PUBLISHED: Mapping[str, type[Record]] = {

@@ -10,9 +10,10 @@ from typing import TextIO
 from driftfleet.errors import ConfigurationError
 from driftfleet.ledger import RedisLedger
 from driftfleet.redis_client import connect
-from driftfleet.results import Result, SweepRecord
+from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore, open_store
+from driftfleet.sweeps import SweepRecord
 from producer.broker import Broker
 from producer.cache_place import kept_or_temporary_cache
 from producer.display import Display

@@ -16,9 +16,10 @@ from driftfleet.closing import close_sweep
 from driftfleet.errors import ContractError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, Ask, Ledger, OpenSweep
-from driftfleet.results import CheckError, ErrorKind, SweepManifest, error_result
+from driftfleet.results import CheckError, ErrorKind, error_result
 from driftfleet.store import ResultStore
 from driftfleet.sweep_id import asked_at
+from driftfleet.sweeps import SweepManifest
 from producer.broker import Broker
 
 log = structlog.get_logger()

@@ -19,8 +19,9 @@ from driftfleet.errors import (
 )
 from driftfleet.github.host import host_of
 from driftfleet.jobs import Job
+from driftfleet.latest import LatestRecord
 from driftfleet.ledger import Judged, Ledger
-from driftfleet.results import LatestRecord, place
+from driftfleet.places import place
 from driftfleet.schedule_settings import schedule_of
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore

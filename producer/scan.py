@@ -10,9 +10,10 @@ from driftfleet.errors import ConfigurationError, StoreUnavailable
 from driftfleet.jobs import Job
 from driftfleet.ledger import Ask, RedisLedger
 from driftfleet.redis_client import connect
-from driftfleet.results import Result, SweepRecord
+from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepRecord
 from producer.broker import Broker
 from producer.display import Display
 from producer.follow import Follower

@@ -7,8 +7,9 @@ from datetime import datetime
 from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Source, Variant
 from driftfleet.module_facts import BUCKET_KEYS
-from driftfleet.results import SweepRecord, Verdict
+from driftfleet.results import Verdict
 from driftfleet.settings import Settings
+from driftfleet.sweeps import SweepRecord
 from driftfleet.variants import variants_of
 from producer.discovery import Folder
 from producer.found import Found, Trouble

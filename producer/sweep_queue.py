@@ -10,10 +10,10 @@ from driftfleet.closing import close_sweep
 from driftfleet.errors import BrokerUnavailable, TransientError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Ask, Ledger, OpenSweep
-from driftfleet.results import SweepManifest, SweepRecord
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from producer.follow import Follower
 from producer.found import Found, Trouble
 from producer.sending import Sender

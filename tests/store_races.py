@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from driftfleet.jobs import Job, Source
-from driftfleet.results import Result, SweepManifest, SweepRecord, Verdict
+from driftfleet.results import Result, Verdict
 from driftfleet.store import ResultStore
 from driftfleet.store.files import FileObjects
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 WRITERS = 4
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)

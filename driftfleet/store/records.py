@@ -8,18 +8,12 @@ from typing import TypeVar
 
 from driftfleet.errors import ContractError, StoreUnavailable
 from driftfleet.jobs import Job
-from driftfleet.model import Record
-from driftfleet.results import (
-    LatestRecord,
-    RecordT,
-    Result,
-    SweepManifest,
-    SweepRecord,
-    decode_record,
-    history_start,
-    latest_key,
-)
+from driftfleet.latest import LatestRecord
+from driftfleet.model import Record, RecordT, decode_record
+from driftfleet.places import history_start, latest_key
+from driftfleet.results import Result
 from driftfleet.store.objects import ObjectStore
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 # Each time somebody else was quicker: so many never are.
 _MOST_TRIES = 100

@@ -13,19 +13,14 @@ from hypothesis import strategies as st
 
 from driftfleet.errors import ConfigurationError, ContractError, StoreUnavailable
 from driftfleet.jobs import Job, Source, Variant
-from driftfleet.results import (
-    LatestRecord,
-    Result,
-    SweepManifest,
-    SweepRecord,
-    Verdict,
-    history_start,
-    place,
-)
+from driftfleet.latest import LatestRecord
+from driftfleet.places import history_start, place
+from driftfleet.results import Result, Verdict
 from driftfleet.store import ResultStore, open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import ObjectStore
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from tests.conftest import require_program
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)

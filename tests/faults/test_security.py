@@ -17,8 +17,9 @@ from driftfleet.celery_app import build_app
 from driftfleet.configuration import environment_of, process_environment
 from driftfleet.errors import TransientError
 from driftfleet.jobs import CHECK_TASK
-from driftfleet.results import ErrorKind, SweepManifest, Verdict
+from driftfleet.results import ErrorKind, Verdict
 from driftfleet.settings import LogSettings
+from driftfleet.sweeps import SweepManifest
 from driftfleet.worker_command import producer_arguments
 from producer.broker import Broker
 from producer.headquarters import (

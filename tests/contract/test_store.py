@@ -89,6 +89,35 @@ def test_keys_after_one_are_those_that_sort_behind_it(objects: ObjectStore) -> N
     assert list(objects.keys("a/", after="b")) == []
 
 
+def test_a_listing_has_the_keys_and_stamps_that_stay_while_the_objects_do(
+    objects: ObjectStore,
+) -> None:
+    for key in ["a/1", "a/2", "a/3", "b/1"]:
+        objects.put(key, b"one")
+    objects.get("a/2")
+    assert [one.key for one in objects.listing("a/", after="a/1")] == ["a/2", "a/3"]
+    assert list(objects.listing("")) == list(objects.listing(""))
+    assert list(objects.listing("none/")) == []
+
+
+def test_an_object_that_is_written_anew_has_a_stamp_it_never_had(objects: ObjectStore) -> None:
+    objects.put("a/other", b"")
+    seen = []
+    for number in range(100):
+        body = f"{number:03d}".encode()
+        if number % 2:
+            objects.put("a/b", body)
+        else:
+            found = objects.get_tagged("a/b")
+            assert objects.put_if("a/b", body, found[1] if found else None)
+        [(key, stamp), _] = objects.listing("a/")
+        assert key == "a/b"
+        seen.append(stamp)
+    assert len(set(seen)) == len(seen)
+    objects.delete("a/b")
+    assert [one.key for one in objects.listing("a/")] == ["a/other"]
+
+
 def test_a_new_object_is_written_where_there_is_none(objects: ObjectStore) -> None:
     assert objects.put_if("a/b", b"one", None)
     assert not objects.put_if("a/b", b"two", None)

@@ -126,13 +126,20 @@ class Cost(Record):
 
 
 class Result(Record):
-    """The answer to one job, schema 1."""
+    """The answer to one job, schema 1.
+
+    ``fingerprint`` is the same for the same set of changes (`driftfleet.fingerprint`). Where the
+    record would be too large, the last ``changes_cut`` changes are left out of it; the counts of
+    ``summary`` and the fingerprint are of all.
+    """
 
     schema_version: Literal[1] = 1
     job: Job
     verdict: Verdict
     summary: Summary = Summary()
     changes: tuple[Change, ...] = ()
+    changes_cut: int = 0
+    fingerprint: str = ""
     notes: tuple[str, ...] = ()
     error: CheckError | None = None
     versions: Versions = Versions()

@@ -7,7 +7,29 @@ from pydantic import AwareDatetime, Field
 
 from driftfleet.jobs import Job
 from driftfleet.model import Record
-from driftfleet.results import Verdict
+from driftfleet.results import ErrorKind, Timings, Verdict
+
+
+class Answered(Record):
+    """A check of a sweep, and where its time went."""
+
+    title: str
+    verdict: Verdict
+    timings_seconds: Timings
+
+
+class SweepSummary(Record):
+    """What a closed sweep comes down to.
+
+    ``verdicts`` counts its answers; ``errors`` names the kind of each that is one, by title;
+    ``timings_seconds`` is the sum over its checks of each phase; ``slowest`` are those that took
+    longest in all. An answer of which Redis and the store know no time is not in the last two.
+    """
+
+    verdicts: dict[Verdict, int] = Field(default_factory=dict)
+    errors: dict[str, ErrorKind] = Field(default_factory=dict)
+    timings_seconds: Timings = Timings()
+    slowest: tuple[Answered, ...] = ()
 
 
 class SweepRecord(Record):
@@ -15,7 +37,8 @@ class SweepRecord(Record):
 
     ``missing`` are titles of jobs that were never answered, ``superseded`` of those that a newer
     commit replaced while they waited, ``problems`` sentences about what could not be looked at, so
-    that nothing was asked for it. At ``deadline`` it is closed, whatever is missing then.
+    that nothing was asked for it. At ``deadline`` it is closed, whatever is missing then; there is
+    a ``summary`` of it from its close on.
     """
 
     schema_version: Literal[1] = 1
@@ -29,6 +52,7 @@ class SweepRecord(Record):
     started_at: AwareDatetime
     deadline: AwareDatetime | None = None
     closed_at: AwareDatetime | None = None
+    summary: SweepSummary | None = None
 
 
 class SweepManifest(Record):

@@ -80,7 +80,7 @@ class Follower:
         results = [lost(job, reason) for job in self.pending.values()]
         for result in results:
             key = self._store.add(result)
-            answer = Answer(check=result.job.identity, verdict=result.verdict, key=key)
+            answer = Answer.of(result, key)
             with contextlib.suppress(BrokerUnavailable):  # then nobody else follows it either
                 self._ledger.answer(result.job, answer)
             self.verdicts[result.job.title] = result.verdict

@@ -125,7 +125,7 @@ class Mending:
         # By Redis' clock, as all answers: a producer's that is ahead would keep newer ones out.
         now = datetime.fromtimestamp(self._ledger.now(), UTC)
         result = error_result(job, error, "producer", at=now)
-        answer = Answer(check=job.identity, verdict=result.verdict, key=self._store.add(result))
+        answer = Answer.of(result, self._store.add(result))
         for done in self._ledger.answer(job, answer).done:
             self._close(done, "its last check was given up")
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
+from driftfleet.store.catalog import FleetReader
 from driftfleet.store.files import FileObjects
 from driftfleet.store.objects import ObjectStore
 from driftfleet.store.records import ResultStore
 
-__all__ = ["ResultStore", "open_objects", "open_store"]
+__all__ = ["FleetReader", "ResultStore", "open_objects", "open_store"]
 
 
 def open_store(url: str) -> ResultStore:

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from driftfleet.errors import ContractError, StoreUnavailable
+from driftfleet.fitting import fit
 from driftfleet.jobs import Job
-from driftfleet.latest import LatestRecord
+from driftfleet.latest import LatestRecord, follow
 from driftfleet.model import Record, RecordT, decode_record
 from driftfleet.places import history_start, latest_key
 from driftfleet.results import Result
@@ -36,13 +37,14 @@ class ResultStore:
 
         Adding the same result twice leaves one, and of two that race the newer is the latest.
         """
+        result = fit(result)
         key = result.history_key
         self._objects.put(key, _encode(result))
         for _ in range(_MOST_TRIES):
             latest, tag = self._readable_latest(result.latest_key)
             if latest is not None and _age(result) <= _age(latest.result):
                 return key
-            if self._objects.put_if(result.latest_key, _encode(_follow(latest, result)), tag):
+            if self._objects.put_if(result.latest_key, _encode(follow(latest, result)), tag):
                 return key
         raise _never_still(self._objects.describe(result.latest_key))
 
@@ -197,12 +199,6 @@ def _age(result: Result) -> tuple[datetime, str]:
     # By their start: a check that took long saw an older world than one that began after it. The
     # sweep decides between two of one moment, or whoever came first would.
     return result.started_at, result.job.sweep_id
-
-
-def _follow(latest: LatestRecord | None, result: Result) -> LatestRecord:
-    if latest is None or latest.result.verdict != result.verdict:
-        return LatestRecord(first_seen=result.finished_at, streak=1, result=result)
-    return LatestRecord(first_seen=latest.first_seen, streak=latest.streak + 1, result=result)
 
 
 def _answers(result: Result, job: Job, since: datetime) -> bool:

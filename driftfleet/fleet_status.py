@@ -1,0 +1,51 @@
+"""Every root of the fleet, as the store knows it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from driftfleet.repository_roots import RepositoryRoots
+from driftfleet.root_status import RootStatus
+
+_LATEST, _END = "latest/", ".json"
+
+
+@dataclass(frozen=True)
+class FleetStatus:
+    """The roots that there are, by repository, root and variant.
+
+    ``gone`` were judged once and are no longer in the code; ``never`` are the places
+    (``OWNER/REPO/ROOT/VARIANT``) of roots that are in the code and were never answered;
+    ``unreadable`` says of latest records why they can't be read, by key.
+    """
+
+    roots: tuple[RootStatus, ...] = ()
+    gone: tuple[RootStatus, ...] = ()
+    never: tuple[str, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+def fleet_status(
+    roots: Iterable[RootStatus],
+    looks: Iterable[RepositoryRoots],
+    unreadable: Mapping[str, str],
+) -> FleetStatus:
+    """The roots, sorted into those that are there and those that are gone.
+
+    A root is gone where every look at its repository that began after its check didn't find it.
+    """
+    known: dict[str, list[RepositoryRoots]] = {}
+    for look in looks:
+        known.setdefault(look.repo.lower(), []).append(look)
+    found = {place for every in known.values() for look in every for place in look.places}
+    there: list[RootStatus] = []
+    gone: list[RootStatus] = []
+    for one in sorted(roots, key=lambda one: (one.repo, one.root, one.variant)):
+        at = [look.at for look in known.get(one.repo.lower(), ())]
+        is_gone = at and _place(one.key) not in found and min(at) > one.started_at
+        (gone if is_gone else there).append(one)
+    answered = {_place(one.key) for one in there} | {_place(key) for key in unreadable}
+    return FleetStatus(tuple(there), tuple(gone), tuple(sorted(found - answered)), unreadable)
+
+
+def _place(key: str) -> str:
+    return key.removeprefix(_LATEST).removesuffix(_END)

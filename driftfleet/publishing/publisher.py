@@ -1,0 +1,184 @@
+"""The dashboard: read what there is, make what changed, write it in an order that never misleads.
+
+Whoever looks meanwhile, and wherever this ends, finds whole pages whose links lead somewhere: what
+is led to is written before what leads there, and what nothing leads to any more is removed last.
+
+Two may do it at once. Each takes what it is about to write out of the manifest first, and puts the
+new manifest there only where nobody else has done so meanwhile; else it can't know whose pages are
+there, and makes those again that it wrote.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+
+from driftfleet.day import day_of
+from driftfleet.errors import ContractError, StoreUnavailable
+from driftfleet.fleet_status import FleetStatus
+from driftfleet.latest import LatestRecord
+from driftfleet.model import decode_record
+from driftfleet.publishing.manifest import (
+    MANIFEST_KEY,
+    Manifest,
+    digest,
+    makeup,
+    read_manifest,
+)
+from driftfleet.publishing.plan import Plan, Planner
+from driftfleet.publishing.remembered import RememberedObjects
+from driftfleet.publishing.writing import delete_all, write_all
+from driftfleet.report.assets import assets
+from driftfleet.report.edition import Edition
+from driftfleet.report.front import front_page
+from driftfleet.report.links import INDEX_KEY, SITE, SWEEPS_KEY, sweep_page_key
+from driftfleet.report.pages import render
+from driftfleet.report.root import Surroundings, root_page
+from driftfleet.report.sweep import sweep_page, sweeps_page
+from driftfleet.settings import Settings
+from driftfleet.store.catalog import FleetReader
+from driftfleet.store.days import keep_day, read_days
+from driftfleet.store.objects import ObjectStore
+
+log = structlog.get_logger()
+
+_MOST_ROUNDS = 8
+_LATEST = "latest/"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was done. ``roots`` have a page each; ``pages`` were written, ``removed`` are gone."""
+
+    roots: int
+    pages: int
+    removed: int
+
+
+def publish(objects: ObjectStore, settings: Settings, now: datetime) -> Published:
+    """Make the pages of the fleet as it is, those that are as they should be left alone.
+
+    Raises
+    ------
+    StoreUnavailable
+        The store gave or took something not, or others publish all the time. What was written is
+        in order, and the next one goes on.
+    """
+    doubtful: frozenset[str] = frozenset()
+    for _ in range(_MOST_ROUNDS):
+        work = _Round(objects, settings, now, doubtful)
+        if (published := work.run()) is not None:
+            return published
+        doubtful |= work.written
+    raise StoreUnavailable(
+        f"{objects.describe(MANIFEST_KEY)} was changed by others each of {_MOST_ROUNDS} times"
+    )
+
+
+class _Round:
+    """One go at it. ``written`` are the pages that it may have written."""
+
+    def __init__(
+        self, objects: ObjectStore, settings: Settings, now: datetime, doubtful: frozenset[str]
+    ) -> None:
+        self._objects = RememberedObjects(objects, _LATEST)
+        self._edition = Edition(at=now, settings=settings.report)
+        self._github_url = settings.github.web_url
+        self._doubtful = doubtful
+        self._there: frozenset[str] = frozenset()
+        self.written: frozenset[str] = frozenset()
+
+    def run(self) -> Published | None:
+        """Do it; None where somebody else did the same meanwhile."""
+        manifest, tag = read_manifest(self._objects)
+        reader = FleetReader(self._objects)
+        fleet = reader.read()
+        self._there = frozenset(self._objects.keys(f"{SITE}/"))
+        plan = self._planner(manifest).plan(fleet, self._edition.at)
+        begun = self._begin(manifest, tag, plan)
+        if begun is None:
+            return None
+        pages = self._write_pages(plan) + self._write_fronts(fleet, plan)
+        removed = self._remove(plan)
+        reader.keep()
+        if not self._objects.put_if(MANIFEST_KEY, plan.manifest.encode(), begun):
+            return None
+        return Published(roots=len(plan.roots), pages=pages, removed=removed)
+
+    def _planner(self, manifest: Manifest) -> Planner:
+        settings = self._edition.settings.model_dump_json()
+        base = digest(makeup(), settings, self._github_url)
+        return Planner(self._objects, base, manifest, self._there, self._doubtful)
+
+    def _begin(self, manifest: Manifest, tag: str | None, plan: Plan) -> str | None:
+        """Say that nobody knows any more what these pages are; the tag of the manifest then."""
+        roots = frozenset(plan.new_roots)
+        sweeps = frozenset(page.sweep.sweep_id for page in plan.new_sweeps)
+        self.written = roots | frozenset(map(sweep_page_key, sweeps))
+        body = manifest.without(roots, sweeps).encode()
+        if not self._objects.put_if(MANIFEST_KEY, body, tag):
+            return None
+        found = self._objects.get_tagged(MANIFEST_KEY)
+        return found[1] if found and found[0] == body else None
+
+    def _write_pages(self, plan: Plan) -> int:
+        """What pages load; a stand-in for what they lead to; roots; then what leads to roots."""
+        loaded = [(one.key, one.body) for one in assets() if one.key not in self._there]
+        write_all(self._objects, loaded)
+        write_all(self._objects, self._stand_ins(plan))
+        written = write_all(self._objects, self._roots(plan))
+        return written + write_all(
+            self._objects,
+            (
+                (sweep_page_key(one.sweep.sweep_id), self._sweep(one.sweep, one.pages))
+                for one in plan.new_sweeps
+            ),
+        )
+
+    def _stand_ins(self, plan: Plan) -> Iterator[tuple[str, bytes]]:
+        """Pages that are not there yet, without links to pages that aren't."""
+        for key in (INDEX_KEY, SWEEPS_KEY):
+            if key not in self._there:
+                yield key, render("begun.html", key, self._edition).encode()
+        for one in plan.new_sweeps:
+            key = sweep_page_key(one.sweep.sweep_id)
+            if key not in self._there:
+                led_to = {t: page for t, page in one.pages.items() if page in self._there}
+                yield key, self._sweep(one.sweep, led_to)
+
+    def _roots(self, plan: Plan) -> Iterator[tuple[str, bytes]]:
+        for key in plan.new_roots:
+            page = plan.roots[key]
+            body = self._objects.take(page.root.key)
+            try:
+                latest = decode_record(LatestRecord, body) if body is not None else None
+            except ContractError as error:
+                log.warning("latest_unreadable", key=page.root.key, reason=error.message[:500])
+                continue
+            if latest is not None:
+                around = Surroundings(self._github_url, has_sweep=page.has_sweep)
+                yield key, root_page(page.root.key, latest, around, self._edition).encode()
+
+    def _sweep(self, sweep, pages) -> bytes:
+        return sweep_page(sweep, pages, self._edition).encode()
+
+    def _write_fronts(self, fleet: FleetStatus, plan: Plan) -> int:
+        """What leads to everything, when everything is there."""
+        edition = replace(self._edition)
+        lines = [one.line for name in plan.manifest.recent if (one := plan.manifest.sweeps[name])]
+        told = [line for line in lines if line]
+        self._objects.put(SWEEPS_KEY, sweeps_page(told, edition).encode())
+        today = day_of(fleet, edition.at, edition.settings.stale_after)
+        days = [day for day in read_days(self._objects, edition.at) if day.date != today.date]
+        self._objects.put(INDEX_KEY, front_page(fleet, [*days, today], edition).encode())
+        keep_day(self._objects, today)
+        return 2
+
+    def _remove(self, plan: Plan) -> int:
+        """What nothing leads to any more."""
+        sweeps = {sweep_page_key(k) for k, one in plan.manifest.sweeps.items() if one.made_of}
+        kept = {INDEX_KEY, SWEEPS_KEY, MANIFEST_KEY, *(one.key for one in assets())}
+        old = sorted(self._there - plan.roots.keys() - sweeps - kept)
+        delete_all(self._objects, old)
+        return len(old)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from driftfleet.day import DayRecord
 from driftfleet.jobs import Job
 from driftfleet.latest import LatestRecord
 from driftfleet.model import Record
@@ -23,6 +24,7 @@ PUBLISHED: Mapping[str, type[Record]] = {
     "sweep": SweepRecord,
     "swept": Swept,
     "manifest": SweepManifest,
+    "day": DayRecord,
 }
 
 

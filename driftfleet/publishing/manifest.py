@@ -5,6 +5,7 @@ It is a cache: without it, or with a broken one, every page is made anew.
 
 import hashlib
 from collections.abc import Iterable
+from datetime import date
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -14,6 +15,7 @@ from typing import Literal
 import structlog
 from pydantic import Field
 
+from driftfleet.day import DayRecord
 from driftfleet.errors import ContractError
 from driftfleet.model import Record, decode_record
 from driftfleet.remedies import REMEDIES
@@ -41,12 +43,16 @@ class SweepEntry(Record):
 
 
 class Manifest(Record):
-    """``pages`` are those of roots, with a digest of what each was made from."""
+    """``pages`` are those of roots, with a digest of what each was made from.
+
+    ``recent`` are the sweeps of the list, newest first; ``days`` are over, and stay as they are.
+    """
 
     schema_version: Literal[1] = 1
     pages: dict[str, str] = Field(default_factory=dict)
     sweeps: dict[str, SweepEntry] = Field(default_factory=dict)
     recent: tuple[str, ...] = ()
+    days: dict[date, DayRecord] = Field(default_factory=dict)
 
     def without(self, keys: frozenset[str], sweeps: frozenset[str]) -> "Manifest":
         """The manifest that knows nothing of these pages."""

@@ -12,7 +12,7 @@ from driftfleet.model import decode_record
 from driftfleet.publishing.manifest import Manifest, SweepEntry, digest
 from driftfleet.publishing.recent_sweeps import recent_sweeps
 from driftfleet.publishing.writing import many_at_once
-from driftfleet.report.links import SWEEPS_KEY, sweep_page_key
+from driftfleet.report.links import SITE, SWEEPS_KEY, sweep_page_key
 from driftfleet.report.root import page_of
 from driftfleet.report.sweep import line_of, titles_on
 from driftfleet.root_status import RootStatus
@@ -20,6 +20,9 @@ from driftfleet.store.objects import ObjectStore
 from driftfleet.sweeps import SweepRecord
 
 log = structlog.get_logger()
+
+# Where no page is but ours.
+OURS = tuple(f"{SITE}/{folder}/" for folder in ("roots", "sweeps", "assets"))
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Planner:
         named = frozenset(root.sweep_id for root in fleet.roots)
         recent = recent_sweeps(self._objects, named, self._manifest.recent, now)
         by_title = {f"{one.repo} {one.root} {one.variant}": page_of(one.key) for one in fleet.roots}
-        sweeps, new_sweeps = self._sweeps(named, recent, by_title)
+        sweeps, new_sweeps = self._sweeps(named | self._lasting(by_title), recent, by_title)
         roots = {
             page_of(root.key): self._root(root, bool(sweeps[root.sweep_id].made_of))
             for root in fleet.roots
@@ -94,6 +97,16 @@ class Planner:
             new_sweeps=new_sweeps,
             manifest=Manifest(pages=told, sweeps=sweeps, recent=shown),
         )  # fmt: skip
+
+    def _lasting(self, by_title: Mapping[str, str]) -> frozenset[str]:
+        """The sweeps whose pages stay for now, whether they are shown or not.
+
+        A page of a root that is about to be removed may lead to any of them, and they to it.
+        """
+        gone = self._there.difference(by_title.values())
+        if not any(key.startswith(OURS[0]) for key in gone):
+            return frozenset()
+        return frozenset(name for name, one in self._manifest.sweeps.items() if one.made_of)
 
     def _root(self, root: RootStatus, has_sweep: bool) -> RootPage:
         made_of = digest(self._base, has_sweep, root.model_dump_json())

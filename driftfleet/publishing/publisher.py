@@ -8,15 +8,14 @@ new manifest there only where nobody else has done so meanwhile; else it can't k
 there, and makes those again that it wrote.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-import structlog
-
-from driftfleet.day import day_of
-from driftfleet.errors import ContractError, StoreUnavailable
+from driftfleet.day import DayRecord, day_of
+from driftfleet.errors import ConfigurationError, ContractError, StoreUnavailable
 from driftfleet.fleet_status import FleetStatus
+from driftfleet.github.host import host_of
 from driftfleet.latest import LatestRecord
 from driftfleet.model import decode_record
 from driftfleet.publishing.manifest import (
@@ -26,7 +25,7 @@ from driftfleet.publishing.manifest import (
     makeup,
     read_manifest,
 )
-from driftfleet.publishing.plan import Plan, Planner
+from driftfleet.publishing.plan import OURS, Plan, Planner
 from driftfleet.publishing.remembered import RememberedObjects
 from driftfleet.publishing.writing import delete_all, write_all
 from driftfleet.report.assets import assets
@@ -40,8 +39,7 @@ from driftfleet.settings import Settings
 from driftfleet.store.catalog import FleetReader
 from driftfleet.store.days import keep_day, read_days
 from driftfleet.store.objects import ObjectStore
-
-log = structlog.get_logger()
+from driftfleet.sweeps import SweepRecord
 
 _MOST_ROUNDS = 8
 _LATEST = "latest/"
@@ -84,7 +82,7 @@ class _Round:
     ) -> None:
         self._objects = RememberedObjects(objects, _LATEST)
         self._edition = Edition(at=now, settings=settings.report)
-        self._github_url = settings.github.web_url
+        self._github_url = _github_url(settings)
         self._doubtful = doubtful
         self._there: frozenset[str] = frozenset()
         self.written: frozenset[str] = frozenset()
@@ -96,13 +94,20 @@ class _Round:
         fleet = reader.read()
         self._there = frozenset(self._objects.keys(f"{SITE}/"))
         plan = self._planner(manifest).plan(fleet, self._edition.at)
+        days = read_days(self._objects, self._edition.at, manifest.days)
         begun = self._begin(manifest, tag, plan)
         if begun is None:
             return None
-        pages = self._write_pages(plan) + self._write_fronts(fleet, plan)
+        try:
+            pages = self._write_pages(plan) + self._write_fronts(fleet, plan, days)
+        except _Moved:
+            return None
         removed = self._remove(plan)
         reader.keep()
-        if not self._objects.put_if(MANIFEST_KEY, plan.manifest.encode(), begun):
+        today = self._edition.at.astimezone(UTC).date()
+        over = {day.date: day for day in days if day.date < today}
+        told = plan.manifest.model_copy(update={"days": over})
+        if not self._objects.put_if(MANIFEST_KEY, told.encode(), begun):
             return None
         return Published(roots=len(plan.roots), pages=pages, removed=removed)
 
@@ -116,7 +121,10 @@ class _Round:
         roots = frozenset(plan.new_roots)
         sweeps = frozenset(page.sweep.sweep_id for page in plan.new_sweeps)
         self.written = roots | frozenset(map(sweep_page_key, sweeps))
-        body = manifest.without(roots, sweeps).encode()
+        without = manifest.without(roots, sweeps)
+        if tag is not None and without == manifest:
+            return tag
+        body = without.encode()
         if not self._objects.put_if(MANIFEST_KEY, body, tag):
             return None
         found = self._objects.get_tagged(MANIFEST_KEY)
@@ -126,7 +134,10 @@ class _Round:
         """What pages load; a stand-in for what they lead to; roots; then what leads to roots."""
         loaded = [(one.key, one.body) for one in assets() if one.key not in self._there]
         write_all(self._objects, loaded)
-        write_all(self._objects, self._stand_ins(plan))
+        for key in (INDEX_KEY, SWEEPS_KEY):
+            if key not in self._there:
+                self._objects.put(key, render("begun.html", key, self._edition).encode())
+        write_all(self._objects, self._first_sweeps(plan))
         written = write_all(self._objects, self._roots(plan))
         return written + write_all(
             self._objects,
@@ -136,11 +147,8 @@ class _Round:
             ),
         )
 
-    def _stand_ins(self, plan: Plan) -> Iterator[tuple[str, bytes]]:
-        """Pages that are not there yet, without links to pages that aren't."""
-        for key in (INDEX_KEY, SWEEPS_KEY):
-            if key not in self._there:
-                yield key, render("begun.html", key, self._edition).encode()
+    def _first_sweeps(self, plan: Plan) -> Iterator[tuple[str, bytes]]:
+        """Pages of sweeps that are not there yet, without links to pages of roots that aren't."""
         for one in plan.new_sweeps:
             key = sweep_page_key(one.sweep.sweep_id)
             if key not in self._there:
@@ -152,33 +160,43 @@ class _Round:
             page = plan.roots[key]
             body = self._objects.take(page.root.key)
             try:
-                latest = decode_record(LatestRecord, body) if body is not None else None
+                latest = decode_record(LatestRecord, body or b"")
             except ContractError as error:
-                log.warning("latest_unreadable", key=page.root.key, reason=error.message[:500])
-                continue
-            if latest is not None:
-                around = Surroundings(self._github_url, has_sweep=page.has_sweep)
-                yield key, root_page(page.root.key, latest, around, self._edition).encode()
+                # It was there and right when the fleet was read.
+                raise _Moved from error
+            around = Surroundings(self._github_url, has_sweep=page.has_sweep)
+            yield key, root_page(page.root.key, latest, around, self._edition).encode()
 
-    def _sweep(self, sweep, pages) -> bytes:
+    def _sweep(self, sweep: SweepRecord, pages: Mapping[str, str]) -> bytes:
         return sweep_page(sweep, pages, self._edition).encode()
 
-    def _write_fronts(self, fleet: FleetStatus, plan: Plan) -> int:
+    def _write_fronts(self, fleet: FleetStatus, plan: Plan, days: Sequence[DayRecord]) -> int:
         """What leads to everything, when everything is there."""
-        edition = replace(self._edition)
-        lines = [one.line for name in plan.manifest.recent if (one := plan.manifest.sweeps[name])]
-        told = [line for line in lines if line]
-        self._objects.put(SWEEPS_KEY, sweeps_page(told, edition).encode())
-        today = day_of(fleet, edition.at, edition.settings.stale_after)
-        days = [day for day in read_days(self._objects, edition.at) if day.date != today.date]
-        self._objects.put(INDEX_KEY, front_page(fleet, [*days, today], edition).encode())
-        keep_day(self._objects, today)
+        edition = self._edition
+        lines = [plan.manifest.sweeps[name].line for name in plan.manifest.recent]
+        listed = sweeps_page([line for line in lines if line], edition)
+        self._objects.put(SWEEPS_KEY, listed.encode())
+        self._objects.put(INDEX_KEY, front_page(fleet, days, edition).encode())
+        keep_day(self._objects, day_of(fleet, edition.at, edition.settings.stale_after))
         return 2
 
     def _remove(self, plan: Plan) -> int:
         """What nothing leads to any more."""
         sweeps = {sweep_page_key(k) for k, one in plan.manifest.sweeps.items() if one.made_of}
-        kept = {INDEX_KEY, SWEEPS_KEY, MANIFEST_KEY, *(one.key for one in assets())}
-        old = sorted(self._there - plan.roots.keys() - sweeps - kept)
+        kept = {SWEEPS_KEY, *(one.key for one in assets()), *sweeps, *plan.roots}
+        # What else is beside them is somebody else's, such as a bucket's page of errors.
+        old = [key for key in self._there if key.startswith(OURS) and key not in kept]
         delete_all(self._objects, old)
         return len(old)
+
+
+class _Moved(Exception):
+    """A record is no longer as it was when the fleet was read."""
+
+
+def _github_url(settings: Settings) -> str:
+    try:
+        return host_of(settings.github).web_url
+    except ConfigurationError:
+        # None is named; and what is wrong with a name is told to whoever asks that server.
+        return ""

@@ -12,9 +12,7 @@ _SWEEPS, _END = "sweeps/", ".json"
 _KINDS = frozenset({"scan", "enqueue", "sweep"})
 # Each is at most five times the one before: where the narrower one has not enough, the wider one
 # lists no more than a few hundred.
-_WINDOWS = tuple(
-    timedelta(hours=hours) for hours in (1, 5, 24, 4 * 24, 16 * 24, 64 * 24, 256 * 24)
-)
+_WINDOWS = tuple(timedelta(hours=hours) for hours in (1, 5, 24, 4 * 24, 16 * 24, 64 * 24, 256 * 24))
 _LATE = timedelta(days=1)
 
 

@@ -105,11 +105,19 @@ def _rows(changes: Sequence[Change]) -> tuple[Row, ...]:
             address=address if len(addresses) > 1 else addresses[0],
             actions=actions,
             attributes=attributes,
-            addresses=tuple(sorted(addresses)[:_MOST_ADDRESSES]),
+            addresses=tuple(sorted(addresses, key=_natural)[:_MOST_ADDRESSES]),
             hidden=max(0, len(addresses) - _MOST_ADDRESSES),
         )
-        for (address, actions, attributes), addresses in sorted(alike.items())
+        for (address, actions, attributes), addresses in sorted(
+            alike.items(), key=lambda item: (_natural(item[0][0]), item[0])
+        )
     )
+
+
+def _natural(address: str) -> list[tuple[int, str]]:
+    """By their numbers: ``rule_2`` before ``rule_10``."""
+    parts = re.split(r"([0-9]{1,18})", address)
+    return [(int(part), "") if n % 2 else (0, part) for n, part in enumerate(parts)]
 
 
 def _common(address: str) -> str:

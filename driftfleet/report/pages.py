@@ -56,7 +56,7 @@ def environment() -> Environment:
         "age": words.age,
         "duration": words.duration,
         "iso": words.iso,
-        "length": words.length,
+        "span": words.length,
         "lines": words.visible_lines,
         "marked": marked,
         "moment": words.moment,

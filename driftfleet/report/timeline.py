@@ -33,8 +33,7 @@ def strip(runs: Sequence[Run]) -> tuple[Stretch, ...]:
     in_order = sorted(runs, key=lambda run: run.first)
     ends = [run.first for run in in_order[1:]] + [run.last for run in in_order[-1:]]
     spans = [
-        max(0.0, (end - run.first).total_seconds())
-        for run, end in zip(in_order, ends, strict=True)
+        max(0.0, (end - run.first).total_seconds()) for run, end in zip(in_order, ends, strict=True)
     ]
     whole = sum(spans)
     free = WIDTH - _NARROWEST * len(in_order)

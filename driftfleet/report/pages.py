@@ -49,7 +49,7 @@ def environment() -> Environment:
         "age": words.age,
         "duration": words.duration,
         "iso": words.iso,
-        "length": words.length,
+        "span": words.length,
         "lines": words.visible_lines,
         "moment": words.moment,
         "number": words.number,

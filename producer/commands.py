@@ -32,6 +32,7 @@ from producer.options import (
     settings_from,
     store_url,
 )
+from producer.report_command import report_command
 from producer.schedule_command import schedule_command
 from producer.top_command import top_command
 from producer.version_commands import versions_command
@@ -234,6 +235,6 @@ def discover_command(
 
 for command in (
     versions_command, enqueue_command, schedule_command, top_command, doctor_command, mirror_group,
-    worker_command, producer_command, beat_command, flower_command,
+    report_command, worker_command, producer_command, beat_command, flower_command,
 ):  # fmt: skip
     main.add_command(command)

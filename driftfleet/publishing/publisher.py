@@ -112,8 +112,8 @@ class _Round:
         return Published(roots=len(plan.roots), pages=pages, removed=removed)
 
     def _planner(self, manifest: Manifest) -> Planner:
-        settings = self._edition.settings.model_dump_json()
-        base = digest(makeup(), settings, self._github_url)
+        shown = self._edition.settings
+        base = digest(makeup(), shown.stale_after, shown.old_after, self._github_url)
         return Planner(self._objects, base, manifest, self._there, self._doubtful)
 
     def _begin(self, manifest: Manifest, tag: str | None, plan: Plan) -> str | None:

@@ -58,4 +58,6 @@ def test_counting_asks_redis_for_no_member(server: redis.Redis) -> None:
     server.config_resetstat()
     assert RedisLedger(server).counts(["big"]) == [Counts(100_000, 0, 0)]
     asked = {name.removeprefix("cmdstat_") for name in server.info("commandstats")}
-    assert asked <= {"scard", "hlen", "llen", "config|resetstat", "info"}
+        # Redis 6 has no subcommands there.
+        asked = {name.partition("|")[0] for name in asked}
+    assert asked <= {"scard", "hlen", "llen", "config", "info"}

@@ -161,7 +161,8 @@ def scan_command(
     from producer.targets import read_targets  # noqa: PLC0415 - `--help` needs none of it
 
     read = read_targets(targets, settings)
-    from producer.display import standard_display, standard_progress  # noqa: PLC0415
+    from producer.display import standard_display  # noqa: PLC0415
+    from producer.progress import standard_progress  # noqa: PLC0415
     from producer.scan import Scan, scan  # noqa: PLC0415
 
     order = Scan(
@@ -217,8 +218,8 @@ def discover_command(
     from producer.targets import read_targets  # noqa: PLC0415
 
     read = read_targets(targets, settings)
-    from producer.display import standard_progress  # noqa: PLC0415
     from producer.inventory import Inventory, discover_targets  # noqa: PLC0415
+    from producer.progress import standard_progress  # noqa: PLC0415
 
     order = Inventory(
         targets=read,

@@ -11,8 +11,9 @@ from driftfleet.fitting import fit
 from driftfleet.jobs import Job
 from driftfleet.latest import LatestRecord, follow
 from driftfleet.model import Record, RecordT, decode_record
-from driftfleet.places import history_start, latest_key
+from driftfleet.places import latest_key, place
 from driftfleet.results import Result
+from driftfleet.store.history import oldest_first
 from driftfleet.store.objects import ObjectStore
 from driftfleet.sweeps import SweepManifest, SweepRecord
 
@@ -97,11 +98,7 @@ class ResultStore:
 
     def _history(self, job: Job, since: datetime) -> Iterator[str]:
         """The keys of the results of the job's place from then on, newest first."""
-        start = history_start(job, since)
-        folder = start.rpartition("/")[0]
-        keys = list(self._objects.keys(f"{folder}/", after=start))
-        # Below it may be another root's, whose name begins with this root's and variant's.
-        return (key for key in reversed(keys) if key.rpartition("/")[0] == folder)
+        return reversed(list(oldest_first(self._objects, place(job), since)))
 
     def _readable_result(self, key: str) -> Result | None:
         try:
@@ -184,7 +181,8 @@ def _for_each(jobs: Sequence[Job], read: Callable[[Job], T]) -> list[T]:
 
 
 def _encode(record: Record) -> bytes:
-    return record.model_dump_json(indent=2).encode() + b"\n"
+    # One line: what reads many of them (Athena, jq, DuckDB) takes each line for a record.
+    return record.model_dump_json().encode() + b"\n"
 
 
 def _sweep_key(sweep_id: str) -> str:

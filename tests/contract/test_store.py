@@ -273,7 +273,7 @@ class TestAnswerOf:
     ) -> None:
         store.add(result(0))
         objects.put(result().latest_key, b"{")
-        objects.put(f"{history_start(job(), NOON + timedelta(minutes=1))}-s.json", b"{")
+        objects.put(f"{history_start(place(job()), NOON + timedelta(minutes=1))}-s.json", b"{")
         assert store.answer_of(job(), NOON) == result(0)
 
     def test_a_root_below_is_another(self, objects: ObjectStore, store: ResultStore) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from driftfleet.places import place_of
+from driftfleet.places import place_of_latest
 from driftfleet.repository_roots import RepositoryRoots
 from driftfleet.root_status import RootStatus
 
@@ -41,7 +41,9 @@ def fleet_status(
     gone: list[RootStatus] = []
     for one in sorted(roots, key=lambda one: (one.repo, one.root, one.variant)):
         at = [look.at for look in known.get(one.repo.lower(), ())]
-        is_gone = at and place_of(one.key) not in found and min(at) > one.started_at
+        is_gone = at and place_of_latest(one.key) not in found and min(at) > one.started_at
         (gone if is_gone else there).append(one)
-    answered = {place_of(one.key) for one in there} | {place_of(key) for key in unreadable}
+    answered = {place_of_latest(one.key) for one in there} | {
+        place_of_latest(key) for key in unreadable
+    }
     return FleetStatus(tuple(there), tuple(gone), tuple(sorted(found - answered)), unreadable)

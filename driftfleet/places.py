@@ -53,7 +53,7 @@ def named(place: str) -> Named:
     )
 
 
-def place_of(latest_key: str) -> str:
+def place_of_latest(latest_key: str) -> str:
     """The place that a key of a latest record names."""
     return latest_key.removeprefix("latest/").removesuffix(".json")
 

@@ -95,7 +95,7 @@ def enqueue(order: Enqueue) -> int:
     from driftfleet.celery_app import build_app  # noqa: PLC0415
 
     redis = connect(url, order.settings.broker.ca_file)
-    store = open_store(order.settings.results.store)
+    store = open_store(order.settings.results)
     queue = SweepQueue(
         order.settings,
         RedisLedger(redis),

@@ -16,12 +16,16 @@ from driftfleet.jobs import Job, Source, Variant
 from driftfleet.latest import LatestRecord
 from driftfleet.places import history_start, place
 from driftfleet.results import Result, Verdict
+from driftfleet.s3_settings import place_of
+from driftfleet.settings import ResultSettings
 from driftfleet.store import ResultStore, open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import ObjectStore
+from driftfleet.store.s3 import S3Objects
 from driftfleet.sweeps import SweepManifest, SweepRecord
 from tests.conftest import require_program
+from tests.s3 import S3
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -40,11 +44,15 @@ def result(minutes: float = 0, verdict: Verdict = Verdict.CLEAN, of: Job | None 
     return Result(job=of or job(), verdict=verdict, started_at=at, finished_at=at)
 
 
-@pytest.fixture(params=["memory", "files"])
+@pytest.fixture(params=["memory", "files", "s3"])
 def make_objects(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ObjectStore]:
     if request.param == "memory":
         return MemoryObjects
-    return lambda: FileObjects(tmp_path / "objects")
+    if request.param == "files":
+        return lambda: FileObjects(tmp_path / "objects")
+    s3, client = map(request.getfixturevalue, ("s3", "s3_client"))
+    settings = s3.settings()
+    return lambda: S3Objects(place_of(settings.store), settings.s3, client)
 
 
 @pytest.fixture
@@ -103,7 +111,7 @@ def test_a_listing_has_the_keys_and_stamps_that_stay_while_the_objects_do(
 def test_an_object_that_is_written_anew_has_a_stamp_it_never_had(objects: ObjectStore) -> None:
     objects.put("a/other", b"")
     seen = []
-    for number in range(100):
+    for number in range(20):
         body = f"{number:03d}".encode()
         if number % 2:
             objects.put("a/b", body)
@@ -146,6 +154,19 @@ def test_a_removed_object_is_gone_and_one_that_is_not_there_is_fine(objects: Obj
     assert list(objects.keys("")) == []
     assert not objects.put_if("a/b", b"two", tagged[1])
     assert objects.put_if("a/b", b"two", None)
+
+
+def test_keys_are_taken_as_they_are(objects: ObjectStore) -> None:
+    keys = ["a/%2F", "a/+", "a/@root", "a/a b", "a/a=b&c", "a/~'()", "a/ä"]
+    for key in keys:
+        objects.put(key, key.encode())
+    assert list(objects.keys("a/")) == keys
+    assert [objects.get(key) for key in keys] == [key.encode() for key in keys]
+    assert list(objects.keys("a/", after="a/a b")) == ["a/a=b&c", "a/~'()", "a/ä"]
+    assert list(objects.keys("a/%")) == ["a/%2F"]
+    for key in keys:
+        objects.delete(key)
+    assert list(objects.keys("")) == []
 
 
 def test_a_person_is_told_where_an_object_is(objects: ObjectStore) -> None:
@@ -526,13 +547,21 @@ def test_a_lock_file_that_may_only_be_read_locks_all_the_same(tmp_path: Path) ->
 
 
 def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:
-    key = open_store(f"file://{tmp_path}/new").add(result())
+    key = open_store(ResultSettings(store=f"file://{tmp_path}/new")).add(result())
     assert (tmp_path / "new" / key).is_file()
 
 
+def test_a_store_in_s3_is_opened_by_its_url(s3: S3) -> None:
+    settings = s3.settings(prefix="a/b")
+    key = open_store(settings).add(result())
+    found = s3.client.list_objects_v2(Bucket=s3.bucket, Prefix="a/b/")["Contents"]
+    assert [one["Key"] for one in found] == [f"a/b/{result().latest_key}", f"a/b/{key}"]
+    assert open_store(settings).describe(key) == f"{settings.store}/{key}"
+
+
 def test_an_unknown_scheme_is_explained() -> None:
-    with pytest.raises(ConfigurationError, match=r"gopher://x.*file://DIR"):
-        open_store("gopher://x")
+    with pytest.raises(ConfigurationError, match=r"gopher://x.*file://DIR or s3://BUCKET/PREFIX"):
+        open_store(ResultSettings(store="gopher://x"))
 
 
 def test_a_check_that_began_earlier_never_replaces_a_later_one(store: ResultStore) -> None:

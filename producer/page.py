@@ -1,11 +1,15 @@
 """Where text is shown: how wide it is there, and what its encoding can show."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
 
 from rich.text import Text
 
 from producer.columns import cut
 from producer.table import harmless
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _NAME_CHARACTERS = 300
 
@@ -46,3 +50,32 @@ def show_age(seconds: float) -> str:
     if left < 86_400:
         return f"{left // 3600}h{left % 3600 // 60:02}m"
     return f"{left // 86_400}d{left % 86_400 // 3600:02}h"
+
+
+class Printer:
+    """Lines on stdout: on a terminal cut to its width and with their styles, else whole."""
+
+    def __init__(self, stdout: TextIO) -> None:
+        self._stdout = stdout
+        self._console = _console(stdout) if stdout.isatty() else None
+        self.page = Page(
+            width=self._console.width if self._console else None,
+            encoding=stdout.encoding or "utf-8",
+        )
+
+    def line(self, text: Text) -> None:
+        """Print it."""
+        if self._console is None:
+            self._stdout.write(f"{text.plain}\n")
+        else:
+            self._console.print(text, soft_wrap=True)
+
+    def flush(self) -> None:
+        """Let all of it be seen."""
+        self._stdout.flush()
+
+
+def _console(stdout: TextIO) -> "Console":
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+
+    return Console(file=stdout, markup=False, emoji=False, highlight=False)

@@ -233,6 +233,47 @@ def test_adding_one_result_twice_leaves_one_and_counts_once(store: ResultStore) 
     assert latest.streak == 1
 
 
+def test_what_is_in_the_history_is_never_written_again(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    first = result(verdict=Verdict.DRIFTED)
+    key = store.add(first)
+    before = list(objects.listing("results/"))
+    store.add(first)
+    assert list(objects.listing("results/")) == before
+    # A second answer to the same job, at the same microsecond.
+    second = first.model_copy(update={"verdict": Verdict.CLEAN})
+    assert store.add(second) == key
+    assert store.get(key) == first
+    assert list(objects.listing("results/")) == before
+    latest = store.latest(first.latest_key)
+    assert latest is not None
+    assert (latest.result, latest.streak) == (first, 1)
+
+
+def test_of_two_with_one_key_the_first_is_the_latest_whoever_writes_that(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    """Who wrote the first died before it wrote the latest."""
+    first = result(verdict=Verdict.DRIFTED)
+    objects.put(first.history_key, first.model_dump_json().encode())
+    store.add(first.model_copy(update={"verdict": Verdict.CLEAN}))
+    latest = store.latest(first.latest_key)
+    assert latest is not None
+    assert latest.result == first
+
+
+def test_half_a_record_in_the_history_keeps_no_root_from_being_judged(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    objects.put(result().history_key, b"{")
+    key = store.add(result())
+    assert objects.get(key) == b"{"
+    latest = store.latest_of(job())
+    assert latest is not None
+    assert latest.result == result()
+
+
 def test_of_two_that_began_at_one_moment_the_same_is_the_latest_in_any_order() -> None:
     one = result(verdict=Verdict.CLEAN)
     other = result(verdict=Verdict.DRIFTED, of=job().model_copy(update={"sweep_id": "sweep2"}))

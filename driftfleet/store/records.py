@@ -36,11 +36,12 @@ class ResultStore:
     def add(self, result: Result) -> str:
         """Keep a result in the history and as the latest where it is newer; return its key.
 
-        Adding the same result twice leaves one, and of two that race the newer is the latest.
+        Adding the same result twice leaves one, and of two that race the newer is the latest. Of
+        two results of one key the first is kept, and counts.
         """
         result = fit(result)
         key = result.history_key
-        self._objects.put(key, _encode(result))
+        result = self._kept(result)
         for _ in range(_MOST_TRIES):
             latest, tag = self._readable_latest(result.latest_key)
             if latest is not None and _age(result) <= _age(latest.result):
@@ -48,6 +49,12 @@ class ResultStore:
             if self._objects.put_if(result.latest_key, _encode(follow(latest, result)), tag):
                 return key
         raise _never_still(self._objects.describe(result.latest_key))
+
+    def _kept(self, result: Result) -> Result:
+        """The result that the history has from now on under this one's key: nothing is replaced."""
+        if self._objects.put_if(result.history_key, _encode(result), None):
+            return result
+        return self._readable_result(result.history_key) or result
 
     def _readable_latest(self, key: str) -> tuple[LatestRecord | None, str | None]:
         """The latest record, and the tag of what is there."""

@@ -64,7 +64,7 @@ def dump_results(order: DumpOrder, now: datetime) -> int:
     read = _reader(objects)
     known: set[str] = set()
     problems = 0
-    for one in _ahead(read, _keys(order, objects, now, known)):
+    for one in ahead(read, _keys(order, objects, now, known)):
         if one.problem:
             problems += 1
             order.progress.message(one.problem)
@@ -103,7 +103,7 @@ def _reader(objects: ObjectStore) -> Callable[[str], _Read]:
     return read
 
 
-def _ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """``work`` on each in order, many at a time, and never far ahead of who consumes them."""
     pool = ThreadPoolExecutor(_READERS)
     waiting: deque[Future[R]] = deque()

@@ -31,19 +31,20 @@ def find_root(
         They mean none, or several; it names those, or the ones that are called nearly so.
     """
     text = _text(words)
-    among = [
-        one
+    # As they are printed, for that is what is pasted.
+    among = {
+        Named(*map(harmless, one)): one
         for one in known
         if chosen.has_repository(one.repo) and (variant is None or one.variant == variant)
-    ]
+    }
     for is_meant in (_is_whole(text), _is_folder(text), _is_root(text), _ends(text)):
         if found := [one for one in among if is_meant(one)]:
-            return _only(found, text)
-    raise ConfigurationError(f"no root is called {harmless(text)!r}{_near(text, among)}")
+            return among[_only(found, text)]
+    raise ConfigurationError(f"no root is called '{text}'{_near(text, among)}")
 
 
 def _text(words: Sequence[str]) -> str:
-    text = _VARIANT.sub(r" \1", " ".join(words).strip())
+    text = _VARIANT.sub(r" \1", harmless(" ".join(words).strip()))
     if scanned := _AS_SCANNED.fullmatch(text):
         text = f"{scanned['repo']} {scanned['rest']}"
     return text.removeprefix("./").rstrip("/") or "."
@@ -90,8 +91,8 @@ def _only(found: Sequence[Named], text: str) -> Named:
     raise ConfigurationError(
         "\n".join(
             [
-                f"{harmless(text)!r} may be one of {len(found):,} roots; name one of them whole:",
-                *(f"  {harmless(one.title)}" for one in found[:_MOST_TOLD]),
+                f"'{text}' may be one of {len(found):,} roots; name one of them whole:",
+                *(f"  {one.title}" for one in found[:_MOST_TOLD]),
                 *more,
             ]
         )
@@ -107,4 +108,4 @@ def _near(text: str, among: Iterable[Named]) -> str:
     titles = dict.fromkeys(names[name].title for name in near)
     if not titles:
         return ": `driftfleet status` shows those that there are"
-    return "".join(["; did you mean", *(f"\n  {harmless(title)}" for title in titles)])
+    return "".join(["; did you mean", *(f"\n  {title}" for title in titles)])

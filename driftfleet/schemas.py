@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from driftfleet.jobs import Job
-from driftfleet.latest import LatestRecord
+from driftfleet.latest import LatestRecord, Run
 from driftfleet.model import Record
+from driftfleet.repository_roots import RepositoryRoots
 from driftfleet.results import Result
+from driftfleet.root_status import RootStatus
 from driftfleet.sweeps import SweepManifest, SweepRecord
 from driftfleet.swept import Swept
 
@@ -20,6 +22,9 @@ PUBLISHED: Mapping[str, type[Record]] = {
     "job": Job,
     "result": Result,
     "latest": LatestRecord,
+    "status": RootStatus,
+    "run": Run,
+    "roots": RepositoryRoots,
     "sweep": SweepRecord,
     "swept": Swept,
     "manifest": SweepManifest,

@@ -3,7 +3,6 @@
 import fcntl
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,13 +15,11 @@ from driftfleet.jobs import Job, Source, Variant
 from driftfleet.latest import LatestRecord
 from driftfleet.places import history_start, place
 from driftfleet.results import Result, Verdict
-from driftfleet.s3_settings import place_of
 from driftfleet.settings import ResultSettings
 from driftfleet.store import ResultStore, open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import ObjectStore
-from driftfleet.store.s3 import S3Objects
 from driftfleet.sweeps import SweepManifest, SweepRecord
 from tests.conftest import require_program
 from tests.s3 import S3
@@ -42,27 +39,6 @@ def job(root: str = "envs/prod", variant: str = "default", repo: str = "acme/inf
 def result(minutes: float = 0, verdict: Verdict = Verdict.CLEAN, of: Job | None = None) -> Result:
     at = NOON + timedelta(minutes=minutes)
     return Result(job=of or job(), verdict=verdict, started_at=at, finished_at=at)
-
-
-@pytest.fixture(params=["memory", "files", "s3"])
-def make_objects(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ObjectStore]:
-    if request.param == "memory":
-        return MemoryObjects
-    if request.param == "files":
-        return lambda: FileObjects(tmp_path / "objects")
-    s3, client = map(request.getfixturevalue, ("s3", "s3_client"))
-    settings = s3.settings()
-    return lambda: S3Objects(place_of(settings.store), settings.s3, client)
-
-
-@pytest.fixture
-def objects(make_objects: Callable[[], ObjectStore]) -> ObjectStore:
-    return make_objects()
-
-
-@pytest.fixture
-def store(objects: ObjectStore) -> ResultStore:
-    return ResultStore(objects)
 
 
 def test_an_object_that_was_put_is_got_and_another_is_none(objects: ObjectStore) -> None:
@@ -228,6 +204,47 @@ def test_adding_one_result_twice_leaves_one_and_counts_once(store: ResultStore) 
     assert latest.streak == 1
 
 
+def test_what_is_in_the_history_is_never_written_again(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    first = result(verdict=Verdict.DRIFTED)
+    key = store.add(first)
+    before = list(objects.listing("results/"))
+    store.add(first)
+    assert list(objects.listing("results/")) == before
+    # A second answer to the same job, at the same microsecond.
+    second = first.model_copy(update={"verdict": Verdict.CLEAN})
+    assert store.add(second) == key
+    assert store.get(key) == first
+    assert list(objects.listing("results/")) == before
+    latest = store.latest(first.latest_key)
+    assert latest is not None
+    assert (latest.result, latest.streak) == (first, 1)
+
+
+def test_of_two_with_one_key_the_first_is_the_latest_whoever_writes_that(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    """Who wrote the first died before it wrote the latest."""
+    first = result(verdict=Verdict.DRIFTED)
+    objects.put(first.history_key, first.model_dump_json().encode())
+    store.add(first.model_copy(update={"verdict": Verdict.CLEAN}))
+    latest = store.latest(first.latest_key)
+    assert latest is not None
+    assert latest.result == first
+
+
+def test_half_a_record_in_the_history_keeps_no_root_from_being_judged(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    objects.put(result().history_key, b"{")
+    key = store.add(result())
+    assert objects.get(key) == b"{"
+    latest = store.latest_of(job())
+    assert latest is not None
+    assert latest.result == result()
+
+
 def test_of_two_that_began_at_one_moment_the_same_is_the_latest_in_any_order() -> None:
     one = result(verdict=Verdict.CLEAN)
     other = result(verdict=Verdict.DRIFTED, of=job().model_copy(update={"sweep_id": "sweep2"}))
@@ -294,7 +311,7 @@ class TestAnswerOf:
     ) -> None:
         store.add(result(0))
         objects.put(result().latest_key, b"{")
-        objects.put(f"{history_start(job(), NOON + timedelta(minutes=1))}-s.json", b"{")
+        objects.put(f"{history_start(place(job()), NOON + timedelta(minutes=1))}-s.json", b"{")
         assert store.answer_of(job(), NOON) == result(0)
 
     def test_a_root_below_is_another(self, objects: ObjectStore, store: ResultStore) -> None:

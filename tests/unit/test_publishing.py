@@ -238,6 +238,15 @@ def test_a_sweep_without_a_record_is_asked_for_once_and_led_to_by_nobody(
     assert b"Its sweep" not in objects.site[page("a")]
 
 
+def test_a_sweep_whose_record_was_removed_is_shown_for_a_day_at_most(objects: Watched) -> None:
+    name = swept(objects, ["a"])
+    publish(objects, SETTINGS, AT)
+    MemoryObjects.delete(objects, f"sweeps/{name}.json")
+    publish(objects, SETTINGS, AT + timedelta(days=1))
+    assert sweep_page_key(name) not in objects.site
+    assert broken_links(objects) == []
+
+
 def test_an_open_sweep_is_looked_at_until_it_is_closed(objects: Watched) -> None:
     store = ResultStore(objects)
     one = result(job("a", sweep=sweep_id(1)))

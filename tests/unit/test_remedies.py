@@ -24,5 +24,5 @@ def test_every_kind_has_one() -> None:
 
 def test_code_and_links_of_the_docs_are_marked_and_all_else_is_text() -> None:
     assert marked("Set `a<b>` & see [x.md](x.md#y).") == (
-        "Set <code>a&lt;b&gt;</code> &amp; see <code>docs/x.md#y</code>."
+        "Set <code>a&lt;b&gt;</code> &amp; see <code>docs/x.md</code>."
     )

@@ -152,7 +152,7 @@ def test_the_page_of_a_lasting_state_says_nothing_that_gets_old() -> None:
 def test_changes_that_differ_in_their_instance_alone_are_one_row() -> None:
     changes = [
         change(f'module.vpc["{zone}"].aws_subnet.this[{n}]', module=f'module.vpc["{zone}"]')
-        for zone in ('a"]', "b")
+        for zone in ('a\\"]', "b")
         for n in range(250)
     ]
     (kind,) = grouped(changes)
@@ -296,7 +296,8 @@ def test_a_word_is_one_for_a_shell_and_hides_nothing(name: str) -> None:
     word = shell_word(name)
     assert word.isprintable()
     done = subprocess.run(
-        ["bash", "-c", f"printf %s {word}"], check=True, capture_output=True, env={"LC_ALL": "C.UTF-8"}
+        ["bash", "-c", f"printf %s {word}"], check=True, capture_output=True,
+        env={"LC_ALL": "C.UTF-8"},
     )  # fmt: skip
     assert done.stdout.decode() == name
 

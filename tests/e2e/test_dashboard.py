@@ -18,6 +18,7 @@ from driftfleet.report.words import visible
 from tests.browser import accessible, barriers, closing, opened, overflow, photograph, watch
 from tests.fleets import AT, HOSTILE, days_of, example_fleet, fleet_of, hostile_fleet, write_site
 from tests.folder_server import serving_folder
+from tests.page_speed import page_speed
 
 PHONE = {"width": 375, "height": 812}
 DESKTOP = {"width": 1280, "height": 900}
@@ -62,13 +63,19 @@ STUB = '<!doctype html><meta charset=utf-8><link rel=icon href="data:,"><title>p
 
 
 def roots_shown(page: Page) -> list[tuple[str, str]]:
-    """Root and variant of each row that is there, in order."""
+    """Root and variant of each row that is there, in order, once all of them are drawn."""
+    wait_until_drawn(page)
     names: list[list[str]] = page.eval_on_selector_all(
         "#table tbody tr:not(.head)",
         "rows => rows.map(row => [row.querySelector('.c-root')?.textContent ?? '',"
         " row.querySelector('.c-variant')?.textContent ?? ''])",
     )
     return [(root, variant) for root, variant in names]
+
+
+def wait_until_drawn(page: Page) -> None:
+    """All lines are there that will be without anybody asking for more."""
+    page.locator("#table[aria-busy=false]").wait_for()
 
 
 def names(rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -224,6 +231,7 @@ def test_groups_are_repositories_with_what_they_hold_and_fold_with_the_keyboard(
     members = [row for row in rows() if row.repo == first]
     with opened(browser, disk("fleet")) as page:
         group = page.get_by_role("button", name=first, exact=True)
+        wait_until_drawn(page)
         expect(group).to_have_attribute("aria-expanded", "true")
         assert page.locator("button.group").count() == len({row.repo for row in rows()})
         errors = sum(row.standing.name == "error" for row in members)
@@ -273,6 +281,7 @@ def test_a_link_to_what_is_shown_opens_it(browser: Browser, url_of: Opener) -> N
         expect(page.locator("#matches")).to_contain_text("of 110 roots match")
         assert page.locator("input[value=error]").is_checked()
         assert page.locator("#flat").is_checked()
+        wait_until_drawn(page)
         verdicts = set(page.locator("#table tbody .badge").all_text_contents())
         assert verdicts == {"!error", "≠drifted"}
         expect(page.get_by_role("heading", name="All roots")).to_be_in_viewport()
@@ -311,6 +320,7 @@ def test_hostile_names_are_text_and_their_links_lead_to_their_pages(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(STUB, encoding="utf-8")
     with opened(browser, url_of("hostile")) as page:
+        wait_until_drawn(page)
         shown = set(page.locator("#table .c-root").all_text_contents())
         assert shown >= {visible(name) for name in HOSTILE}
         assert page.locator("#table .c-root bdi").count() == len(linked) + len(HOSTILE)
@@ -443,9 +453,19 @@ def test_of_a_large_fleet_a_part_is_drawn_and_more_where_it_is_asked_for(
     browser: Browser, disk: Opener
 ) -> None:
     with opened(browser, disk("large"), viewport=DESKTOP) as page:
+        wait_until_drawn(page)
         assert page.locator("button.group[aria-expanded=true]").count() == 0
         flat(page)
         assert len(roots_shown(page)) == 150
         page.get_by_role("button", name="Show 150 more").click()
         assert len(roots_shown(page)) == 300
         assert page.evaluate("document.activeElement.closest('tr').rowIndex") == 151
+
+
+def test_of_a_large_fleet_three_figures_are_told(
+    browser: Browser, sites: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    speed = page_speed(browser, sites["large"] / INDEX_KEY, flat=True)
+    with capsys.disabled():
+        print(f"\n5,000 roots: {speed}")
+    assert speed.page_bytes < 3_000_000

@@ -5,7 +5,8 @@
   var block = document.getElementById("data");
   if (!block) return;
 
-  var STEP = 150; // rows that are drawn at once
+  var STEP = 150; // lines that are there before more are asked for
+  var FIRST = 30; // those of them that are drawn before the next frame: a screen's worth
   var FOLD_OVER = 200; // with more roots than this groups begin folded
   var told = JSON.parse(block.textContent);
   var standings = told.standings.map(function (one) {
@@ -29,6 +30,7 @@
   var limit = STEP;
   var collator = new Intl.Collator("en", { numeric: true });
   var order = rank();
+  var pending = []; // lines that are planned and not drawn yet
 
   var table = at("table");
   var controls = at("controls");
@@ -131,6 +133,7 @@
 
   // Rows come in the order of need: it decides between equals. What has no value is last either way.
   function sorted(found) {
+    if (state.sort === EMPTY.sort && !state.turned) return found;
     var column = COLUMNS[state.sort];
     var turn = state.turned ? -1 : 1;
     var keyed = found.map(function (row) {
@@ -158,24 +161,54 @@
     return unlike.has(group) ? !folded : folded;
   }
 
-  function show() {
+  function show(atOnce) {
     var found = sorted(matching());
     var groups = state.flat ? null : grouped(found);
-    var parts = [];
-    var lines = state.flat ? found.length : 0; // what there would be without the limit
-    if (!found.length) parts.push(section([nothing()]));
-    else if (state.flat) parts.push(section(found.slice(0, limit).map(line)));
-    else groups.forEach(function (members, group) {
-      var folded = isFolded(group, found.length);
-      var room = limit - lines - 1;
-      lines += 1 + (folded ? 0 : members.length);
-      if (room < 0) return;
-      parts.push(section([head(group, members, folded)].concat(folded ? [] : members.slice(0, room).map(line))));
-    });
-    table.replaceChildren.apply(table, [table.tHead].concat(parts));
+    pending = [];
+    var lines = groups ? planGroups(groups, found.length) : planRows(found);
+    if (!found.length) plan(section(), nothing);
+    table.replaceChildren(table.tHead);
     table.classList.toggle("grouped", !state.flat);
+    draw(atOnce ? pending.length : FIRST);
     tell(found.length, groups && groups.size, lines - limit);
     mark(found.length);
+  }
+
+  // What is planned is drawn in its order; both return how many lines there would be without the limit.
+  function plan(part, make) {
+    if (pending.length < limit) pending.push([part, make]);
+  }
+
+  function planRows(found) {
+    var part = section();
+    found.slice(0, limit).forEach(function (row) { plan(part, function () { return line(row); }); });
+    return found.length;
+  }
+
+  function planGroups(groups, found) {
+    var lines = 0;
+    groups.forEach(function (members, group) {
+      var part = section();
+      var folded = isFolded(group, found);
+      lines += 1 + (folded ? 0 : members.length);
+      plan(part, function () { return head(group, members, folded); });
+      if (folded || pending.length >= limit) return;
+      members.forEach(function (row) { plan(part, function () { return line(row); }); });
+    });
+    return lines;
+  }
+
+  function draw(count) {
+    var now = pending.splice(0, count);
+    now.forEach(function (one) {
+      one[0].append(one[1]());
+      if (!one[0].isConnected) table.append(one[0]);
+    });
+    table.setAttribute("aria-busy", String(pending.length > 0));
+    var rest = pending;
+    if (rest.length) requestAnimationFrame(function () {
+      setTimeout(function () { if (rest === pending) draw(FIRST); });
+    });
   }
 
   function counted(count, one, many) { return count.toLocaleString("en") + " " + (count === 1 ? one : many); }
@@ -197,7 +230,7 @@
     return made;
   }
 
-  function section(lines) { return element("tbody", { role: "rowgroup" }, lines); }
+  function section() { return element("tbody", { role: "rowgroup" }); }
   function cell(name, children) { return element("td", { role: "cell", class: "c-" + name }, children); }
   function isolated(text) { return element("bdi", {}, [text]); }
 
@@ -330,7 +363,7 @@
     at("more").addEventListener("click", function () {
       var before = table.rows.length;
       limit += STEP;
-      show();
+      show(true);
       var next = table.rows[before];
       var target = next && next.querySelector("a, button");
       if (target) target.focus();
@@ -340,7 +373,7 @@
       if (!button) return;
       var group = Number(button.dataset.group);
       if (!unlike.delete(group)) unlike.add(group);
-      show();
+      show(true);
       var again = table.querySelector('button.group[data-group="' + group + '"]');
       if (again) again.focus();
     });

@@ -13,9 +13,12 @@ def fingerprint(changes: Iterable[Change]) -> str:
     What is changed, how, and in which attributes is in it; values and the order never are.
     """
     told = sorted(
-        [one.kind, one.address, sorted(set(one.actions)), sorted(set(one.attributes))]
-        for one in changes
+        {(one.kind, one.address, *map(_set, (one.actions, one.attributes))) for one in changes}
     )
     if not told:
         return ""
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def _set(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))

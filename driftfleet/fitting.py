@@ -2,10 +2,8 @@
 
 from driftfleet.results import Change, Result
 
-# Of a result as it is stored. A latest record holds one, and half a hundred runs more.
-MOST_BYTES = 1_000_000
-# What each line of a change is indented by, and the comma after it.
-_INDENT = 6
+# Of a result as it is stored; what a latest record holds besides has room in 1 MB, too.
+MOST_BYTES = 970_000
 _KINDS = ("drift", "unapplied", "output")
 
 
@@ -14,20 +12,15 @@ def fit(result: Result, most_bytes: int = MOST_BYTES) -> Result:
 
     ``changes_cut`` counts the others. Totals and fingerprint stay those of all.
     """
-    if len(result.model_dump_json(indent=2).encode()) <= most_bytes:
+    if len(result.model_dump_json().encode()) <= most_bytes:
         return result
-    rest = result.model_copy(update={"changes": ()})
-    room = most_bytes - len(rest.model_dump_json(indent=2).encode())
+    rest = result.model_copy(update={"changes": (), "changes_cut": len(result.changes)})
+    room = most_bytes - len(rest.model_dump_json().encode())
     kept: list[Change] = []
     for change in sorted(result.changes, key=lambda one: _KINDS.index(one.kind)):
-        room -= _bytes(change)
-        if room < 0:
-            break
-        kept.append(change)
+        # The comma behind it counts, too. One that is too large takes no other's place.
+        if (size := len(change.model_dump_json().encode()) + 1) <= room:
+            kept.append(change)
+            room -= size
     cut = len(result.changes) - len(kept)
     return rest.model_copy(update={"changes": tuple(kept), "changes_cut": result.changes_cut + cut})
-
-
-def _bytes(change: Change) -> int:
-    text = change.model_dump_json(indent=2)
-    return len(text.encode()) + _INDENT * (text.count("\n") + 1)

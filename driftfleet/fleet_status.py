@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from driftfleet.places import place_of_latest
 from driftfleet.repository_roots import RepositoryRoots
 from driftfleet.root_status import RootStatus
-
-_LATEST, _END = "latest/", ".json"
 
 
 @dataclass(frozen=True)
@@ -15,7 +14,8 @@ class FleetStatus:
 
     ``gone`` were judged once and are no longer in the code; ``never`` are the places
     (``OWNER/REPO/ROOT/VARIANT``) of roots that are in the code and were never answered;
-    ``unreadable`` says of latest records why they can't be read, by key.
+    ``unreadable`` says of latest records, and of looks at repositories, why they can't be read, by
+    key.
     """
 
     roots: tuple[RootStatus, ...] = ()
@@ -41,11 +41,9 @@ def fleet_status(
     gone: list[RootStatus] = []
     for one in sorted(roots, key=lambda one: (one.repo, one.root, one.variant)):
         at = [look.at for look in known.get(one.repo.lower(), ())]
-        is_gone = at and _place(one.key) not in found and min(at) > one.started_at
+        is_gone = at and place_of_latest(one.key) not in found and min(at) > one.started_at
         (gone if is_gone else there).append(one)
-    answered = {_place(one.key) for one in there} | {_place(key) for key in unreadable}
+    answered = {place_of_latest(one.key) for one in there} | {
+        place_of_latest(key) for key in unreadable
+    }
     return FleetStatus(tuple(there), tuple(gone), tuple(sorted(found - answered)), unreadable)
-
-
-def _place(key: str) -> str:
-    return key.removeprefix(_LATEST).removesuffix(_END)

@@ -69,22 +69,30 @@ def follow(latest: LatestRecord | None, result: Result) -> LatestRecord:
     return LatestRecord(
         first_seen=latest.first_seen if latest and goes_on else at,
         streak=latest.streak + 1 if latest and goes_on else 1,
-        drifted_since=_since(latest.drifted_since if latest else None, result, _DRIFT),
-        unapplied_since=_since(latest.unapplied_since if latest else None, result, _UNAPPLIED),
+        drifted_since=_since(latest.drifted_since if latest else None, latest, result, _DRIFT),
+        unapplied_since=_since(
+            latest.unapplied_since if latest else None, latest, result, _UNAPPLIED
+        ),
         last_clean=at if result.verdict == Verdict.CLEAN else latest and latest.last_clean,
         last_error=LastError(at=at, phase=error.phase, kind=error.kind)
         if error
         else latest and latest.last_error,
         fingerprint=result.fingerprint if is_judged else latest.fingerprint if latest else "",
         fingerprint_since=_fingerprint_since(latest, result),
-        runs=_runs(latest.runs if latest else (), result),
+        runs=_runs(_known_runs(latest) if latest else (), result),
         result=result,
     )
 
 
 def _since(
-    before: datetime | None, result: Result, verdicts: tuple[Verdict, ...]
+    before: datetime | None,
+    latest: LatestRecord | None,
+    result: Result,
+    verdicts: tuple[Verdict, ...],
 ) -> datetime | None:
+    if before is None and latest is not None and latest.result.verdict in verdicts:
+        # A record of before there was such a field.
+        before = latest.first_seen
     if result.verdict == Verdict.ERROR:
         return before
     return (before or result.finished_at) if result.verdict in verdicts else None
@@ -99,6 +107,20 @@ def _fingerprint_since(latest: LatestRecord | None, result: Result) -> datetime 
     return (latest.fingerprint_since if latest and is_same else None) or result.finished_at
 
 
+def _known_runs(latest: LatestRecord) -> tuple[Run, ...]:
+    """Of a record of before there were runs its streak is one."""
+    result = latest.result
+    streak = Run(
+        verdict=result.verdict,
+        fingerprint=result.fingerprint,
+        error=result.error.kind if result.error else None,
+        first=latest.first_seen,
+        last=result.finished_at,
+        checks=latest.streak,
+    )
+    return latest.runs or (streak,)
+
+
 def _runs(runs: tuple[Run, ...], result: Result) -> tuple[Run, ...]:
     run = Run(
         verdict=result.verdict,
@@ -108,7 +130,8 @@ def _runs(runs: tuple[Run, ...], result: Result) -> tuple[Run, ...]:
         last=result.finished_at,
     )
     if runs and _says_the_same(runs[0], run):
-        longer = runs[0].model_copy(update={"last": run.last, "checks": runs[0].checks + 1})
+        last = max(runs[0].last, run.last)
+        longer = runs[0].model_copy(update={"last": last, "checks": runs[0].checks + 1})
         return (longer, *runs[1:])
     return (run, *runs)[:MOST_RUNS]
 

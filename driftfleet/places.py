@@ -3,17 +3,31 @@
 import hashlib
 import re
 from datetime import UTC, datetime
-from urllib.parse import quote
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from driftfleet.jobs import Job
 
 _LONGEST_SEGMENT = 200
 
 
-def history_start(job: Job, finished_at: datetime) -> str:
-    """Below every history key of the job's place that finished then or later, in their order."""
+class Named(NamedTuple):
+    """A root and variant as people write them: ``owner/repo root variant``."""
+
+    repo: str
+    root: str
+    variant: str
+
+    @property
+    def title(self) -> str:
+        """As `driftfleet.jobs.Job.title`."""
+        return f"{self.repo} {self.root} {self.variant}"
+
+
+def history_start(place: str, finished_at: datetime) -> str:
+    """Below every history key of the place that finished then or later, in their order."""
     finished = finished_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    return f"results/{place(job)}/{finished}"
+    return f"results/{place}/{finished}"
 
 
 def latest_key(job: Job) -> str:
@@ -29,6 +43,19 @@ def place(job: Job) -> str:
     """
     root = "@root" if job.root == "." else _segments(job.root)
     return f"{_segments(job.source.slug)}/{root}/{job.variant.name}"
+
+
+def named(place: str) -> Named:
+    """Repository, root and variant of a place. A name that is too long for a key stays cut."""
+    owner, repo, *root, variant = map(unquote, place.split("/"))
+    return Named(
+        f"{owner}/{repo}", "." if place.split("/")[2:-1] == ["@root"] else "/".join(root), variant
+    )
+
+
+def place_of_latest(latest_key: str) -> str:
+    """The place that a key of a latest record names."""
+    return latest_key.removeprefix("latest/").removesuffix(".json")
 
 
 def _segments(path: str) -> str:

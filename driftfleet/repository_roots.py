@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime
 
-from driftfleet.jobs import Job
+from driftfleet.jobs import Job, Source
 from driftfleet.model import Record
 from driftfleet.places import place, segment
 
@@ -27,18 +27,18 @@ class RepositoryRoots(Record):
 
     @property
     def key(self) -> str:
-        """``roots/OWNER/REPO[@REF].json``."""
-        owner, _, name = self.repo.partition("/")
+        """``roots/OWNER/REPO[@REF].json``. A name's case makes no difference, a ref's does."""
+        owner, _, name = self.repo.lower().partition("/")
         named = f"{name}@{self.ref}" if self.ref else name
         return f"roots/{segment(owner)}/{segment(named)}.json"
 
 
-def roots_of(repo: str, ref: str, jobs: Sequence[Job], at: datetime) -> RepositoryRoots:
-    """The record of a look that found ``jobs``, and all of them."""
+def roots_of(source: Source, jobs: Sequence[Job], at: datetime) -> RepositoryRoots:
+    """The record of a look at ``source`` that found ``jobs``, and all of them."""
     return RepositoryRoots(
-        repo=repo,
-        ref=ref,
-        sha=jobs[0].source.sha if jobs else "",
+        repo=source.slug,
+        ref=source.ref,
+        sha=source.sha,
         at=at,
         places=tuple(sorted(place(job) for job in jobs)),
     )

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, Field
 from driftfleet.errors import Phase
 from driftfleet.jobs import Job
 from driftfleet.model import Record
-from driftfleet.places import history_start, latest_key
+from driftfleet.places import history_start, latest_key, place
 
 
 class Verdict(StrEnum):
@@ -153,7 +153,7 @@ class Result(Record):
     @property
     def history_key(self) -> str:
         """``results/OWNER/REPO/ROOT/VARIANT/FINISHED-SWEEP.json``, immutable once written."""
-        return f"{history_start(self.job, self.finished_at)}-{self.job.sweep_id}.json"
+        return f"{history_start(place(self.job), self.finished_at)}-{self.job.sweep_id}.json"
 
     @property
     def latest_key(self) -> str:

@@ -71,7 +71,6 @@ class RootStatus(Record):
 def status_of(key: str, latest: LatestRecord) -> RootStatus:
     """The line of the latest record under ``key``."""
     result, job, error = latest.result, latest.result.job, latest.result.error
-    judged = [run.last for run in latest.runs if run.verdict != Verdict.ERROR]
     return RootStatus(
         key=key,
         kind=job.source.kind,
@@ -95,9 +94,16 @@ def status_of(key: str, latest: LatestRecord) -> RootStatus:
         fingerprint=latest.fingerprint,
         fingerprint_since=latest.fingerprint_since,
         checked_at=result.finished_at,
-        judged_at=result.finished_at if error is None else max(judged, default=None),
+        judged_at=result.finished_at if error is None else _judged_at(latest),
         started_at=result.started_at,
         timings_seconds=result.timings_seconds,
         sweep_id=job.sweep_id,
         result_key=result.history_key,
     )
+
+
+def _judged_at(latest: LatestRecord) -> datetime | None:
+    """When a check last ended that was no error; where its run was dropped, no later than that."""
+    runs = [run.last for run in latest.runs if run.verdict != Verdict.ERROR]
+    known = [latest.last_clean, latest.fingerprint_since, *runs]
+    return max((one for one in known if one), default=None)

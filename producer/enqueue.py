@@ -95,7 +95,7 @@ def enqueue(order: Enqueue) -> int:
     from driftfleet.celery_app import build_app  # noqa: PLC0415
 
     redis = connect(url, order.settings.broker.ca_file)
-    store = open_store(order.settings.results.store)
+    store = open_store(order.settings.results)
     queue = SweepQueue(
         order.settings,
         RedisLedger(redis),
@@ -148,7 +148,10 @@ def _send_all(
     for found in outlook.found:
         if found.discovery.roots:
             stop.hold()  # a sweep is asked for whole or not at all
-            course.sweeps.append(queue.ask(queue.jobs(found)))
+            jobs = queue.jobs(found)
+            if not order.roots:
+                queue.note_roots(found, jobs)
+            course.sweeps.append(queue.ask(jobs))
             stop.allow()
             _tell(order, course.sweeps[-1].record, found.name)
 

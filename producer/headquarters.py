@@ -163,4 +163,4 @@ class Headquarters:
 
     @cached_property
     def _store(self) -> ResultStore:
-        return open_store(self._settings.results.store)
+        return open_store(self._settings.results)

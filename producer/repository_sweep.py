@@ -118,10 +118,13 @@ class RepositorySweep:
         jobs: list[Job] = []
         for found in outlook.found:
             try:
-                jobs += self.queue.jobs(found)
+                wanted = self.queue.jobs(found)
             except ConfigurationError as error:
                 # Not for want of something that may come back: it is so until somebody changes it.
                 self._note_trouble(Trouble(found.name, f"{found.name}: {error.message}"))
+                continue
+            self.queue.note_roots(found, wanted)
+            jobs += wanted
         return jobs
 
     def _note_trouble(self, trouble: Trouble) -> None:

@@ -62,11 +62,18 @@ class Objects(MemoryObjects):
         return super().get_tagged(key)
 
     def put(self, key: str, body: bytes) -> None:
+        self._fail()
+        super().put(key, body)
+
+    def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        self._fail()
+        return super().put_if(key, body, tag)
+
+    def _fail(self) -> None:
         failure = self.failure
         if failure is not None:
             self.failure = failure if self.for_ever else None
             raise failure
-        super().put(key, body)
 
 
 class Away(MemoryLedger):

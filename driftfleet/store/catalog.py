@@ -59,9 +59,10 @@ class FleetReader:
         roots, self.changed = self._current("latest/", kept.roots, _status)
         looks, _ = self._current("roots/", kept.looks, _look)
         self._catalog = _Catalog(roots=roots, looks=looks)
-        unreadable = {k: v for k, v in self._unreadable.items() if k.startswith("latest/")}
         return fleet_status(
-            (one.of for one in roots.values()), (one.of for one in looks.values()), unreadable
+            (one.of for one in roots.values()),
+            (one.of for one in looks.values()),
+            dict(sorted(self._unreadable.items())),
         )
 
     def keep(self) -> None:
@@ -92,13 +93,17 @@ class FleetReader:
         stamps = dict(self._objects.listing(prefix))
         same = {key: one for key, one in kept.items() if stamps.get(key) == one.stamp}
         changed = tuple(key for key in stamps if key not in same)
-        with ThreadPoolExecutor(_READERS) as pool:
+        pool = ThreadPoolExecutor(_READERS)
+        try:
             found = pool.map(lambda key: self._read(key, read), changed)
             new: dict[str, _Kept[KeptT]] = {
                 key: _Kept(stamp=stamps[key], of=one)
                 for key, one in zip(changed, found, strict=True)
                 if one is not None
             }
+        finally:
+            # Whoever is ended in the middle doesn't wait for those that haven't begun.
+            pool.shutdown(cancel_futures=True)
         return {**same, **new}, changed
 
     def _read(self, key: str, read: Callable[[str, bytes], KeptT]) -> KeptT | None:

@@ -19,7 +19,7 @@ _MEND = f"give us the right to write there, free its disk, or {_ELSEWHERE}"
 def results(settings: Settings) -> Finding:
     """Whether the result store takes, gives and removes, and keeps its conditions."""
     try:
-        objects = open_objects(settings.results.store)
+        objects = open_objects(settings.results)
     except ConfigurationError as error:
         return fail("results", error.message, "set results.store (DRIFTFLEET_RESULTS__STORE)")
     folder = folder_of(settings)

@@ -3,7 +3,6 @@
 import fcntl
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,12 +15,14 @@ from driftfleet.jobs import Job, Source, Variant
 from driftfleet.latest import LatestRecord
 from driftfleet.places import history_start, place
 from driftfleet.results import Result, Verdict
+from driftfleet.settings import ResultSettings
 from driftfleet.store import ResultStore, open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import ObjectStore
 from driftfleet.sweeps import SweepManifest, SweepRecord
 from tests.conftest import require_program
+from tests.s3 import S3
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -38,23 +39,6 @@ def job(root: str = "envs/prod", variant: str = "default", repo: str = "acme/inf
 def result(minutes: float = 0, verdict: Verdict = Verdict.CLEAN, of: Job | None = None) -> Result:
     at = NOON + timedelta(minutes=minutes)
     return Result(job=of or job(), verdict=verdict, started_at=at, finished_at=at)
-
-
-@pytest.fixture(params=["memory", "files"])
-def make_objects(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ObjectStore]:
-    if request.param == "memory":
-        return MemoryObjects
-    return lambda: FileObjects(tmp_path / "objects")
-
-
-@pytest.fixture
-def objects(make_objects: Callable[[], ObjectStore]) -> ObjectStore:
-    return make_objects()
-
-
-@pytest.fixture
-def store(objects: ObjectStore) -> ResultStore:
-    return ResultStore(objects)
 
 
 def test_an_object_that_was_put_is_got_and_another_is_none(objects: ObjectStore) -> None:
@@ -103,7 +87,7 @@ def test_a_listing_has_the_keys_and_stamps_that_stay_while_the_objects_do(
 def test_an_object_that_is_written_anew_has_a_stamp_it_never_had(objects: ObjectStore) -> None:
     objects.put("a/other", b"")
     seen = []
-    for number in range(100):
+    for number in range(20):
         body = f"{number:03d}".encode()
         if number % 2:
             objects.put("a/b", body)
@@ -146,6 +130,19 @@ def test_a_removed_object_is_gone_and_one_that_is_not_there_is_fine(objects: Obj
     assert list(objects.keys("")) == []
     assert not objects.put_if("a/b", b"two", tagged[1])
     assert objects.put_if("a/b", b"two", None)
+
+
+def test_keys_are_taken_as_they_are(objects: ObjectStore) -> None:
+    keys = ["a/%2F", "a/+", "a/@root", "a/a b", "a/a=b&c", "a/~'()", "a/ä"]
+    for key in keys:
+        objects.put(key, key.encode())
+    assert list(objects.keys("a/")) == keys
+    assert [objects.get(key) for key in keys] == [key.encode() for key in keys]
+    assert list(objects.keys("a/", after="a/a b")) == ["a/a=b&c", "a/~'()", "a/ä"]
+    assert list(objects.keys("a/%")) == ["a/%2F"]
+    for key in keys:
+        objects.delete(key)
+    assert list(objects.keys("")) == []
 
 
 def test_a_person_is_told_where_an_object_is(objects: ObjectStore) -> None:
@@ -205,6 +202,47 @@ def test_adding_one_result_twice_leaves_one_and_counts_once(store: ResultStore) 
     latest = store.latest(same.latest_key)
     assert latest is not None
     assert latest.streak == 1
+
+
+def test_what_is_in_the_history_is_never_written_again(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    first = result(verdict=Verdict.DRIFTED)
+    key = store.add(first)
+    before = list(objects.listing("results/"))
+    store.add(first)
+    assert list(objects.listing("results/")) == before
+    # A second answer to the same job, at the same microsecond.
+    second = first.model_copy(update={"verdict": Verdict.CLEAN})
+    assert store.add(second) == key
+    assert store.get(key) == first
+    assert list(objects.listing("results/")) == before
+    latest = store.latest(first.latest_key)
+    assert latest is not None
+    assert (latest.result, latest.streak) == (first, 1)
+
+
+def test_of_two_with_one_key_the_first_is_the_latest_whoever_writes_that(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    """Who wrote the first died before it wrote the latest."""
+    first = result(verdict=Verdict.DRIFTED)
+    objects.put(first.history_key, first.model_dump_json().encode())
+    store.add(first.model_copy(update={"verdict": Verdict.CLEAN}))
+    latest = store.latest(first.latest_key)
+    assert latest is not None
+    assert latest.result == first
+
+
+def test_half_a_record_in_the_history_keeps_no_root_from_being_judged(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    objects.put(result().history_key, b"{")
+    key = store.add(result())
+    assert objects.get(key) == b"{"
+    latest = store.latest_of(job())
+    assert latest is not None
+    assert latest.result == result()
 
 
 def test_of_two_that_began_at_one_moment_the_same_is_the_latest_in_any_order() -> None:
@@ -273,7 +311,7 @@ class TestAnswerOf:
     ) -> None:
         store.add(result(0))
         objects.put(result().latest_key, b"{")
-        objects.put(f"{history_start(job(), NOON + timedelta(minutes=1))}-s.json", b"{")
+        objects.put(f"{history_start(place(job()), NOON + timedelta(minutes=1))}-s.json", b"{")
         assert store.answer_of(job(), NOON) == result(0)
 
     def test_a_root_below_is_another(self, objects: ObjectStore, store: ResultStore) -> None:
@@ -526,13 +564,21 @@ def test_a_lock_file_that_may_only_be_read_locks_all_the_same(tmp_path: Path) ->
 
 
 def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:
-    key = open_store(f"file://{tmp_path}/new").add(result())
+    key = open_store(ResultSettings(store=f"file://{tmp_path}/new")).add(result())
     assert (tmp_path / "new" / key).is_file()
 
 
+def test_a_store_in_s3_is_opened_by_its_url(s3: S3) -> None:
+    settings = s3.settings(prefix="a/b")
+    key = open_store(settings).add(result())
+    found = s3.client.list_objects_v2(Bucket=s3.bucket, Prefix="a/b/")["Contents"]
+    assert [one["Key"] for one in found] == [f"a/b/{result().latest_key}", f"a/b/{key}"]
+    assert open_store(settings).describe(key) == f"{settings.store}/{key}"
+
+
 def test_an_unknown_scheme_is_explained() -> None:
-    with pytest.raises(ConfigurationError, match=r"gopher://x.*file://DIR"):
-        open_store("gopher://x")
+    with pytest.raises(ConfigurationError, match=r"gopher://x.*file://DIR or s3://BUCKET/PREFIX"):
+        open_store(ResultSettings(store="gopher://x"))
 
 
 def test_a_check_that_began_earlier_never_replaces_a_later_one(store: ResultStore) -> None:

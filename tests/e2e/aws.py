@@ -120,13 +120,14 @@ def terraform_environment(home: Path, configuration: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running_moto(log: Path) -> Iterator[str]:
+def running_moto(log: Path, command: Sequence[str] = ()) -> Iterator[str]:
     """Moto's server, which gives its endpoint, and ends with this process whatever ends it."""
+    usual = [str(Path(sys.executable).with_name("moto_server"))]
     for _ in range(3):  # between finding a free port and listening on it somebody may take it
         port = _free_port()
         with log.open("ab") as output:
             server = process.start(
-                [str(Path(sys.executable).with_name("moto_server")), "-p", str(port)],
+                [*(command or usual), "-p", str(port)],
                 {"PATH": os.environ["PATH"], "HOME": str(log.parent)},
                 death_signal=signal.SIGKILL,
                 folder=log.parent,

@@ -33,7 +33,8 @@ from producer.headquarters import (
 )
 from producer.notebook import Notebook
 from producer.overview import look, record_of
-from producer.top import Page, top_lines
+from producer.page import Page
+from producer.top import top_lines
 from tests.envelopes import EMBED, JOB, SECRET, SPOILED, encoded, message, pickled
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet

@@ -133,7 +133,7 @@ def sandbox(
 
 @pytest.fixture
 def lambda_store(sandbox: LambdaSandbox) -> ResultStore:
-    return open_store(f"file://{sandbox.writable['/mnt/results']}")
+    return open_store(ResultSettings(store=f"file://{sandbox.writable['/mnt/results']}"))
 
 
 @pytest.fixture(scope="module")

@@ -238,7 +238,7 @@ def test_a_heartbeat_is_judged_by_its_age(tmp_path: Path) -> None:
     settings = stored_at(tmp_path)
     assert heartbeat(settings).level == "skip"
     beat = Heartbeat(sent_at=1000.0, stored_at=1002.5, worker="w1")
-    open_store(settings.results.store).keep(HEARTBEAT_KEY, beat)
+    open_store(settings.results).keep(HEARTBEAT_KEY, beat)
     found = heartbeat(settings, now=1062.5)
     assert (found.level, found.finding) == (
         "ok",

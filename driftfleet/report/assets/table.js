@@ -1,4 +1,4 @@
-// The table of all roots: filtered, sorted and grouped here, its state in the address.
+// The table of all roots: filtered, sorted and grouped here.
 (function () {
   "use strict";
 
@@ -9,10 +9,7 @@
   var FIRST = 30; // those of them that are drawn before the next frame: a screen's worth
   var FOLD_OVER = 200; // with more roots than this groups begin folded
   var told = JSON.parse(block.textContent);
-  var standings = told.standings.map(function (one) {
-    return { name: one[0], word: one[1], sign: one[2] };
-  });
-  var rows = told.rows.map(read);
+
   // What a column sorts by, and whether its most telling end comes first when turned around.
   var COLUMNS = {
     verdict: { of: function (row) { return row.standing; } },
@@ -24,89 +21,44 @@
     checked: { of: function (row) { return row.checked === null ? null : told.at - row.checked; }, turned: true },
     error: { of: function (row) { return row.error || null; }, text: true }
   };
-  var EMPTY = { q: "", v: [], e: "", stale: false, new: false, sort: "verdict", turned: false, flat: false, fold: null };
-  var state = copy(EMPTY);
-  var unlike = new Set(); // repositories that are not folded as the others are
-  var limit = STEP;
-  var collator = new Intl.Collator("en", { numeric: true });
-  var order = rank();
-  var pending = []; // lines that are planned and not drawn yet
 
   var table = at("table");
+  var drawing = driftfleet.rows(told, table.dataset.staleAfter);
+  var standings = drawing.standings;
+  var rows = drawing.all;
+  var order = rank();
+  var address = driftfleet.address(told, Object.keys(COLUMNS));
+  var EMPTY = address.EMPTY;
+  var state = address.copy(EMPTY);
+  var unlike = new Set(); // repositories that are not folded as the others are
+  var limit = STEP;
+  var pending = []; // lines that are planned and not drawn yet
+
   var controls = at("controls");
   var heads = Array.from(table.tHead.rows[0].cells);
   var chips = Array.from(controls.querySelectorAll("input[name=v]"));
 
   function at(id) { return document.getElementById(id); }
-  function copy(one) { return Object.assign({}, one, { v: one.v.slice() }); }
-
-  function read(one, number) {
-    var repo = told.repos[one[0]];
-    var standing = standings[one[3]];
-    var kind = one[7] < 0 ? "" : told.kinds[one[7]];
-    var row = {
-      number: number, group: one[0], repo: repo[0], root: one[1], variant: one[2], standing: one[3],
-      since: one[4], checked: one[5], changes: one[6], error: kind, isStale: Boolean(one[8] & 1),
-      isNew: Boolean(one[8] & 2), page: one[9] && repo[1] + one[9]
-    };
-    row.total = row.changes[0] + row.changes[1] + row.changes[2] + row.changes[3];
-    row.text = [row.repo, row.root, row.variant, kind, standing.word].join("\n").toLowerCase();
-    return row;
-  }
 
   // The place of every text in the alphabet: comparing numbers is a hundred times as fast as collating.
   function rank() {
     var known = new Set();
     rows.forEach(function (row) { known.add(row.repo).add(row.root).add(row.variant).add(row.error); });
     var places = new Map();
+    var collator = new Intl.Collator("en", { numeric: true });
     Array.from(known).sort(collator.compare).forEach(function (text, place) { places.set(text, place); });
     return places;
-  }
-
-  // -- the address ---------------------------------------------------------------------------------
-
-  function parse(hash) {
-    var found = new URLSearchParams(hash.replace(/^#/, ""));
-    var next = copy(EMPTY);
-    next.q = found.get("q") || "";
-    next.v = (found.get("v") || "").split(",").filter(function (name) {
-      return standings.some(function (one) { return one.name === name; });
-    });
-    next.e = told.kinds.includes(found.get("e")) ? found.get("e") : "";
-    next.stale = found.get("stale") === "1";
-    next.new = found.get("new") === "1";
-    var sort = (found.get("sort") || "").split(".");
-    if (Object.hasOwn(COLUMNS, sort[0])) {
-      next.sort = sort[0];
-      next.turned = sort[1] === "desc";
-    }
-    next.flat = found.get("flat") === "1";
-    next.fold = found.has("fold") ? found.get("fold") === "1" : null;
-    return next;
-  }
-
-  function write(one) {
-    var parts = new URLSearchParams();
-    if (one.q) parts.set("q", one.q);
-    if (one.v.length) parts.set("v", one.v.join(","));
-    if (one.e) parts.set("e", one.e);
-    if (one.stale) parts.set("stale", "1");
-    if (one.new) parts.set("new", "1");
-    if (one.sort !== EMPTY.sort || one.turned) parts.set("sort", one.sort + (one.turned ? ".desc" : ""));
-    if (one.flat) parts.set("flat", "1");
-    if (one.fold !== null) parts.set("fold", one.fold ? "1" : "0");
-    return parts.toString();
   }
 
   // Typing leaves one entry for the whole word, everything else one for each step.
   var isTyping = false;
   function change(how, typed) {
-    var next = copy(state);
+    var next = address.copy(state);
     how(next);
-    var hash = write(next);
-    if (hash !== write(state)) {
-      var address = location.pathname + location.search + (hash ? "#" + hash : "");
-      history[typed && isTyping ? "replaceState" : "pushState"](null, "", address);
+    var hash = address.write(next);
+    if (hash !== address.write(state)) {
+      var url = location.pathname + location.search + (hash ? "#" + hash : "");
+      history[typed && isTyping ? "replaceState" : "pushState"](null, "", url);
     }
     isTyping = Boolean(typed);
     go(next);
@@ -166,7 +118,7 @@
     var groups = state.flat ? null : grouped(found);
     pending = [];
     var lines = groups ? planGroups(groups, found.length) : planRows(found);
-    if (!found.length) plan(section(), nothing);
+    if (!found.length) plan(drawing.section(), function () { return drawing.nothing(state.flat ? 8 : 7); });
     table.replaceChildren(table.tHead);
     table.classList.toggle("grouped", !state.flat);
     draw(atOnce ? pending.length : FIRST);
@@ -180,20 +132,20 @@
   }
 
   function planRows(found) {
-    var part = section();
-    found.slice(0, limit).forEach(function (row) { plan(part, function () { return line(row); }); });
+    var part = drawing.section();
+    found.slice(0, limit).forEach(function (row) { plan(part, function () { return drawing.line(row); }); });
     return found.length;
   }
 
   function planGroups(groups, found) {
     var lines = 0;
     groups.forEach(function (members, group) {
-      var part = section();
+      var part = drawing.section();
       var folded = isFolded(group, found);
       lines += 1 + (folded ? 0 : members.length);
-      plan(part, function () { return head(group, members, folded); });
+      plan(part, function () { return drawing.head(group, members, folded); });
       if (folded || pending.length >= limit) return;
-      members.forEach(function (row) { plan(part, function () { return line(row); }); });
+      members.forEach(function (row) { plan(part, function () { return drawing.line(row); }); });
     });
     return lines;
   }
@@ -219,84 +171,6 @@
     at("matches").textContent = said + (groups ? ", in " + counted(groups, "repository", "repositories") : "");
     at("rest").hidden = left <= 0;
     at("more").textContent = "Show " + Math.min(STEP, Math.max(left, 0)) + " more of " + (left > 0 ? left.toLocaleString("en") : 0) + " lines";
-  }
-
-  // -- rows ----------------------------------------------------------------------------------------
-
-  function element(name, options, children) {
-    var made = document.createElement(name);
-    Object.keys(options || {}).forEach(function (key) { made.setAttribute(key, options[key]); });
-    (children || []).forEach(function (child) { made.append(child); });
-    return made;
-  }
-
-  function section() { return element("tbody", { role: "rowgroup" }); }
-  function cell(name, children) { return element("td", { role: "cell", class: "c-" + name }, children); }
-  function isolated(text) { return element("bdi", {}, [text]); }
-
-  function sign(standing) {
-    return element("span", { class: "sign", "aria-hidden": "true" }, [standing.sign]);
-  }
-
-  function badge(standing) {
-    return element("span", { class: "badge v-" + standing.name }, [sign(standing), standing.word]);
-  }
-
-  function length(seconds) {
-    if (seconds < 60) return Math.max(seconds, 0) + " s";
-    if (seconds < 3600) return Math.floor(seconds / 60) + " min";
-    return seconds < 172800 ? Math.floor(seconds / 3600) + " h" : Math.floor(seconds / 86400) + " d";
-  }
-
-  function ago(when) {
-    if (when === null) return element("span", { class: "none" }, ["never"]);
-    var iso = new Date(when * 1000).toISOString();
-    var title = iso.slice(0, 10) + " " + iso.slice(11, 16) + " UTC";
-    return element("time", { datetime: iso.slice(0, 19) + "Z", title: title }, [length(told.at - when)]);
-  }
-
-  function summed(changes) {
-    return ["drifted", "add", "change", "destroy"].map(function (word, place) {
-      return changes[place] ? changes[place].toLocaleString("en") + " " + word : "";
-    }).filter(Boolean).join(" · ");
-  }
-
-  function line(row) {
-    var name = isolated(row.root);
-    var checked = [ago(row.checked)];
-    if (row.isStale) checked.push(" ", element("span", { class: "stale", title: "nothing has judged it within " + table.dataset.staleAfter }, ["stale"]));
-    return element("tr", { role: "row" }, [
-      cell("verdict", [badge(standings[row.standing])]),
-      cell("repo", [isolated(row.repo)]),
-      element("th", { role: "rowheader", scope: "row", class: "c-root" }, [row.page ? element("a", { href: row.page }, [name]) : name]),
-      cell("variant", [isolated(row.variant)]),
-      cell("age", row.since === null ? [] : [ago(row.since)]),
-      cell("changes", [summed(row.changes)]),
-      cell("checked", checked),
-      cell("error", row.error ? [element("code", {}, [row.error])] : [])
-    ]);
-  }
-
-  function head(group, members, folded) {
-    var counts = standings.map(function () { return 0; });
-    members.forEach(function (row) { counts[row.standing] += 1; });
-    var badges = counts.map(function (count, place) {
-      if (!count) return "";
-      var one = standings[place];
-      var word = element("span", { class: "word" }, [" " + one.word]);
-      return element("span", { class: "badge v-" + one.name }, [sign(one), String(count), word]);
-    }).filter(Boolean);
-    var button = element("button", { type: "button", class: "group", "aria-expanded": String(!folded), "data-group": group }, [
-      element("span", { class: "caret", "aria-hidden": "true" }, []), isolated(told.repos[group][0])
-    ]);
-    return element("tr", { role: "row", class: "head" }, [
-      element("th", { role: "rowheader", scope: "rowgroup", colspan: 7 }, [button, element("span", { class: "counts" }, badges)])
-    ]);
-  }
-
-  function nothing() {
-    var said = rows.length ? "No root matches. Reset shows all of them." : "There are no roots yet.";
-    return element("tr", { role: "row" }, [element("td", { role: "cell", colspan: state.flat ? 8 : 7, class: "none" }, [said])]);
   }
 
   // -- controls ------------------------------------------------------------------------------------
@@ -329,7 +203,7 @@
 
   function listen() {
     heads.forEach(function (one) {
-      var button = element("button", { type: "button", class: "sorter" }, Array.from(one.childNodes));
+      var button = drawing.element("button", { type: "button", class: "sorter" }, Array.from(one.childNodes));
       button.addEventListener("click", function () { sortBy(one.dataset.sort); });
       one.replaceChildren(button);
     });
@@ -358,7 +232,7 @@
     });
     at("reset").addEventListener("click", function () {
       unlike.clear();
-      change(function (next) { Object.assign(next, copy(EMPTY)); });
+      change(function (next) { Object.assign(next, address.copy(EMPTY)); });
     });
     at("more").addEventListener("click", function () {
       var before = table.rows.length;
@@ -382,21 +256,19 @@
       var link = event.target.closest("a[data-filter]");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
       event.preventDefault();
-      change(function (next) { Object.assign(next, parse(link.hash)); });
+      change(function (next) { Object.assign(next, address.parse(link.hash)); });
       reveal();
       at("roots-head").focus({ preventScroll: true });
     });
   }
 
-  function isState(hash) { return hash === "" || hash === "#" || hash.includes("="); }
   function reveal() { at("roots").scrollIntoView(); }
 
-  // A link to a place of the page, such as the skip link's, is no state of the table.
   function follow() {
     isTyping = false;
-    if (!isState(location.hash)) return;
+    if (!address.isState(location.hash)) return;
     unlike.clear();
-    go(parse(location.hash));
+    go(address.parse(location.hash));
   }
 
   // On a narrow screen what is seldom needed is folded away.
@@ -407,7 +279,7 @@
   fit();
   listen();
   controls.hidden = false;
-  if (isState(location.hash)) state = parse(location.hash);
+  if (address.isState(location.hash)) state = address.parse(location.hash);
   show();
   if (location.hash.includes("=")) reveal();
 })();

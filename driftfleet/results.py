@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why a check could not be judged; docs/errors.md says what to do about each."""
+    """Why a check could not be judged; docs/errors.md and `driftfleet.remedies` say what to do."""
 
     HCL = "hcl"
     VERSION = "version"

@@ -23,6 +23,9 @@ var driftfleet = {};
     old.hidden = false;
   }
 
-  tellAge();
-  setInterval(tellAge, 60000);
+  // A page that lasts is right however long ago it was made.
+  if (document.body.dataset.made) {
+    tellAge();
+    setInterval(tellAge, 60000);
+  }
 })();

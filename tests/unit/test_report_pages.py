@@ -1,5 +1,6 @@
 """Pages as text: what is escaped, what is never there, and what belongs into the wheel."""
 
+import re
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -115,3 +116,20 @@ def test_the_wheel_has_templates_style_sheets_and_scripts() -> None:
     parts = [path for kind in ("templates", "assets") for path in (folder / kind).iterdir()]
     assert len(parts) > 10
     assert {str(path.relative_to(REPOSITORY)) for path in parts} <= included
+
+
+def test_a_message_of_several_lines_is_one_line_in_which_nothing_hides() -> None:
+    failed = root(said=[(Verdict.ERROR, timedelta(hours=1))], message="init failed:\n- a\u202eb")
+    text = " ".join(front(FleetStatus(roots=(failed,))).text.split())
+    assert "init failed: - a⟨202E⟩b" in text
+
+
+@pytest.mark.parametrize("name", ["front.css", "root.css"])
+def test_only_the_base_styles_elements_of_all_pages(name: str) -> None:
+    sheet = (REPOSITORY / "driftfleet" / "report" / "assets" / name).read_text()
+    rules = re.sub(r"/\*.*?\*/|@media[^{]*\{", "", sheet, flags=re.DOTALL)
+    selectors = [
+        one.strip() for part in re.findall(r"([^{}]+)\{", rules) for one in part.split(",")
+    ]
+    assert len(selectors) > 20
+    assert [one for one in selectors if not re.search(r"[.#\[]", one)] == []

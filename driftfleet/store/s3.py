@@ -39,7 +39,7 @@ _MISSING = "NoSuchKey"
 # 304 is what MinIO said before 2024: minio/minio issue 19442.
 _UNMET = (412, 304)
 _CONFLICT = 409
-_CONFLICT_TRIES = 8
+_CONFLICT_TRIES = 6
 _FIRST_PAUSE_SECONDS = 0.05
 _READ_TRIES = 3
 
@@ -82,6 +82,10 @@ class S3Objects:
         told = {**condition, **self._written(key, body), "Metadata": {_WRITE: write}}
         retried = False
         for tried in range(_CONFLICT_TRIES):
+            if tried:
+                # Somebody else wrote it at that moment: S3 asks to try again.
+                pause = _FIRST_PAUSE_SECONDS * 2.0 ** (tried - 1)
+                self._sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
             answer = self._ask("put_object", key, **told)
             if not isinstance(answer, _Refusal):
                 return True
@@ -89,9 +93,7 @@ class S3Objects:
             if answer.status != _CONFLICT:
                 # The answer to an earlier try may have been lost, and this be what it wrote.
                 return retried and self._is_of(key, write)
-            # Somebody else writes it at this moment: S3 asks to try again.
             retried = True
-            self._sleep(_FIRST_PAUSE_SECONDS * 2**tried * random.uniform(0.5, 1.5))  # noqa: S311
         raise StoreUnavailable(
             f"{self.describe(key)} is being written by others each of {_CONFLICT_TRIES} times"
         )

@@ -22,7 +22,7 @@ class Fault:
 
     ``answer``: the server says ``code`` with ``status`` instead of doing it. ``hang``, ``reset``:
     it is silent, or breaks the connection; ``after``: once it has done what it was asked. ``half``:
-    the connection ends in the middle of the answer's body.
+    the connection ends in the middle of the answer's body. ``body`` is said instead of S3's XML.
     """
 
     how: How = "answer"
@@ -33,6 +33,7 @@ class Fault:
     method: str = ""
     path: str = ""
     times: int = 1
+    body: bytes | None = None
 
 
 class Asked(NamedTuple):
@@ -180,6 +181,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _xml(fault: Fault) -> bytes:
+    if fault.body is not None:
+        return fault.body
     return f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>".encode()
 
 

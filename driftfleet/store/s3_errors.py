@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from driftfleet.logs import Redactor
 from driftfleet.s3_settings import S3Place, S3Settings
@@ -235,6 +236,13 @@ _SILENCES: tuple[tuple[type[Exception], _Say], ...] = (
     (
         exceptions.IncompleteReadError,
         lambda _, asked: f"the connection to {_server(asked)} broke, though it was asked again",
+    ),
+    (
+        ResponseParserError,
+        lambda _, asked: (
+            f"{_server(asked)} answers with something else than S3's XML: is "
+            "results.s3.endpoint right?"
+        ),
     ),
     (
         exceptions.NoRegionError,

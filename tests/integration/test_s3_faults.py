@@ -93,6 +93,31 @@ def test_what_doesnt_pass_is_an_error_that_says_what_s3_said(
     assert "Signature" not in told
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 409, "code": "OperationAborted"},
+        {"status": 412, "code": "PreconditionFailed"},
+        {"status": 404, "code": "NoSuchKey"},
+    ],
+)
+def test_a_write_without_a_condition_that_is_refused_is_an_error(
+    impatient: S3Objects, proxy: S3Proxy, fault: dict[str, object]
+) -> None:
+    proxy.faults = [Fault(method="PUT", times=ALWAYS, **fault)]  # type: ignore[arg-type]
+    with pytest.raises(StoreUnavailable, match=f"S3 says {fault['code']}"):
+        impatient.put("a", b"")
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_endpoint_that_is_something_else_is_an_error(
+    impatient: S3Objects, proxy: S3Proxy, status: int
+) -> None:
+    proxy.faults = [Fault(status=status, body=b"<html>Welcome!", method="GET", times=ALWAYS)]
+    with pytest.raises(StoreUnavailable, match="can't be listed"):
+        list(impatient.keys("a/"))
+
+
 def test_a_server_that_hangs_is_an_error_in_time(impatient: S3Objects, proxy: S3Proxy) -> None:
     proxy.faults = [Fault("hang", times=ALWAYS)]
     began = time.monotonic()

@@ -7,8 +7,10 @@ import structlog
 
 from driftfleet.errors import ContractError
 from driftfleet.ledger import Answer, Ledger
-from driftfleet.results import RecordT, SweepManifest, SweepRecord
+from driftfleet.model import RecordT
 from driftfleet.store import ResultStore
+from driftfleet.summing import summed
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 log = structlog.get_logger()
 
@@ -83,18 +85,18 @@ def _ended(
     # Redis may have forgotten an answer; the store doesn't.
     forgotten = [job for job in jobs if job.identity not in known]
     found = store.answers_of(forgotten, record.started_at)
-    answered = {job.title: one.verdict for job, one in zip(forgotten, found, strict=True) if one}
-    superseded = []
-    for job in jobs:
-        answer = known.get(job.identity)
-        if answer is not None and answer.verdict is not None:
-            answered[job.title] = answer.verdict
-        elif answer is not None and answer.superseded_by:
-            superseded.append(job.title)
+    for job, result in zip(forgotten, found, strict=True):
+        if result is not None:
+            known[job.identity] = Answer.of(result, result.history_key)
+    by_title = {job.title: known[job.identity] for job in jobs if job.identity in known}
+    in_order = {title: by_title[title] for title in record.asked if title in by_title}
+    answered = {title: one.verdict for title, one in in_order.items() if one.verdict}
+    superseded = [title for title, one in in_order.items() if not one.verdict and one.superseded_by]
     accounted = {*answered, *superseded}
     return record.model_copy(
         update={
-            "answered": {title: answered[title] for title in record.asked if title in answered},
+            "answered": answered,
+            "summary": summed(in_order),
             "superseded": tuple(superseded),
             "missing": tuple(title for title in record.asked if title not in accounted),
             "closed_at": now,

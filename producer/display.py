@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TextIO
 
 from driftfleet.ledger import Running
-from driftfleet.results import Result, Verdict
-from producer.progress import Progress
+from driftfleet.results import Result
+from producer.progress import can_animate
 from producer.table import (
+    COLOURS,
     by_urgency,
     details,
     harmless,
@@ -24,13 +25,6 @@ from producer.table import (
 )
 
 _MOST_RUNNING = 8
-_COLOURS = {
-    Verdict.ERROR: "red",
-    Verdict.DRIFTED_UNAPPLIED: "magenta",
-    Verdict.DRIFTED: "yellow",
-    Verdict.UNAPPLIED: "cyan",
-    Verdict.CLEAN: "green",
-}
 
 
 class Display(Protocol):
@@ -63,19 +57,11 @@ def choose_display(*, as_json: bool, plain: bool, stdout: TextIO, stderr: TextIO
     ``plain`` wants no bar, because other messages go to the same terminal.
     """
     if as_json:
-        bar = None if plain or not _can_animate(stderr) else TerminalDisplay(stderr, stderr)
+        bar = None if plain or not can_animate(stderr) else TerminalDisplay(stderr, stderr)
         return JsonDisplay(stdout, stderr, bar)
-    if not plain and _can_animate(stdout):
+    if not plain and can_animate(stdout):
         return TerminalDisplay(stdout, stderr)
     return LineDisplay(stdout, stderr)
-
-
-def _can_animate(stream: TextIO) -> bool:
-    if not stream.isatty():
-        return False
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-
-    return not Console(file=stream).is_dumb_terminal
 
 
 class LineDisplay:
@@ -226,7 +212,7 @@ class TerminalDisplay:
         with_source = several_sources(results)
         for result in by_urgency(results):
             table.add_row(
-                Text(result.verdict.value, style=_COLOURS[result.verdict]),
+                Text(result.verdict.value, style=COLOURS[result.verdict]),
                 Text(root_of(result, with_source=with_source)),
                 Text(what_of(result)),
                 Text(seconds_of(result)),
@@ -268,8 +254,3 @@ def _print(stream: TextIO, line: str) -> None:
 def standard_display(*, as_json: bool, plain: bool) -> Display:
     """The display for this process's own streams."""
     return choose_display(as_json=as_json, plain=plain, stdout=sys.stdout, stderr=sys.stderr)
-
-
-def standard_progress(*, plain: bool = False) -> Progress:
-    """The progress for this process's own stderr; ``plain`` where other messages go there."""
-    return Progress(sys.stderr, animate=not plain and _can_animate(sys.stderr))

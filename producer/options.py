@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -107,6 +108,16 @@ def key(name: str) -> str:
     section, _, setting = name.partition(".")
     variable = f"DRIFTFLEET_{section}__{setting}".upper()
     return f"[{name} in fleet.yaml; {variable}]"
+
+
+def length(value: str | timedelta) -> timedelta:
+    """The type of an option that is a length of time, as fleet.yaml has it."""
+    from driftfleet.duration import parse_duration  # noqa: PLC0415 - `--help` needs no pydantic
+
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 TARGETS = click.argument("targets", nargs=-1, metavar="[TARGET...]")

@@ -13,11 +13,12 @@ from driftfleet.errors import BrokerUnavailable, CheckFailed
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, MemoryLedger, OpenSweep
 from driftfleet.metrics import Meter
-from driftfleet.results import ErrorKind, Result, SweepManifest
+from driftfleet.results import ErrorKind, Result
 from driftfleet.settings import WorkerSettings
 from driftfleet.store import ResultStore
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepManifest
 from producer.sweep import open_record
 from tests.ledgers import ask, job
 from worker.answering import attend

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from driftfleet.jobs import Job, Source
-from driftfleet.results import Result, SweepManifest, SweepRecord, Verdict
+from driftfleet.results import Result, Verdict
 from driftfleet.settings import ResultSettings
 from driftfleet.store import ResultStore, open_store
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 WRITERS = 4
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)

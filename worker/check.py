@@ -22,6 +22,7 @@ from driftfleet.errors import (
     Phase,
     TransientError,
 )
+from driftfleet.fingerprint import fingerprint
 from driftfleet.github.transfer import printable
 from driftfleet.jobs import Job
 from driftfleet.mirror.layout import platform_name
@@ -89,6 +90,7 @@ def check(
         verdict=Verdict.ERROR if answer is None else answer.judgement.verdict,
         summary=Summary() if answer is None else answer.judgement.summary,
         changes=() if answer is None else answer.judgement.changes,
+        fingerprint="" if answer is None else fingerprint(answer.judgement.changes),
         notes=() if answer is None else tuple(map(tools.redactor(job), answer.notes)),
         error=error,
         versions=Versions() if answer is None else answer.versions,

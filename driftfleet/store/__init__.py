@@ -5,11 +5,12 @@ from pathlib import Path
 from driftfleet.errors import ConfigurationError
 from driftfleet.s3_settings import SCHEME as S3_SCHEME
 from driftfleet.settings import ResultSettings
+from driftfleet.store.catalog import FleetReader
 from driftfleet.store.files import FileObjects
 from driftfleet.store.objects import ObjectStore
 from driftfleet.store.records import ResultStore
 
-__all__ = ["ResultStore", "open_objects", "open_store"]
+__all__ = ["FleetReader", "ResultStore", "open_objects", "open_store"]
 
 
 def open_store(settings: ResultSettings) -> ResultStore:

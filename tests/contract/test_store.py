@@ -3,7 +3,6 @@
 import fcntl
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,22 +12,15 @@ from hypothesis import strategies as st
 
 from driftfleet.errors import ConfigurationError, ContractError, StoreUnavailable
 from driftfleet.jobs import Job, Source, Variant
-from driftfleet.results import (
-    LatestRecord,
-    Result,
-    SweepManifest,
-    SweepRecord,
-    Verdict,
-    history_start,
-    place,
-)
-from driftfleet.s3_settings import place_of
+from driftfleet.latest import LatestRecord
+from driftfleet.places import history_start, place
+from driftfleet.results import Result, Verdict
 from driftfleet.settings import ResultSettings
 from driftfleet.store import ResultStore, open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import ObjectStore
-from driftfleet.store.s3 import S3Objects
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from tests.conftest import require_program
 from tests.s3 import S3
 
@@ -47,27 +39,6 @@ def job(root: str = "envs/prod", variant: str = "default", repo: str = "acme/inf
 def result(minutes: float = 0, verdict: Verdict = Verdict.CLEAN, of: Job | None = None) -> Result:
     at = NOON + timedelta(minutes=minutes)
     return Result(job=of or job(), verdict=verdict, started_at=at, finished_at=at)
-
-
-@pytest.fixture(params=["memory", "files", "s3"])
-def make_objects(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ObjectStore]:
-    if request.param == "memory":
-        return MemoryObjects
-    if request.param == "files":
-        return lambda: FileObjects(tmp_path / "objects")
-    s3, client = map(request.getfixturevalue, ("s3", "s3_client"))
-    settings = s3.settings()
-    return lambda: S3Objects(place_of(settings.store), settings.s3, client)
-
-
-@pytest.fixture
-def objects(make_objects: Callable[[], ObjectStore]) -> ObjectStore:
-    return make_objects()
-
-
-@pytest.fixture
-def store(objects: ObjectStore) -> ResultStore:
-    return ResultStore(objects)
 
 
 def test_an_object_that_was_put_is_got_and_another_is_none(objects: ObjectStore) -> None:
@@ -340,7 +311,7 @@ class TestAnswerOf:
     ) -> None:
         store.add(result(0))
         objects.put(result().latest_key, b"{")
-        objects.put(f"{history_start(job(), NOON + timedelta(minutes=1))}-s.json", b"{")
+        objects.put(f"{history_start(place(job()), NOON + timedelta(minutes=1))}-s.json", b"{")
         assert store.answer_of(job(), NOON) == result(0)
 
     def test_a_root_below_is_another(self, objects: ObjectStore, store: ResultStore) -> None:

@@ -19,7 +19,8 @@ from urllib.request import Request, urlopen
 import boto3
 
 from driftfleet import process
-from driftfleet.results import Result, decode_record
+from driftfleet.model import decode_record
+from driftfleet.results import Result
 
 TOP = Path(__file__).resolve().parents[2]
 PROVIDER = "registry.terraform.io/hashicorp/aws"

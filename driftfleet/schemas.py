@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from driftfleet.day import DayRecord
 from driftfleet.jobs import Job
 from driftfleet.latest import LatestRecord, Run
 from driftfleet.model import Record
@@ -28,6 +29,7 @@ PUBLISHED: Mapping[str, type[Record]] = {
     "sweep": SweepRecord,
     "swept": Swept,
     "manifest": SweepManifest,
+    "day": DayRecord,
 }
 
 

@@ -21,6 +21,7 @@ from driftfleet.flower_settings import FlowerSettings
 from driftfleet.jobs import Limits, Variant
 from driftfleet.metrics_settings import MetricsSettings
 from driftfleet.model import Record
+from driftfleet.report_settings import ReportSettings
 from driftfleet.repository_rule import RepositoryRule
 from driftfleet.s3_settings import SCHEME as S3_SCHEME
 from driftfleet.s3_settings import S3Settings, place_of
@@ -234,6 +235,7 @@ class Settings(Record):
     mirror: MirrorSettings = MirrorSettings()
     flower: FlowerSettings = FlowerSettings()
     metrics: MetricsSettings = MetricsSettings()
+    report: ReportSettings = ReportSettings()
     logs: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from pytest_socket import disable_socket, enable_socket
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "driftfleet",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("driftfleet")
 
 _UNIT = Path(__file__).parent / "unit"
 

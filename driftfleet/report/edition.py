@@ -1,0 +1,14 @@
+"""For which moment pages are made."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from driftfleet.report_settings import ReportSettings
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What all pages that are made together have in common: every age on them counts to ``at``."""
+
+    at: datetime
+    settings: ReportSettings = field(default_factory=ReportSettings)

@@ -1,0 +1,36 @@
+"""The days of a fleet in its store."""
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from driftfleet.day import TREND_DAYS, DayRecord, day_key
+from driftfleet.errors import ContractError
+from driftfleet.model import decode_record
+from driftfleet.store.objects import ObjectStore
+
+log = structlog.get_logger()
+
+
+def read_days(objects: ObjectStore, at: datetime) -> tuple[DayRecord, ...]:
+    """The days of the trend that ends with ``at``, as far as there are any, oldest first.
+
+    A record that can't be read is told of in the log and left out. Raises `StoreUnavailable`.
+    """
+    first = at.astimezone(UTC).date() - timedelta(days=TREND_DAYS)
+    found = (_read(objects, key) for key in objects.keys("days/", after=day_key(first)))
+    return tuple(day for day in found if day)
+
+
+def keep_day(objects: ObjectStore, day: DayRecord) -> None:
+    """Write the record of a day; the last one of a day is the one that stays."""
+    objects.put(day.key, day.model_dump_json().encode() + b"\n")
+
+
+def _read(objects: ObjectStore, key: str) -> DayRecord | None:
+    body = objects.get(key)
+    try:
+        return decode_record(DayRecord, body) if body is not None else None
+    except ContractError as error:
+        log.warning("day_unreadable", where=objects.describe(key), reason=error.message)
+        return None

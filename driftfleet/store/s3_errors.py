@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from driftfleet.logs import Redactor
 from driftfleet.s3_settings import S3Place, S3Settings
@@ -111,14 +112,14 @@ def _refused(error: ClientError, asked: Asked) -> str:
             "(with the same results.s3.external_id, if any)" if status == 403 else ""
         )  # fmt: skip
     said = _says("S3", error)
-    if code in _PASSING or status == 429 or status >= 500:
-        return f"{said}, though it was asked again: it is asked too often, or is not well"
     if code == "RequestTimeTooSkewed":
         return f"{said}: {_off(error)}; set this machine's clock (NTP)"
     if code in ("AccessDenied", "403") or code.endswith("AccessDeniedException"):
         return f"{said}; {_allow(error, asked)}"
     if mend := _MENDS.get(code):
-        return f"{said}; {mend}" + _told_region(error, mend)
+        return f"{said}; {mend.replace(_REGION, _REGION + _region(error))}"
+    if code in _PASSING or status == 429 or status >= 500:
+        return f"{said}, though it was asked again: it is asked too often, or is not well"
     message = _REDACT(str(error.response.get("Error", {}).get("Message", "")))[:200]
     return f"{said}: {message}" if message.isprintable() and message else said
 
@@ -154,10 +155,10 @@ def _off(error: ClientError) -> str:
     return f"this machine's clock is {abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
 
 
-def _told_region(error: ClientError, mend: str) -> str:
+def _region(error: ClientError) -> str:
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = str(headers.get("x-amz-bucket-region", ""))
-    return f", {region}" if _REGION in mend and re.fullmatch(r"[a-z0-9-]{1,64}", region) else ""
+    return f" ({region})" if re.fullmatch(r"[a-z0-9-]{1,64}", region) else ""
 
 
 def _server(asked: Asked) -> str:
@@ -235,6 +236,13 @@ _SILENCES: tuple[tuple[type[Exception], _Say], ...] = (
     (
         exceptions.IncompleteReadError,
         lambda _, asked: f"the connection to {_server(asked)} broke, though it was asked again",
+    ),
+    (
+        ResponseParserError,
+        lambda _, asked: (
+            f"{_server(asked)} answers with something else than S3's XML: is "
+            "results.s3.endpoint right?"
+        ),
     ),
     (
         exceptions.NoRegionError,

@@ -1,6 +1,10 @@
 locals {
   prefix = var.prefix == "" ? "" : "${var.prefix}/"
+  # Not the bucket's own attribute: so a plan shows the policies.
+  arn = "arn:${data.aws_partition.current.partition}:s3:::${var.name}"
 }
+
+data "aws_partition" "current" {}
 
 resource "aws_s3_bucket" "results" {
   bucket = var.name
@@ -50,7 +54,7 @@ data "aws_iam_policy_document" "bucket" {
     sid       = "OnlyOverTls"
     effect    = "Deny"
     actions   = ["s3:*"]
-    resources = [aws_s3_bucket.results.arn, "${aws_s3_bucket.results.arn}/*"]
+    resources = [local.arn, "${local.arn}/*"]
 
     principals {
       type        = "*"

@@ -1,11 +1,11 @@
 output "results_store" {
   description = "For results.store in fleet.yaml."
-  value       = trimsuffix("s3://${aws_s3_bucket.results.id}/${local.prefix}", "/")
+  value       = trimsuffix("s3://${var.name}/${local.prefix}", "/")
 }
 
 output "bucket_arn" {
   description = "The bucket."
-  value       = aws_s3_bucket.results.arn
+  value       = local.arn
 }
 
 output "writer_policy" {
@@ -23,7 +23,7 @@ data "aws_iam_policy_document" "reader" {
   statement {
     sid       = "SeeWhichThereAre"
     actions   = ["s3:ListBucket"]
-    resources = [aws_s3_bucket.results.arn]
+    resources = [local.arn]
 
     condition {
       test     = "StringLike"
@@ -35,7 +35,7 @@ data "aws_iam_policy_document" "reader" {
   statement {
     sid       = "ReadResults"
     actions   = ["s3:GetObject"]
-    resources = ["${aws_s3_bucket.results.arn}/${local.prefix}*"]
+    resources = ["${local.arn}/${local.prefix}*"]
   }
 
   dynamic "statement" {
@@ -54,7 +54,7 @@ data "aws_iam_policy_document" "writer" {
   statement {
     sid       = "KeepResults"
     actions   = ["s3:PutObject", "s3:DeleteObject"]
-    resources = ["${aws_s3_bucket.results.arn}/${local.prefix}*"]
+    resources = ["${local.arn}/${local.prefix}*"]
   }
 
   dynamic "statement" {

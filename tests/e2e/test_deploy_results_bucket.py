@@ -79,11 +79,14 @@ def test_it_is_formatted_and_valid(folder: Path, cloud: Cloud) -> None:
     assert json.loads(run(folder, cloud, "validate", "-json"))["diagnostics"] == []
 
 
-def test_it_is_private_and_what_is_old_goes(folder: Path, cloud: Cloud) -> None:
-    plan = Planned(folder, cloud, prefix="fleet/a", history_days=30)
-    rules = {
-        rule["filter"][0]["prefix"]: rule for rule in plan.of("lifecycle_configuration")["rule"]
-    }
+@pytest.fixture(scope="module")
+def plan(folder: Path, cloud: Cloud) -> Planned:
+    return Planned(folder, cloud, prefix="fleet/a", history_days=30, kms_key_arn=KEY)
+
+
+def test_it_is_private_and_what_is_old_goes(plan: Planned) -> None:
+    found = plan.of("lifecycle_configuration")["rule"]
+    rules = {rule["filter"][0]["prefix"]: rule for rule in found}
     days = {prefix: rule["expiration"][0].get("days") for prefix, rule in rules.items()}
     assert {prefix: count or None for prefix, count in days.items()} == {
         "fleet/a/results/": 30, "fleet/a/sweeps/": 30, "fleet/a/days/": 400, "fleet/a/": None,

@@ -13,7 +13,7 @@ help:
 	@echo 'make faults   those of them that break a fleet (a part of make test)'
 	@echo 'make binaries an old terraform and an OpenTofu, which tests of installs want'
 	@echo 'make check    formatting, lint, types, imports, schemas'
-	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue'
+	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue; status'
 	@echo 'make schemas  write docs/schemas from the records'
 
 venv: $(STAMP)
@@ -72,6 +72,7 @@ bench: venv
 	$(BIN)/python benchmarks/discovery.py
 	$(BIN)/python benchmarks/github.py
 	$(BIN)/python benchmarks/jobs.py
+	$(BIN)/python benchmarks/status.py
 	$(BIN)/python benchmarks/builtin.py
 	$(BIN)/python benchmarks/aws.py
 

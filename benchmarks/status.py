@@ -13,9 +13,8 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,8 +81,9 @@ def _result(number: int, age: int, finished_at: datetime) -> Result:
 
 @dataclass(frozen=True)
 class Run:
-    """What one command took."""
+    """What one command took, and how it ended."""
 
+    exit_code: int
     wall_seconds: float
     cpu_seconds: float
     peak_bytes: int
@@ -93,20 +93,39 @@ class Run:
         return self.wall_seconds <= TARGET_SECONDS and self.peak_bytes <= TARGET_BYTES
 
 
+# The peak of a process begins with that of the one it was forked from: that has to be small.
+_MEASURED = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.call(sys.argv[2:])
+wall = time.perf_counter() - started
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as file:
+    json.dump([code, wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024], file)
+"""
+
+
+def run_measured(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, output: Path
+) -> Run:
+    """Run ``driftfleet`` in ``folder`` with its stdout into ``output``."""
+    told = output.with_suffix(".used")
+    with output.open("wb") as stdout:
+        subprocess.run(
+            [sys.executable, "-S", "-E", "-c", _MEASURED, told, COMMAND, *arguments],
+            env=environment, cwd=folder, stdout=stdout, check=True,
+        )  # fmt: skip
+    return Run(*json.loads(told.read_text()))
+
+
 def run_status(roots: int, environment: Mapping[str, str], folder: Path) -> Run:
     """Run the command, and make sure that it told of every root."""
     output = folder / "out"
-    started = time.perf_counter()
-    with output.open("wb") as stdout:
-        child = subprocess.Popen([COMMAND, "status"], env=environment, cwd=folder, stdout=stdout)
-        # Of this child alone: what it started and waited for is counted with it.
-        _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - started
-    child.returncode = os.waitstatus_to_exitcode(status)
+    run = run_measured(["status"], environment, folder, output)
     told = output.read_text()
-    if child.returncode != 3 or f"\n{roots:,} roots: " not in told:
-        raise SystemExit(f"a wrong answer, exit {child.returncode}:\n{told[-1000:]}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    if run.exit_code != 3 or f"\n{roots:,} roots: " not in told:
+        raise SystemExit(f"a wrong answer, exit {run.exit_code}:\n{told[-1000:]}")
+    return run
 
 
 def measure(

@@ -23,8 +23,8 @@ def find_root(
     """The one root of those ``known`` that the words mean.
 
     They are ``owner/repo root variant``, of which the first and the last may be left out, parts
-    joined by spaces or ``/``; a root's path, or how it ends; a folder that was scanned; or a repository that has one
-    root.
+    joined by spaces or ``/``; a root's path, or how it ends; a folder that was scanned; or a
+    repository that has one root.
 
     Raises
     ------

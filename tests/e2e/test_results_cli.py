@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.status import objects
+from benchmarks.status import objects, run_measured
 from driftfleet.model import decode_record
 from driftfleet.results import Result, Verdict
 from driftfleet.root_status import RootStatus
@@ -203,14 +203,11 @@ def test_a_large_fleet_is_read_in_little_time_and_memory(large: Path) -> None:
         (["status", "--json"], 3, 1000),
         (["history", "stack-10", "--checks", "--json"], 0, 10),
     ):
-        with (large / "out").open("wb") as out:
-            child = subprocess.Popen([COMMAND, *command], env=environment, cwd=large, stdout=out)
-            _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == code
+        run = run_measured(command, environment, large, large / "out")
+        assert run.exit_code == code
         assert len((large / "out").read_text().splitlines()) == lines
-        assert usage.ru_utime + usage.ru_stime < 3
-        assert usage.ru_maxrss * 1024 < 150e6
+        assert run.cpu_seconds < 3
+        assert run.peak_bytes < 150e6
 
 
 def test_results_of_any_number_take_no_more_memory(large: Path) -> None:
@@ -218,13 +215,10 @@ def test_results_of_any_number_take_no_more_memory(large: Path) -> None:
     environment = {**CLEAN_ENVIRONMENT, "DRIFTFLEET_RESULTS__STORE": f"file://{large}"}
     peaks = []
     for globs in (["--root", "**/stack-7"], ["--root", "**/stack-1??"]):
-        command = [COMMAND, "results", "--json", "--since", "90d", *globs]
-        with (large / "out").open("wb") as out:
-            child = subprocess.Popen(command, env=environment, cwd=large, stdout=out)
-            _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0
-        peaks.append(usage.ru_maxrss * 1024)
+        command = ["results", "--json", "--since", "90d", *globs]
+        run = run_measured(command, environment, large, large / "out")
+        assert run.exit_code == 0
+        peaks.append(run.peak_bytes)
     assert len((large / "out").read_text().splitlines()) == 100 * 10
     assert peaks[1] - peaks[0] < 10e6
 

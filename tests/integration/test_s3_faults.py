@@ -310,6 +310,7 @@ def test_a_list_stops_where_its_reader_does(proxied_s3: S3, proxy: S3Proxy) -> N
     assert len(proxy.asked) == 1 + 5
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_has_connections_of_its_own(proxied_s3: S3, proxy: S3Proxy) -> None:
     objects = open_objects(proxied_s3.settings())
     objects.put("parent", b"")

@@ -18,9 +18,10 @@ from driftfleet.model import decode_record
 from driftfleet.results import Result, Verdict
 from driftfleet.root_status import RootStatus
 from driftfleet.settings import ResultSettings
-from driftfleet.store import ResultStore, open_store
+from driftfleet.store import FleetReader, ResultStore, open_objects, open_store
 from tests.checked import checked, job
 from tests.e2e.command import COMMAND, run_command
+from tests.s3 import have_keys, running_s3
 from tests.workers import short_folder
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -237,3 +238,47 @@ def test_a_signal_ends_it_at_once(large: Path, number: signal.Signals) -> None:
         _, stderr = child.communicate(timeout=30)
     assert time.monotonic() - started < 10
     assert (child.returncode, stderr) == (128 + number, b"stopped\n")
+
+
+@pytest.mark.parametrize("command", [("status",), ("history", "b"), ("results",), ("prune",)])
+def test_a_stdout_that_takes_nothing_is_one_line_and_exit_1(
+    store: ResultStore, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$0" "$@" > /dev/full', str(COMMAND), *command],
+        cwd=tmp_path, env=CLEAN_ENVIRONMENT, capture_output=True, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+    said = "Error: stdout can't be written to: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_they_say_the_same_of_s3(
+    run: Run, store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    have_keys(monkeypatch)
+    with running_s3(tmp_path) as s3:
+        settings = s3.settings(prefix="fleet")
+        objects = open_objects(settings)
+        for path in (tmp_path / "drift-results").rglob("*.json"):
+            key = path.relative_to(tmp_path / "drift-results").as_posix()
+            if "envs/a" not in key or "latest" in key:
+                objects.put(key, path.read_bytes())
+        told = {
+            "DRIFTFLEET_RESULTS__STORE": settings.store,
+            "DRIFTFLEET_RESULTS__S3": json.dumps(settings.s3.model_dump(exclude_defaults=True)),
+            **{name: os.environ[name] for name in os.environ if name.startswith("AWS_")},
+        }
+        for command, code in (
+            (("status", "--json"), 3),
+            (("history", "b", "--json"), 0),
+            (("history", "b", "--checks", "--since", "20d", "--json"), 0),
+            (("results", "--since", "5d", "--root", "**/b", "--json"), 0),
+        ):
+            there = run(*command, expect=code, **told)
+            assert there.stdout == run(*command, expect=code).stdout != ""
+            assert there.stderr == ""
+        reader = FleetReader(objects)
+        reader.read()
+        reader.keep()
+        assert run("status", "--json", expect=3, **told).stdout.count("\n") == 2

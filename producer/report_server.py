@@ -173,7 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         """Nothing of the request is said again, whatever it was."""
         code = 405 if code == 501 else int(code)
-        self.request_version = self.request_version or "HTTP/1.0"
+        # Of what could not be read: an answer without a head would be none.
+        self.request_version = self.protocol_version
         self.close_connection = True
         self._send(_told(code, self.responses.get(code, ("error",))[0]))
 

@@ -46,12 +46,14 @@ class Manifest(Record):
     """``pages`` are those of roots, with a digest of what each was made from.
 
     ``recent`` are the sweeps of the list, newest first; ``days`` are over, and stay as they are.
+    ``made_on`` is the day (UTC) of which this is.
     """
 
     schema_version: Literal[1] = 1
     pages: dict[str, str] = Field(default_factory=dict)
     sweeps: dict[str, SweepEntry] = Field(default_factory=dict)
     recent: tuple[str, ...] = ()
+    made_on: date | None = None
     days: dict[date, DayRecord] = Field(default_factory=dict)
 
     def without(self, keys: frozenset[str], sweeps: frozenset[str]) -> "Manifest":

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import structlog
 
@@ -65,16 +65,21 @@ class Planner:
     def __init__(
         self,
         objects: ObjectStore,
+        *,
         base: str,
         manifest: Manifest,
         there: frozenset[str],
         doubtful: frozenset[str],
+        today: date,
     ) -> None:
         self._objects = objects
         self._base = base
         self._manifest = manifest
         self._there = there
         self._doubtful = doubtful
+        self._today = today
+        # Once a day all are looked at: records of sweeps are removed when they are old.
+        self._looks_again = manifest.made_on != today
 
     def plan(self, fleet: FleetStatus, now: datetime) -> Plan:
         """See what there is to do. Raises `StoreUnavailable`."""
@@ -95,7 +100,7 @@ class Planner:
                 if self._is_wrong(key, made_of, self._manifest.pages.get(key, ""))
             ),
             new_sweeps=new_sweeps,
-            manifest=Manifest(pages=told, sweeps=sweeps, recent=shown),
+            manifest=Manifest(pages=told, sweeps=sweeps, recent=shown, made_on=self._today),
         )  # fmt: skip
 
     def _lasting(self, by_title: Mapping[str, str]) -> frozenset[str]:
@@ -147,7 +152,7 @@ class Planner:
         self, name: str, entry: SweepEntry, pages: frozenset[str], *, is_listed: bool
     ) -> bool:
         """Whether its record needn't be read: it is closed, and its page as it should be."""
-        if not entry.is_closed or (is_listed and entry.line is None):
+        if not entry.is_closed or (is_listed and entry.line is None) or self._looks_again:
             return False
         if not entry.made_of:
             return True

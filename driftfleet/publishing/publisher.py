@@ -83,6 +83,7 @@ class _Round:
         self._objects = RememberedObjects(objects, _LATEST)
         self._edition = Edition(at=now, settings=settings.report)
         self._github_url = _github_url(settings)
+        self._today = now.astimezone(UTC).date()
         self._doubtful = doubtful
         self._there: frozenset[str] = frozenset()
         self.written: frozenset[str] = frozenset()
@@ -104,8 +105,7 @@ class _Round:
             return None
         removed = self._remove(plan)
         reader.keep()
-        today = self._edition.at.astimezone(UTC).date()
-        over = {day.date: day for day in days if day.date < today}
+        over = {day.date: day for day in days if day.date < self._today}
         told = plan.manifest.model_copy(update={"days": over})
         if not self._objects.put_if(MANIFEST_KEY, told.encode(), begun):
             return None
@@ -114,7 +114,14 @@ class _Round:
     def _planner(self, manifest: Manifest) -> Planner:
         shown = self._edition.settings
         base = digest(makeup(), shown.stale_after, shown.old_after, self._github_url)
-        return Planner(self._objects, base, manifest, self._there, self._doubtful)
+        return Planner(
+            self._objects,
+            base=base,
+            manifest=manifest,
+            there=self._there,
+            doubtful=self._doubtful,
+            today=self._today,
+        )
 
     def _begin(self, manifest: Manifest, tag: str | None, plan: Plan) -> str | None:
         """Say that nobody knows any more what these pages are; the tag of the manifest then."""

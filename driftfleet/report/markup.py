@@ -4,7 +4,7 @@ import re
 
 from markupsafe import Markup, escape
 
-_PART = re.compile(r"`([^`]+)`|\[([^\]]+)\]\(([^)]+)\)")
+_PART = re.compile(r"`([^`]+)`|\[([^\]]+)\]\([^)]+\)")
 
 
 def marked(text: str) -> Markup:

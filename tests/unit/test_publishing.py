@@ -5,9 +5,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from html.parser import HTMLParser
-from posixpath import dirname, join, normpath
-from urllib.parse import unquote
 
 import pytest
 
@@ -24,6 +21,7 @@ from driftfleet.settings import GitHubSettings, Settings
 from driftfleet.store import ResultStore
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import Listed
+from tests.site_links import broken_links
 from tests.sites import AT, HOUR, closed, job, result, sweep_id, swept
 
 SETTINGS = Settings(github=GitHubSettings(url="https://github.example.com"))
@@ -72,36 +70,6 @@ class Watched(MemoryObjects):
     @property
     def site(self) -> dict[str, bytes]:
         return {key: self.get(key) or b"" for key in MemoryObjects.keys(self, "site/")}
-
-
-class _Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found += [value for name, value in attrs if name in ("href", "src") and value]
-
-
-def broken_links(objects: MemoryObjects) -> list[tuple[str, str]]:
-    """Links of pages that lead to no object; and pages that are none."""
-    keys = set(objects.keys(""))
-    broken = []
-    for key in sorted(keys):
-        if not (key.startswith("site/") and key.endswith(".html")):
-            continue
-        text = (objects.get(key) or b"").decode()
-        if not text.rstrip().endswith("</html>"):
-            broken.append((key, "half a page"))
-        reader = _Links()
-        reader.feed(text)
-        for link in reader.found:
-            if link.startswith(("#", "https://", "data:")):
-                continue
-            target = normpath(join(dirname(key), unquote(link.partition("#")[0].partition("?")[0])))
-            if target not in keys:
-                broken.append((key, target))
-    return broken
 
 
 @pytest.fixture
@@ -236,6 +204,15 @@ def test_a_sweep_without_a_record_is_asked_for_once_and_led_to_by_nobody(
     publish(objects, SETTINGS, AT)
     assert "sweeps/lambda-1.json" not in objects.gets
     assert b"Its sweep" not in objects.site[page("a")]
+
+
+def test_a_sweep_whose_record_was_removed_is_shown_for_a_day_at_most(objects: Watched) -> None:
+    name = swept(objects, ["a"])
+    publish(objects, SETTINGS, AT)
+    MemoryObjects.delete(objects, f"sweeps/{name}.json")
+    publish(objects, SETTINGS, AT + timedelta(days=1))
+    assert sweep_page_key(name) not in objects.site
+    assert broken_links(objects) == []
 
 
 def test_an_open_sweep_is_looked_at_until_it_is_closed(objects: Watched) -> None:

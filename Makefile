@@ -13,7 +13,7 @@ help:
 	@echo 'make faults   those of them that break a fleet (a part of make test)'
 	@echo 'make binaries what tests want of other programs: an old terraform, an OpenTofu, axe-core'
 	@echo 'make check    formatting, lint, types, imports, schemas'
-	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue'
+	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue; status; the dashboard'
 	@echo 'make schemas  write docs/schemas from the records'
 
 venv: $(STAMP)
@@ -73,6 +73,8 @@ bench: venv
 	$(BIN)/python benchmarks/discovery.py
 	$(BIN)/python benchmarks/github.py
 	$(BIN)/python benchmarks/jobs.py
+	$(BIN)/python benchmarks/status.py
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/builtin.py
 	$(BIN)/python benchmarks/aws.py
 

@@ -16,6 +16,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX_SEGMENT = re.compile(r"[^\x00-\x20\x7f\\?#*]+")
 # A key has 1,024 bytes at most, and what we append has a few hundred.
 _PREFIX_LENGTH = 200
+_REGION = re.compile(r"[a-z0-9-]{1,64}")
 _ROLE = re.compile(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}", re.ASCII)
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
@@ -56,7 +57,7 @@ class S3Settings(Record):
     """
 
     endpoint: str | None = None
-    region: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,64}$")
+    region: str | None = None
     path_style: bool | None = None
     encryption: Literal["none", "AES256", "aws:kms"] = "none"
     kms_key: str | None = Field(default=None, min_length=1, max_length=2048)
@@ -75,6 +76,13 @@ class S3Settings(Record):
         if parts.query or parts.fragment:
             raise ValueError("must be http://HOST:PORT or https://HOST, without '?' or '#'")
         return endpoint
+
+    @field_validator("region")
+    @classmethod
+    def _is_a_region(cls, region: str | None) -> str | None:
+        if region is not None and not _REGION.fullmatch(region):
+            raise ValueError("must be a region's name, such as eu-central-1")
+        return region
 
     @field_validator("assume_role")
     @classmethod

@@ -13,6 +13,7 @@ import click
 
 from driftfleet.configuration import load_settings
 from driftfleet.errors import ConfigurationError, DriftfleetError
+from driftfleet.s3_settings import SCHEME as S3_SCHEME
 from driftfleet.settings import Settings
 from producer.output import discard
 from producer.stopping import Stopped, stopping
@@ -89,6 +90,9 @@ def filters(include: tuple[str, ...], exclude: tuple[str, ...]) -> dict[str, Any
 def settings_from(config: Path | None, overrides: dict[str, Any]) -> Settings:
     """The settings, with what was given on the command line over them."""
     given = {key: value for key, value in overrides.items() if value is not None}
+    if not given.get("results.store", S3_SCHEME).startswith(S3_SCHEME):
+        # How the file's bucket is reached is of no use to a folder.
+        given["results.s3"] = {}
     return load_settings(config, overrides=given)
 
 

@@ -23,7 +23,8 @@ def find_root(
     """The one root of those ``known`` that the words mean.
 
     They are ``owner/repo root variant``, of which the first and the last may be left out, parts
-    joined by spaces or ``/``; a root's path, or how it ends; or a folder that was scanned.
+    joined by spaces or ``/``; a root's path, or how it ends; a folder that was scanned; or a
+    repository that has one root.
 
     Raises
     ------
@@ -37,7 +38,8 @@ def find_root(
         for one in known
         if chosen.has_repository(one.repo) and (variant is None or one.variant == variant)
     }
-    for is_meant in (_is_whole(text), _is_folder(text), _is_root(text), _ends(text)):
+    ways = (_is_whole, _is_folder, _is_root, _ends, _is_repository)
+    for is_meant in (way(text) for way in ways):
         if found := [one for one in among if is_meant(one)]:
             return among[_only(found, text)]
     raise ConfigurationError(f"no root is called '{text}'{_near(text, among)}")
@@ -82,6 +84,11 @@ def _ends(text: str) -> Callable[[Named], bool]:
     """How a root's path ends, after the ``/`` between two folders."""
     end = f"/{text}"
     return lambda one: f"/{one.root}".endswith(end) or f"/{one.root} {one.variant}".endswith(end)
+
+
+def _is_repository(text: str) -> Callable[[Named], bool]:
+    """Which may have but one root."""
+    return lambda one: one.repo == text
 
 
 def _only(found: Sequence[Named], text: str) -> Named:

@@ -35,6 +35,12 @@ def require_program(name: str, remedy: str) -> Path:
     return Path(found) if found else lacking(f"no {name}: {remedy}")
 
 
+def require_faketime() -> str:
+    """The library that shifts a program's clock; without it see `lacking`."""
+    found = list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    return str(found[0]) if found else lacking("no libfaketime: apt-get install libfaketime")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
     """A shell ignores SIGINT for what it starts in the background, and so would our commands."""

@@ -40,6 +40,12 @@ class S3:
         """A bucket that everybody uses."""
         return self.make_bucket()
 
+    def through(self, endpoint: str) -> "S3":
+        """The same, by way of another endpoint."""
+        other = S3(endpoint)
+        other.bucket = self.bucket
+        return other
+
     def make_bucket(self) -> str:
         """A new bucket's name."""
         name = f"results-{secrets.token_hex(6)}"

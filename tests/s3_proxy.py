@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, NamedTuple
@@ -21,7 +22,7 @@ class Fault:
 
     ``answer``: the server says ``code`` with ``status`` instead of doing it. ``hang``, ``reset``:
     it is silent, or breaks the connection; ``after``: once it has done what it was asked. ``half``:
-    the connection ends in the middle of the answer's body.
+    the connection ends in the middle of the answer's body. ``body`` is said instead of S3's XML.
     """
 
     how: How = "answer"
@@ -32,6 +33,7 @@ class Fault:
     method: str = ""
     path: str = ""
     times: int = 1
+    body: bytes | None = None
 
 
 class Asked(NamedTuple):
@@ -44,7 +46,12 @@ class Asked(NamedTuple):
 
 
 class S3Proxy(ThreadingHTTPServer):
-    """Hands requests on to ``server``, but for those that one of ``faults`` is for."""
+    """Hands requests on to ``server``, but for those that one of ``faults`` is for.
+
+    ``page_keys`` is how many keys a list has at most, as if there were many times as many. With
+    ``deaf`` conditions are dropped, as servers do that don't know them. Requests of clocks that are
+    off are refused as S3 does, after a quarter of an hour; moto takes any.
+    """
 
     daemon_threads = True
     request_queue_size = 64
@@ -55,8 +62,15 @@ class S3Proxy(ThreadingHTTPServer):
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
         self.asked: list[Asked] = []
         self.faults: list[Fault] = []
+        self.page_keys = 0
+        self.deaf = False
         self.ended = threading.Event()
         self._lock = threading.Lock()
+
+    def reset(self) -> None:
+        """Do nothing wrong any more, and forget what was asked."""
+        with self._lock:
+            self.asked, self.faults, self.page_keys, self.deaf = [], [], 0, False
 
     def note(self, asked: Asked) -> Fault | None:
         with self._lock:
@@ -66,10 +80,32 @@ class S3Proxy(ThreadingHTTPServer):
                 if fits and fault.path in asked.key:
                     fault.times -= 1
                     return fault
-        return None
+        return None if _is_in_time(asked) else _TOO_SKEWED
+
+    def requests(self, method: str = "", path: str = "") -> list[Asked]:
+        """Those that came with ``method`` for a path with ``path`` in it."""
+        with self._lock:
+            return [one for one in self.asked if one.method.startswith(method) and path in one.key]
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients go away as they like."""
+
+
+_TOO_SKEWED = Fault(
+    status=403,
+    code="RequestTimeTooSkewed",
+    message="The difference between the request time and the server's time is too large.",
+)
+_MOST_SKEW_SECONDS = 900
+_USUAL = {"x-amz-request-id": "4442587FB7D0A2F9", "Content-Type": "application/xml"}
+
+
+def _is_in_time(asked: Asked) -> bool:
+    told = asked.headers.get("x-amz-date")
+    if told is None:
+        return True
+    at = datetime.strptime(told, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    return abs((datetime.now(UTC) - at).total_seconds()) <= _MOST_SKEW_SECONDS
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -82,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is None:
             self._answer(*self._pass_on(body))
         elif fault.how == "answer":
-            self._answer(fault.status, {**fault.headers, "Date": self._date(fault)}, _xml(fault))
+            self._answer(fault.status, {**_USUAL, "Date": _now(), **fault.headers}, _xml(fault))
         else:
             self._fail(fault.how, body)
 
@@ -112,13 +148,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection(self.server.upstream, timeout=60)
         try:
-            headers = {**self.headers, "Connection": "close"}
-            headers.pop("Expect", None)
-            connection.request(self.command, self.path, body, headers)
+            dropped = {"connection", "expect"}
+            if self.server.deaf:
+                dropped |= {"if-match", "if-none-match"}
+            headers = {k: v for k, v in self.headers.items() if k.lower() not in dropped}
+            connection.request(self.command, self._path(), body, headers)
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read()
         finally:
             connection.close()
+
+    def _path(self) -> str:
+        if self.server.page_keys and "list-type=2" in self.path:
+            return f"{self.path}&max-keys={self.server.page_keys}"
+        return self.path
 
     def _answer(
         self, status: int, headers: Mapping[str, str], body: bytes, sent: int | None = None
@@ -133,16 +176,18 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body[:sent])
 
-    def _date(self, fault: Fault) -> str:
-        return fault.headers.get("Date", formatdate(usegmt=True))
-
     def log_message(self, format: str, *arguments: object) -> None:
         pass
 
 
 def _xml(fault: Fault) -> bytes:
-    text = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message>"
-    return f"{text}<RequestId>4442587FB7D0A2F9</RequestId></Error>".encode()
+    if fault.body is not None:
+        return fault.body
+    return f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>".encode()
+
+
+def _now() -> str:
+    return formatdate(usegmt=True)
 
 
 @contextlib.contextmanager

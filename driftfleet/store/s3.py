@@ -5,10 +5,11 @@ import hashlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from driftfleet.configuration import process_environment
 from driftfleet.errors import StoreUnavailable
@@ -36,10 +37,12 @@ _CACHE = {
 # Whose write an object is of: what alone tells, after a lost answer, whether it was ours.
 _WRITE = "driftfleet-write"
 _MISSING = "NoSuchKey"
+_OF_ONE = ("get_object", "delete_object")
+_CONDITIONS = frozenset({"IfMatch", "IfNoneMatch"})
 # 304 is what MinIO said before 2024: minio/minio issue 19442.
 _UNMET = (412, 304)
 _CONFLICT = 409
-_CONFLICT_TRIES = 8
+_CONFLICT_TRIES = 6
 _FIRST_PAUSE_SECONDS = 0.05
 _READ_TRIES = 3
 
@@ -82,6 +85,10 @@ class S3Objects:
         told = {**condition, **self._written(key, body), "Metadata": {_WRITE: write}}
         retried = False
         for tried in range(_CONFLICT_TRIES):
+            if tried:
+                # Somebody else wrote it at that moment: S3 asks to try again.
+                pause = _FIRST_PAUSE_SECONDS * 2.0 ** (tried - 1)
+                self._sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
             answer = self._ask("put_object", key, **told)
             if not isinstance(answer, _Refusal):
                 return True
@@ -89,9 +96,7 @@ class S3Objects:
             if answer.status != _CONFLICT:
                 # The answer to an earlier try may have been lost, and this be what it wrote.
                 return retried and self._is_of(key, write)
-            # Somebody else writes it at this moment: S3 asks to try again.
             retried = True
-            self._sleep(_FIRST_PAUSE_SECONDS * 2**tried * random.uniform(0.5, 1.5))  # noqa: S311
         raise StoreUnavailable(
             f"{self.describe(key)} is being written by others each of {_CONFLICT_TRIES} times"
         )
@@ -119,7 +124,7 @@ class S3Objects:
             for one in page.get("Contents", ()):
                 after = one["Key"].removeprefix(self._place.prefix)
                 yield Listed(after, one["ETag"].strip('"'))
-            is_more = page["IsTruncated"] and bool(page.get("Contents"))
+            is_more = bool(page.get("IsTruncated") and page.get("Contents"))
 
     def describe(self, key: str) -> str:
         return f"s3://{self._place.bucket}/{self._place.prefix}{key}"
@@ -167,10 +172,10 @@ class S3Objects:
             client = self._client.get()
             return getattr(client, operation)(Bucket=self._place.bucket, **parameters)
         except ClientError as error:
-            if (refusal := _refusal(error)) is not None:
+            if (refusal := _refusal(error, operation, parameters)) is not None:
                 return refusal
             failure = self._explained(operation, key, error)
-        except (BotoCoreError, ValueError, OSError) as error:
+        except (BotoCoreError, ResponseParserError, ValueError, OSError) as error:
             failure = self._explained(operation, key, error)
         # Raised out here: botocore's errors carry the request, and no reader needs them.
         raise failure
@@ -180,11 +185,10 @@ class S3Objects:
         return StoreUnavailable(explain(error, asked))
 
 
-def _refusal(error: ClientError) -> _Refusal | None:
-    status, operation = status_of(error), error.operation_name
-    is_no = (
-        code_of(error) == _MISSING
-        or (operation == "PutObject" and status in (*_UNMET, _CONFLICT))
-    )  # fmt: skip
+def _refusal(error: ClientError, operation: str, parameters: Mapping[str, Any]) -> _Refusal | None:
+    status, conditions = status_of(error), _CONDITIONS & parameters.keys()
+    is_missing = code_of(error) == _MISSING and (operation in _OF_ONE or "IfMatch" in conditions)
+    if not is_missing and not (conditions and status in (*_UNMET, _CONFLICT)):
+        return None
     retries = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
-    return _Refusal(status, retries > 0) if is_no else None
+    return _Refusal(status, retries > 0)

@@ -66,10 +66,13 @@ class _Own:
         self.client: Client | None = None
 
 
-def connect(settings: S3Settings, environment: Mapping[str, str]) -> Client:
+def connect(
+    settings: S3Settings, environment: Mapping[str, str], read_seconds: float = _READ_SECONDS
+) -> Client:
     """A client; keys, profile and what else isn't in the settings are found by botocore's chain.
 
-    Nothing is asked yet. Raises ``BotoCoreError`` or ``ValueError`` where none can be made.
+    ``read_seconds`` is how long the server may be silent. Nothing is asked yet. Raises
+    ``BotoCoreError`` or ``ValueError`` where none can be made.
     """
     # At debug level they tell what they send, and with which key.
     keep_out_of_logs("botocore")
@@ -77,11 +80,13 @@ def connect(settings: S3Settings, environment: Mapping[str, str]) -> Client:
     region = settings.region or environment.get("AWS_REGION") or None
     client: Client = boto3.Session(
         botocore_session=_session(settings, region), region_name=region
-    ).client("s3", endpoint_url=settings.endpoint, config=_config(settings, environment))
+    ).client(
+        "s3", endpoint_url=settings.endpoint, config=_config(settings, environment, read_seconds)
+    )
     return client
 
 
-def _config(settings: S3Settings, environment: Mapping[str, str]) -> Config:
+def _config(settings: S3Settings, environment: Mapping[str, str], read_seconds: float) -> Config:
     style = settings.path_style
     if style is None:
         # `bucket.localhost` is no host's name.
@@ -90,7 +95,7 @@ def _config(settings: S3Settings, environment: Mapping[str, str]) -> Config:
             *map(environment.get, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")),
         )
         style = any(named)
-    return _patient().merge(
+    return _patient(read_seconds).merge(
         Config(
             s3={"addressing_style": "path" if style else "auto"},
             max_pool_connections=_CONNECTIONS,
@@ -102,10 +107,10 @@ def _config(settings: S3Settings, environment: Mapping[str, str]) -> Config:
     )
 
 
-def _patient() -> Config:
+def _patient(read_seconds: float = _READ_SECONDS) -> Config:
     return Config(
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
+        read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
     )
 

@@ -2,12 +2,12 @@
 
 import re
 import time
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from driftfleet.logs import Redactor
 from driftfleet.s3_settings import S3Place, S3Settings
@@ -87,10 +87,14 @@ def explain(error: Exception, asked: Asked) -> str:
 
 
 def _silent(error: Exception, asked: Asked) -> str:
-    say = next((say for kind, say in _SILENCES if isinstance(error, kind)), None)
-    if say is None:
+    said = next((said for kind, said in _SILENCES if isinstance(error, kind)), None)
+    if said is None:
         return f"S3 can't be asked with these settings ({type(error).__name__})"
-    return say(error, asked)
+    return said.format(
+        server=asked.settings.endpoint or "S3",
+        kind=type(error).__name__,
+        reason=getattr(error, "strerror", None) or type(error).__name__,
+    )
 
 
 def code_of(error: ClientError) -> str:
@@ -111,14 +115,14 @@ def _refused(error: ClientError, asked: Asked) -> str:
             "(with the same results.s3.external_id, if any)" if status == 403 else ""
         )  # fmt: skip
     said = _says("S3", error)
-    if code in _PASSING or status == 429 or status >= 500:
-        return f"{said}, though it was asked again: it is asked too often, or is not well"
     if code == "RequestTimeTooSkewed":
         return f"{said}: {_off(error)}; set this machine's clock (NTP)"
     if code in ("AccessDenied", "403") or code.endswith("AccessDeniedException"):
         return f"{said}; {_allow(error, asked)}"
     if mend := _MENDS.get(code):
-        return f"{said}; {mend}" + _told_region(error, mend)
+        return f"{said}; {mend.replace(_REGION, _REGION + _region(error))}"
+    if code in _PASSING or status == 429 or status >= 500:
+        return f"{said}, though it was asked again: it is asked too often, or is not well"
     message = _REDACT(str(error.response.get("Error", {}).get("Message", "")))[:200]
     return f"{said}: {message}" if message.isprintable() and message else said
 
@@ -154,96 +158,49 @@ def _off(error: ClientError) -> str:
     return f"this machine's clock is {abs(seconds):.0f} s {'ahead' if seconds > 0 else 'behind'}"
 
 
-def _told_region(error: ClientError, mend: str) -> str:
+def _region(error: ClientError) -> str:
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     region = str(headers.get("x-amz-bucket-region", ""))
-    return f", {region}" if _REGION in mend and re.fullmatch(r"[a-z0-9-]{1,64}", region) else ""
+    return f" ({region})" if re.fullmatch(r"[a-z0-9-]{1,64}", region) else ""
 
 
-def _server(asked: Asked) -> str:
-    return asked.settings.endpoint or "S3"
-
-
-_Say = Callable[[Exception, Asked], str]
-_KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role of the machine"
+_KEYS = "give this process AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role"
+_NOT_NOW = f"{_CREDENTIALS} can't be had from where they are kept just now"
+_SIGN_ON = "the session of AWS' single sign-on has ended: log in again (aws sso login)"
+_AGAIN = "though it was asked again"
 # The first that fits: some are kinds of later ones.
-_SILENCES: tuple[tuple[type[Exception], _Say], ...] = (
-    (
-        exceptions.NoCredentialsError,
-        lambda _, __: f"no AWS credentials were found: give this process {_KEYS}",
-    ),
-    (
-        exceptions.PartialCredentialsError,
-        lambda _, __: f"the AWS credentials are incomplete: give this process {_KEYS}",
-    ),
+_SILENCES: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.NoCredentialsError, f"no AWS credentials were found: {_KEYS}"),
+    (exceptions.PartialCredentialsError, f"{_CREDENTIALS} are incomplete: {_KEYS}"),
     (
         exceptions.ProfileNotFound,
-        lambda _, __: "there is no profile such as AWS_PROFILE names in AWS' configuration file",
+        "AWS' configuration file has no profile such as AWS_PROFILE names",
     ),
-    (
-        exceptions.ConfigParseError,
-        lambda _, __: "AWS' configuration file can't be read: correct it",
-    ),
-    (
-        exceptions.CredentialRetrievalError,
-        lambda _, __: f"{_CREDENTIALS} can't be had from where they are kept just now",
-    ),
-    (
-        exceptions.MetadataRetrievalError,
-        lambda _, __: f"{_CREDENTIALS} can't be had from where they are kept just now",
-    ),
-    (
-        exceptions.UnauthorizedSSOTokenError,
-        lambda _, __: "the session of AWS' single sign-on has ended: log in again (aws sso login)",
-    ),
-    (
-        exceptions.TokenRetrievalError,
-        lambda _, __: "the session of AWS' single sign-on has ended: log in again (aws sso login)",
-    ),
+    (exceptions.ConfigParseError, "AWS' configuration file can't be read: correct it"),
+    (exceptions.CredentialRetrievalError, _NOT_NOW),
+    (exceptions.MetadataRetrievalError, _NOT_NOW),
+    (exceptions.UnauthorizedSSOTokenError, _SIGN_ON),
+    (exceptions.TokenRetrievalError, _SIGN_ON),
     (
         exceptions.SSLError,
-        lambda _, asked: (
-            f"the certificate of {_server(asked)} is refused: is AWS_CA_BUNDLE needed?"
-        ),
+        "the certificate of {server} is refused: is AWS_CA_BUNDLE needed?",
     ),
     (
         exceptions.ProxyConnectionError,
-        lambda _, __: "the proxy can't be reached: are HTTPS_PROXY and NO_PROXY right?",
+        "the proxy can't be reached: are HTTPS_PROXY and NO_PROXY right?",
     ),
     (
         exceptions.EndpointConnectionError,
-        lambda _, asked: (
-            f"{_server(asked)} can't be reached: is results.s3.endpoint right, and "
-            "the network there?"
-        ),
+        "{server} can't be reached: is results.s3.endpoint right, and the network there?",
     ),
+    (exceptions.ConnectTimeoutError, "{server} doesn't answer: no connection in time"),
+    (exceptions.ReadTimeoutError, f"{{server}} doesn't answer in time, {_AGAIN}"),
+    (exceptions.HTTPClientError, f"the connection to {{server}} broke ({{kind}}), {_AGAIN}"),
+    (exceptions.IncompleteReadError, f"the connection to {{server}} broke ({{kind}}), {_AGAIN}"),
     (
-        exceptions.ConnectTimeoutError,
-        lambda _, asked: f"{_server(asked)} doesn't answer: no connection in time",
+        ResponseParserError,
+        "{server} answers with something else than S3's XML: is results.s3.endpoint right?",
     ),
-    (
-        exceptions.ReadTimeoutError,
-        lambda _, asked: f"{_server(asked)} doesn't answer in time, though it was asked again",
-    ),
-    (
-        exceptions.HTTPClientError,
-        lambda error, asked: (
-            f"the connection to {_server(asked)} broke ({type(error).__name__}), "
-            "though it was asked again"
-        ),
-    ),
-    (
-        exceptions.IncompleteReadError,
-        lambda _, asked: f"the connection to {_server(asked)} broke, though it was asked again",
-    ),
-    (
-        exceptions.NoRegionError,
-        lambda _, __: "which region? Set results.s3.region, or AWS_REGION",
-    ),
-    (
-        OSError,
-        lambda error, _: (
-            f"{error.strerror or type(error).__name__}" if isinstance(error, OSError) else ""
-        ),
-    ),
+    (exceptions.NoRegionError, "which region? Set results.s3.region, or AWS_REGION"),
+    (OSError, "{reason}"),
 )

@@ -1,3 +1,6 @@
+// What the other parts of the script share.
+var driftfleet = {};
+
 // What every page does: it tells how old it is.
 (function () {
   "use strict";

@@ -75,6 +75,7 @@ bench: venv
 	$(BIN)/python benchmarks/jobs.py
 	$(BIN)/python benchmarks/status.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/publish.py
 	$(BIN)/python benchmarks/builtin.py
 	$(BIN)/python benchmarks/aws.py
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TextIO
 from urllib.parse import unquote
 
-from driftfleet.errors import ConfigurationError, StoreUnavailable
+from driftfleet.errors import ConfigurationError, DriftfleetError, StoreUnavailable
 from driftfleet.report.links import INDEX_KEY
 from driftfleet.report.pages import POLICY
 from driftfleet.settings import Settings
@@ -58,7 +58,7 @@ def serve_report(
     with ReportServer(objects, port) as server:
         try:
             make_report(settings, stderr, as_json=False)
-        except StoreUnavailable as error:
+        except DriftfleetError as error:
             # Who may only read the bucket sees what others made.
             if objects.get(INDEX_KEY) is None:
                 raise

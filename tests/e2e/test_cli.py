@@ -621,7 +621,7 @@ def test_asking_for_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom producer.cli import main\n"
         "try:\n    main(['scan', '--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'celery', 'kombu', 'redis', 'hcl2', 'rich', 'httpx', 'boto3'}\n"
+        "heavy = {'celery', 'kombu', 'redis', 'hcl2', 'rich', 'httpx', 'boto3', 'jinja2'}\n"
         "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )

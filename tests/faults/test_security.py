@@ -25,8 +25,8 @@ from producer.broker import Broker
 from producer.headquarters import (
     LISTING_TASK,
     MIRROR_TASK,
-    REPORT_TASK,
     PRODUCER_QUEUE,
+    REPORT_TASK,
     SWEEP_TASK,
     TICK_QUEUE,
     TICK_TASK,

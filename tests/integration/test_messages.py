@@ -22,8 +22,8 @@ from producer.embedded import embedded_redis
 from producer.headquarters import (
     LISTING_TASK,
     MIRROR_TASK,
-    REPORT_TASK,
     PRODUCER_QUEUE,
+    REPORT_TASK,
     SWEEP_TASK,
     TICK_QUEUE,
     Headquarters,

@@ -7,6 +7,7 @@ from driftfleet.report.links import INDEX_KEY
 from driftfleet.results import Verdict
 from driftfleet.settings import Settings
 from driftfleet.store.objects import ObjectStore
+from producer.report_server import ReportServer
 from tests.s3 import S3
 from tests.site_links import broken_links
 from tests.sites import AT, HOUR, swept
@@ -19,6 +20,8 @@ def test_pages_are_made_and_made_anew_where_something_changed(objects: ObjectSto
     swept(objects, ["a"], number=2, at=AT + HOUR)
     assert publish(objects, Settings(), AT + HOUR).pages == 4
     assert broken_links(objects) == []
+    with ReportServer(objects, 0) as server:
+        assert server.answer(f"/{INDEX_KEY}").body == objects.get(INDEX_KEY)
 
 
 def test_a_bucket_says_what_pages_are(s3: S3) -> None:

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
 
 import pytest
@@ -15,6 +15,7 @@ from driftfleet.publishing.recent_sweeps import recent_sweeps
 from driftfleet.publishing.remembered import RememberedObjects
 from driftfleet.report.links import INDEX_KEY, SWEEPS_KEY, sweep_page_key
 from driftfleet.report.root import page_of
+from driftfleet.report.words import iso
 from driftfleet.repository_roots import roots_of
 from driftfleet.results import Verdict
 from driftfleet.settings import GitHubSettings, Settings
@@ -261,6 +262,35 @@ def test_of_two_at_once_the_older_does_not_have_the_last_word(objects: Watched) 
     publish(objects, SETTINGS, AT + HOUR)
     assert came
     assert b"v-drifted" in objects.site[page("a")]
+    assert broken_links(objects) == []
+
+
+def test_many_at_once_end_with_what_is_true() -> None:
+    """Publishers that began before a check ended, and write their pages after one that did not."""
+    objects, hours = MemoryObjects(), 40
+    roots = [f"r{n}" for n in range(12)]
+
+    def keep_publishing(first: int) -> None:
+        for hour in range(first, hours, 2):
+            said = (Verdict.CLEAN, Verdict.DRIFTED, Verdict.UNAPPLIED)[hour % 3]
+            some = roots[hour % 5 :: 2]
+            swept(objects, some, said, number=hour, at=AT + hour * HOUR)
+            # Others publish all the time: who never comes to his end leaves the rest to them.
+            with suppress(StoreUnavailable):
+                publish(objects, SETTINGS, AT + hour * HOUR)
+
+    threads = [threading.Thread(target=keep_publishing, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    publish(objects, SETTINGS, AT + hours * HOUR)
+    for root in roots:
+        latest = ResultStore(objects).latest(result(job(root)).latest_key)
+        assert latest is not None
+        shown = (objects.get(page(root)) or b"").decode()
+        assert f'datetime="{iso(latest.result.finished_at)}"' in shown
+        assert f'<p class="verdict"><span class="badge v-{latest.result.verdict}">' in shown
     assert broken_links(objects) == []
 
 

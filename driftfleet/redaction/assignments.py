@@ -38,6 +38,11 @@ _USER_OPTION = re.compile(
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _OPEN_TAG = re.compile(r"<[\w:.-]*$")
+# `aws_x.y.z`, as code has it; `operation=Configure`, which the sentence goes on with.
+_TRAVERSAL = re.compile(r"[a-z]{1,20}_\w{1,60}\.[a-z_]\w*(?:[.\[]|\s|$)")
+_OTHER_FIELD = re.compile(r"[A-Za-z_.]{3,}=[\w.-]+$")
+_HEX = re.compile(r"[0-9a-fA-F]+")
+_HASH_LENGTH = 32
 _OPENING = re.compile(r"\\*[\"'`]")
 _LINE = re.compile(r"[^\r\n\"'\]]+")
 _WORDLIKE = re.compile(r"[A-Z_]+|[A-Za-z][a-z]*(?:[-_'.][A-Za-z]?[a-z]*)*[?!.,:;]*")
@@ -83,9 +88,13 @@ def assignment_spans(text: str) -> Iterator[Span]:
 
 
 def _is_role_secret(text: str, match: re.Match[str]) -> bool:
-    """Vault's `secret_id` is one, and a UUID; AWS's is a name."""
-    is_id = match["rest"].lower().strip("_-") == "id" and match["word"].lower() == "secret"
-    return is_id and _UUID.search(text, match.end(), match.end() + 40) is not None
+    """Vault's `secret_id` is one, and a UUID; AWS's is a name. Google's `private_key_id`."""
+    if match["rest"].lower().strip("_-") != "id":
+        return False
+    if match["word"].lower().startswith("private"):
+        return True
+    is_uuid = _UUID.search(text, match.end(), match.end() + 40)
+    return match["word"].lower() == "secret" and is_uuid is not None
 
 
 def _values(text: str, match: re.Match[str]) -> Iterator[Span]:
@@ -145,7 +154,9 @@ def _is_meant(text: str, match: re.Match[str], span: Span, *, quoted: bool) -> b
 def _is_meant_bare(text: str, match: re.Match[str], span: Span) -> bool:
     value = text[slice(*span)]
     if match["sign"] not in (":", "%3A"):
-        return len(value) > 2 or not value.isdigit()
+        return not _TRAVERSAL.match(text, span[0]) and (len(value) > 2 or not value.isdigit())
+    if _OTHER_FIELD.match(value):
+        return False
     if not _WORDLIKE.fullmatch(value):
         return len(value) >= SHORTEST_SECRET or any(c.isdigit() for c in value)
     # As in YAML: nothing else in the line.
@@ -164,6 +175,8 @@ def _is_meant_after_blank(text: str, match: re.Match[str], value: str, *, quoted
     before = text[max(0, match.start() - 60) : match.start()]
     if _OPTION.search(before) and not match["rest"].startswith(" "):
         return not value.startswith("-")
+    if _UUID.fullmatch(value) or (len(value) >= _HASH_LENGTH and _HEX.fullmatch(value)):
+        return True
     if not _PASSWORD.search(match["word"]) and match["word"].lower() != "identified by":
         # `token "github"` is a name as often as not.
         return quoted and len(value) >= 8 and (looks_random(value) or _is_odd(value))

@@ -37,7 +37,8 @@ _HASH_BEFORE = re.compile(r"(?:sha[0-9]{1,3}|md5|h1|zh)[-:=]$", re.I)
 # A token in a sentence: only such words before it tell it from the id of a request.
 _CANDIDATE = re.compile(r"(?<![A-Za-z0-9+/_=~.-])[A-Za-z0-9+/_~.-]{16,}+={0,2}")
 _TELLING = re.compile(
-    r"(?:secret|passw|pwd|passphrase|token|credential|bearer|api[ _-]?key|access[ _-]?key|psk\b"
+    r"(?:secret|passw|pwd|passphrase|token|credential|bearer|unseal|psk\b"
+    r"|(?:api|access|auth)[ _-]?key"
     r"|(?:private|account|signing|encryption|shared|license|storage|master|unseal)[ _-]?key|cookie"
     r"|authorization)(?![\w-]*[/_-])",
     re.I,

@@ -6,6 +6,7 @@ from driftfleet.redaction.assignments import assignment_spans
 from driftfleet.redaction.known import KnownSecrets
 from driftfleet.redaction.private_keys import private_key_spans
 from driftfleet.redaction.randomness import random_spans
+from driftfleet.redaction.sentences import sentence_spans
 from driftfleet.redaction.spans import MASK, Span, masked, merged
 from driftfleet.redaction.tokens import token_spans
 from driftfleet.redaction.urls import url_spans
@@ -16,6 +17,7 @@ _SHAPES: tuple[Callable[[str], Iterator[Span]], ...] = (
     url_spans,
     assignment_spans,
     random_spans,
+    sentence_spans,
 )
 _MOST_ROUNDS = 4
 _LEAST_REPEATED, _MOST_REPEATED = 8, 50

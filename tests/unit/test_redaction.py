@@ -4,7 +4,7 @@ import base64
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
 import pytest
@@ -18,6 +18,8 @@ from tests.redaction.planted import Planted, boxed, leaked, line_of_json, record
 
 REDACT = Redactor()
 PLANTED = [*written(), *recorded()]
+# Written after the patterns, without a look at them: see docs/redaction.md.
+HELD_OUT = [*written("heldout_errors.txt")]
 LEAST_SECRETS, LEAST_INNOCENT, MOST_ALTERED = 250, 600, 0.01
 
 # What a careless pattern needs the square of its length for. Repeated, each is a hostile text.
@@ -35,10 +37,14 @@ HOSTILE = (
     "api key ", 'password: was cty.A("a"), but now ', "password=a,", "password=a;b;", "password=)",
     "password=`", "<token>", "xoxb-", "PuTTY-User-Key-File-2", "_", "-_", "/", "a/", "token/",
     "token:a/", 'password="\\', 'secret"\n', "password='a'a'a'", "abcabc", "abcabc\n",
+    "password got a1 ",
+    "chpasswd a:b12345\n", "mysql ", "sqlcmd -S x ", "password ",
 )  # fmt: skip
 
 
-def missed(planted: Iterable[Planted], redact: Redactor = REDACT) -> tuple[int, list[str]]:
+def missed(
+    planted: Iterable[Planted], redact: Callable[[str], str] = REDACT
+) -> tuple[int, list[str]]:
     """How many secrets were planted, and which came through, with what of them."""
     number, found = 0, []
     for error in planted:
@@ -63,18 +69,28 @@ def test_no_planted_secret_comes_through() -> None:
     assert not found, Counter(line.split(" ")[0] for line in found)
 
 
+def test_no_secret_of_those_that_were_written_later_comes_through() -> None:
+    number, found = missed(HELD_OUT)
+    assert number >= 150
+    assert not found
+
+
 def test_every_kind_is_planted() -> None:
     assert {kind for error in PLANTED for kind, _ in error.secrets} == MAKERS.keys()
 
 
 def test_the_corpus_would_tell_of_a_secret() -> None:
-    number, found = missed(PLANTED, lambda text: text)  # type: ignore[arg-type]
+    number, found = missed(PLANTED, lambda text: text)
     assert len(found) == number
 
 
-@pytest.mark.parametrize("source", [templated, recorded_messages, documented])
-def test_innocent_lines_stay_as_they_are(source: object) -> None:
-    number, changed = altered(source())  # type: ignore[operator]
+def written_later() -> Iterable[str]:
+    return templated("heldout_innocent.txt", 1)
+
+
+@pytest.mark.parametrize("source", [templated, written_later, recorded_messages, documented])
+def test_innocent_lines_stay_as_they_are(source: Callable[[], Iterable[str]]) -> None:
+    number, changed = altered(source())
     print(f"{len(changed)} of {number} innocent lines altered")
     assert len(changed) <= number * MOST_ALTERED, "\n".join(changed)
 
@@ -106,7 +122,7 @@ def test_a_hostile_text_takes_time_by_its_length(atom: str) -> None:
         return time.process_time() - started
 
     # The square would be four times as much, and far more than the constant.
-    assert seconds(40_000) < 3 * seconds(20_000) + 0.25
+    assert seconds(40_000) < 3 * seconds(20_000) + 0.15
 
 
 SECRETS = [make(kind, "known") for kind in ("password", "odd_password", "opaque", "aws_secret_key")]

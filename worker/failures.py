@@ -13,6 +13,8 @@ from worker.failure_rows import CORRECT_THE_CODE, PASSING, TABLE, Row, flat, who
 _LONGEST_DETAIL = 700
 _LONGEST_TAIL = 400
 _LONGEST_LIST = 10
+_MOST_MASKED = 64 << 10
+_MARGIN = 16 << 10
 _KILLED_EXITS = (-9, 137)
 _MISSING_EXITS = (126, 127)
 
@@ -163,13 +165,23 @@ def _sentence(error: Diagnostic, redact: Redact) -> str:
     """``main.tf:3 (aws_x.y): Summary: detail.``"""
     place = f"{error.file}:{error.line}" if error.file and error.line else (error.file or "")
     where = " ".join(p for p in (place, f"({error.address})" if error.address else "") if p)
-    detail = _shorten(_BOILERPLATE.sub("", flat(redact(error.detail))), _LONGEST_DETAIL)
-    text = _shorten(flat(redact(error.summary)), _LONGEST_DETAIL)
+    detail = _shorten(_BOILERPLATE.sub("", flat(_masked(error.detail, redact))), _LONGEST_DETAIL)
+    text = _shorten(flat(_masked(error.summary, redact)), _LONGEST_DETAIL)
     if detail:
         text = f"{text.rstrip('.:')}: {detail}"
     if not text.endswith((".", "!", "?")):
         text += "."
     return f"{where}: {text}" if where else text
+
+
+def _masked(text: str, redact: Redact) -> str:
+    """A text as far as it may be shown: a provider may print as much as a worker reads.
+
+    The secret that the cut runs through goes with the margin.
+    """
+    if len(text) <= _MOST_MASKED:
+        return redact(text)
+    return redact(text[:_MOST_MASKED])[:-_MARGIN]
 
 
 def _from_tail(

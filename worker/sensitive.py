@@ -78,12 +78,13 @@ def masked_changes(changes: Iterable[Change], redact: Callable[[str], str]) -> t
     changes = tuple(changes)
     shown = distinct((c.address for c in changes), redact)
     modules = distinct((c.module for c in changes), redact)
+    names = {name: redact(name) for c in changes for name in c.attributes}
     return tuple(
         c.model_copy(
             update={
                 "address": shown[c.address],
                 "module": modules[c.module],
-                "attributes": tuple(map(redact, c.attributes)),
+                "attributes": tuple(names[name] for name in c.attributes),
             }
         )
         for c in changes

@@ -14,7 +14,7 @@ _ARN = re.compile(r"arn:aws[\w-]{0,12}:[a-z0-9-]{1,40}:[a-z0-9-]{0,30}:[0-9]{0,1
 _CLOSE = r"(?:\\{0,3}[\"'`]\]?|\]|%22|&quot;|&#34;|\\u0022)?"
 _SIGN = (
     rf"(?::?{GAP}{{1,40}}(?P<verb>is|was|->|to){GAP}{{1,8}}(?:cty\.\w{{1,20}}\()?(?=\\*[\"'`])"
-    rf"|{GAP}{{0,40}}(?P<sign>=>|:=|\?=|\+=|=|:|%3D|%3A){GAP}{{0,40}}(?:\[(?=[^\"'\[\]\s]))?"
+    rf"|{GAP}{{0,40}}(?P<sign>=>|:=|\?=|\+=|=|:|%3D|%3A){GAP}{{0,40}}(?:(?<=:)\[(?=[^\"'\[\]\s]))?"
     rf"|(?P<blank>{GAP}{{1,40}})"
     rf"|(?P<tag>>)(?=[^<\s]))"
 )
@@ -25,16 +25,17 @@ _NAME = re.compile(
 _SCHEME = re.compile(
     r"(?:Basic|Bearer|Token|Digest|ApiKey|AWS4-HMAC-SHA256|GenieKey|SSWS)\s+", re.I
 )
-_BEARER = re.compile(
-    rf"\b(?P<scheme>Bearer|Basic|SSWS|GenieKey){GAP}{{1,20}}(?P<value>[A-Za-z0-9+/_.~=-]{{8,}}+)",
-    re.I,
-)
 _NEXT = re.compile(
     rf"\\*[\"'`]?\)?,?{GAP}{{1,8}}(?:->|but{GAP}{{1,8}}now){GAP}{{1,8}}(?:cty\.\w{{1,20}}\()?(?=\\*[\"'`])"
 )
-_USER_OPTION = re.compile(
-    r"(?:^|[\s\"'])(?:-u|-U|--(?:proxy-)?user)[ =]{0,4}(?:\\*[\"'])?[\w.@+-]{1,80}:"
-    r"(?=[^\s\"'/])"
+# ODBC's way to quote.
+_BRACED = re.compile(r"\{(?P<value>[^\s\"{}=$][^\"{}\n=]{0,128})\}(?=;|\s|$)")
+_Q = r"\\{0,3}[\"']?"
+# `{name = "PASSWORD", value = "..."}`, as lists of variables have it.
+_NAMED_VALUE = re.compile(
+    rf"name{_Q}\s?[=:]\s?{_Q}[\w.-]{{0,60}}?(?P<word>{WORDS})(?P<rest>[\w.-]{{0,40}}){_Q}"
+    rf"(?:{GAP}|,|\\n){{0,20}}{_Q}value{_Q}{GAP}{{0,8}}[=:]{GAP}{{0,8}}",
+    re.I,
 )
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _OPEN_TAG = re.compile(r"<[\w:.-]*$")
@@ -48,6 +49,7 @@ _LINE = re.compile(r"[^\r\n\"'\]]+")
 _WORDLIKE = re.compile(r"[A-Z_]+|[A-Za-z][a-z]*(?:[-_'.][A-Za-z]?[a-z]*)*[?!.,:;]*")
 _OPTION = re.compile(r"(?:^|[\s\"'=])--?[\w-]*$")
 _PATH = re.compile(r"[\w.-]/[\w./-]{0,60}$")
+_PATH_REACH = 80
 _START_OF_LINE = re.compile(r"(?:^|\n)[ \t│|+~-]*[\w.\"'-]*$")
 # SQL, and tools that tell what was wrong with which.
 _PASSWORD = re.compile(r"passw|pwd|passphrase", re.I)
@@ -55,9 +57,33 @@ _PASSWORD = re.compile(r"passw|pwd|passphrase", re.I)
 
 def assignment_spans(text: str) -> Iterator[Span]:
     """Where the values stand that are told to be secrets."""
+    position = bracketed = 0
+    for match in _names(text):
+        if match.start() < position:
+            continue
+        if match["sign"] == "=" and (braced := _BRACED.match(text, match.end())):
+            yield braced.span("value")
+            position = braced.end()
+        elif match["sign"] and text[match.end() : match.end() + 1] in ("[", "{"):
+            # Once: what is in it belongs to the outer one.
+            if match.start() >= bracketed:
+                strings, bracketed = strings_in_brackets(text, match.end())
+                yield from (s for s in strings if is_secret(text, s, quoted=True))
+        else:
+            for span in _values(text, match):
+                yield span
+                position = max(position, span[1])
+    for match in _NAMED_VALUE.finditer(text):
+        span, quoted = value_at(text, match.end())
+        if not is_about(match["word"], match["rest"]) and is_secret(text, span, quoted=quoted):
+            yield span
+
+
+def _names(text: str) -> Iterator[re.Match[str]]:
+    """Where names stand that make a secret of what follows. One may begin inside of another."""
     places = iter(_ARN.finditer(text))
     place = next(places, None)
-    position = bracketed = 0
+    position = 0
     while match := _NAME.search(text, position):
         while place and place.end() <= match.start():
             place = next(places, None)
@@ -65,26 +91,12 @@ def assignment_spans(text: str) -> Iterator[Span]:
         if place and place.start() <= match.start():
             position = place.end()
             continue
-        if match["sign"] == ":" and _PATH.search(text, max(0, match.start() - 80), match.start()):
-            # The tag of an image.
-            continue
-        if is_about(match["word"], match["rest"]) and not _is_role_secret(text, match):
-            continue
-        if match["sign"] and text[match.end() : match.end() + 1] in ("[", "{"):
-            # Once: what is in it belongs to the outer one.
-            if match.start() >= bracketed:
-                strings, bracketed = strings_in_brackets(text, match.end())
-                yield from (s for s in strings if is_secret(text, s, quoted=True))
-            continue
-        for span in _values(text, match):
-            yield span
-            position = max(position, span[1])
-    for match in _BEARER.finditer(text):
-        value = match["value"]
-        if not value.isalpha() or len(value) > 24:
-            yield match.span("value")
-    for match in _USER_OPTION.finditer(text):
-        yield match.end(), value_at(text, match.end())[0][1]
+        # The tag of an image is no value.
+        before = max(0, match.start() - _PATH_REACH), match.start()
+        is_tag = match["sign"] == ":" and _PATH.search(text, *before)
+        is_other = is_about(match["word"], match["rest"]) and not _is_role_secret(text, match)
+        if not is_tag and not is_other:
+            yield match
 
 
 def _is_role_secret(text: str, match: re.Match[str]) -> bool:
@@ -144,6 +156,8 @@ def _is_meant(text: str, match: re.Match[str], span: Span, *, quoted: bool) -> b
     value = text[slice(*span)]
     if len(value) > LONGEST_JUDGED:
         return True
+    if "${" in value and match["word"].lower().startswith("connection"):
+        return False
     if is_weak(match["word"]) and not (len(value) >= 16 and any(c.isdigit() for c in value)):
         return False
     if match["blank"]:

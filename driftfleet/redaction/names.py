@@ -19,6 +19,7 @@ WORDS = (
     r"|private[ _-]?key|access[ _-]?key|account[ _-]?key|signing[ _-]?key"
     r"|shared[ _-]?access[ _-]?(?:key|signature)"
     r"|encryption[ _-]?key|storage[ _-]?key|master[ _-]?key|license[ _-]?key|application[ _-]?key"
+    r"|art[_-]api(?![a-z])|(?:recovery|integration|routing|instrumentation|activation)[ _-]?key"
     r"|(?:primary|secondary|service|server|session|function|host|ingestion|dd[_-]api|app)[ _-]key"
     r"|credential|connection[ _-]?string|pre[ _-]?shared[ _-]?key|(?<![a-z])psk(?![a-z])"
     r"|(?<![a-z])authorization|cookie|(?<![\w.-])auth(?=[\\\"' ]{0,4}[:=])|webhook[ _-]?url"
@@ -38,7 +39,9 @@ _ABOUT = re.compile(
 )
 # Those name other things as often: a table's key, an application's.
 _WEAK = re.compile(
-    r"(?:primary|secondary|service|server|session|function|host|app|application)\W?", re.I
+    r"(?:primary|secondary|service|server|session|function|host|app|application|recovery|routing"
+    r"|integration|instrumentation|activation)\W?",
+    re.I,
 )
 # Those are secret all the same: the name that comes before says so.
 _NOT_ABOUT = re.compile(r"webhook[ _-]?url|sas[_-]url|connection[ _-]?string", re.I)

@@ -29,7 +29,7 @@ _OPEN_NAME = re.compile(
     r"|bucket|key_?name|nonce|marker|cursor|page|next\w*|trace\w*|span\w*|request\w*|account\w*"
     r"|arch|package|release|tag|branch|user|role|policy|subnet|vpc|instance|cluster|group|label"
     r"|sha256sum|algorithm|user_data\w*|build|platform|requestid"
-    r"|continuation\w*|challenge|lock\w*)",
+    r"|accessor|continuation\w*|challenge|lock\w*)",
     re.I,
 )
 # `sha256-...`, and what says itself that it is a hash.
@@ -37,10 +37,10 @@ _HASH_BEFORE = re.compile(r"(?:sha[0-9]{1,3}|md5|h1|zh)[-:=]$", re.I)
 # A token in a sentence: only such words before it tell it from the id of a request.
 _CANDIDATE = re.compile(r"(?<![A-Za-z0-9+/_=~.-])[A-Za-z0-9+/_~.-]{16,}+={0,2}")
 _TELLING = re.compile(
-    r"(?:secret|passw|pwd|passphrase|token|credential|bearer|unseal|psk\b"
+    r"(?<!/)(?:secret|passw|pwd|passphrase|token|credential|bearer|unseal|psk\b"
     r"|(?:api|access|auth)[ _-]?key"
     r"|(?:private|account|signing|encryption|shared|license|storage|master|unseal)[ _-]?key|cookie"
-    r"|authorization)(?![\w-]*[/_-])",
+    r"|authorization)(?!\w*[/.-]\w)",
     re.I,
 )
 # What stands between, and says that the candidate is something else.
@@ -48,9 +48,10 @@ _OTHERWISE = re.compile(
     r"(?:request|host|correlation|trace|operation|client|tenant|object|account|principal|accessor"
     r"|application|key|version|subscription|policy|role|user|session)[ _-]?(?:id|name)s?\b"
     r"|\barn:|://|fingerprint|thumbprint|sha[0-9]{1,3}|digest|checksum|commit|image|public|etag"
-    r"|serial|x-amz-id|region|hash|version",
+    r"|serial|x-amz-id|region|hash|version|branch|refs/",
     re.I,
 )
+_PREFIX = re.compile(r"^[a-z]{2,8}[_-]")
 _REACH = 60
 
 
@@ -87,7 +88,7 @@ def _is_open(name: str) -> bool:
 
 
 def _is_told(value: str) -> bool:
-    bare = value.strip("=.")
+    bare = _PREFIX.sub("", value.strip("=."))
     return looks_random(value) or (len(bare) >= 32 and _HEX.fullmatch(bare) is not None)
 
 

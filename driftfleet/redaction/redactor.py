@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from driftfleet.redaction.assignments import assignment_spans
 from driftfleet.redaction.known import KnownSecrets
+from driftfleet.redaction.logins import login_spans
 from driftfleet.redaction.private_keys import private_key_spans
 from driftfleet.redaction.randomness import random_spans
 from driftfleet.redaction.sentences import sentence_spans
@@ -16,6 +17,7 @@ _SHAPES: tuple[Callable[[str], Iterator[Span]], ...] = (
     token_spans,
     url_spans,
     assignment_spans,
+    login_spans,
     random_spans,
     sentence_spans,
 )

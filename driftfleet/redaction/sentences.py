@@ -22,14 +22,19 @@ _COMMAND = re.compile(
     r"|ldap\w{3,8}\b[^\n]{0,160}?\s-w)[ ]?[\"']?(?P<value>[^\s\"'\\-][^\s\"'\\]*)"
 )
 _LINES = re.compile(r"(?:^|\n|\\n)[\s│-]{0,40}[a-z_][\w-]{0,31}:(?P<value>[^\s\"'\\]{4,})")
+# A line of PostgreSQL's .pgpass: host:port:database:user:password
+_PGPASS = re.compile(
+    r"(?<![\w.-])[\w.-]{1,80}:(?:[0-9]{4,5}|\*):[^:\s]{1,60}:[^:\s]{1,60}:(?P<value>\S+)"
+)
 _CLOUD_CONFIG = "chpasswd"
 _CLOUD_CONFIG_REACH = 400
 
 
 def sentence_spans(text: str) -> Iterator[Span]:
     """Where a password stands that only what is said before tells of."""
-    for match in _COMMAND.finditer(text):
-        yield match.span("value")
+    for pattern in (_COMMAND, _PGPASS):
+        for match in pattern.finditer(text):
+            yield match.span("value")
     position = text.find(_CLOUD_CONFIG)
     while position >= 0:
         end = position + _CLOUD_CONFIG_REACH

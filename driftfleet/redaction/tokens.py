@@ -54,6 +54,7 @@ _FORMS = (
     r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|shippo_live_[a-f0-9]{30,}+|lin_api_[A-Za-z0-9]{30,}+",
     r"(?:ntn|pnu)_[A-Za-z0-9]{30,}+|(?:figd|tfp)_[\w.=-]{30,}+|pscale_(?:tkn|pw|oauth)_[\w.=-]{20,}+",
     r"sgp_(?:[a-f0-9]{16}_|local_)?[a-f0-9]{40}|rdme_[a-z0-9]{50,}+|lsv2_(?:pt|sk)_[a-f0-9_]{30,}+",
+    r"sq[pua]_[a-f0-9]{40}",
     r"tskey-[\w-]{16,}+|PMAK-[A-Za-z0-9-]{40,}+|ops_eyJ[\w+/=-]{40,}+|dp\.(?:pt|st|ct)\.[\w.]{30,}+",
     rf"{_APART}pul-[a-f0-9]{{40}}|{_APART}A3-[A-Z0-9]{{6}}-[A-Z0-9-]{{20,}}+|HRKU-AA[\w-]{{40,}}+",
     rf"{_APART}LTAI[A-Za-z0-9]{{16,}}+|AQVN[\w-]{{30,}}+|{_APART}v1\.0-[a-f0-9]{{24}}-[a-f0-9]{{40,}}+",
@@ -70,6 +71,9 @@ _JWT = re.compile(
     rf"(?<!{_JWT_PART})(?={_JWT_PART}++\.{_JWT_PART}{{8,}}+)"
     rf"{_JWT_PART}*?(?<![a-z])(?:eyJ|eyA|ewog){_JWT_PART}{{14,}}+(?:\.{_JWT_PART}*+){{1,4}}"
 )
+_AWS_KEY = re.compile(r"A[KS]IA[A-Z0-9]{16}")
+_AWS_SECRET = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])")
+_BESIDE = 120
 _OLD_VAULT = re.compile(r"(?<![\w.-])[sbr]\.[A-Za-z0-9]{24}(?![A-Za-z0-9])")
 
 
@@ -78,6 +82,10 @@ def token_spans(text: str) -> Iterator[Span]:
     for pattern in (_TOKENS, _JWT):
         for match in pattern.finditer(text):
             yield without_stop(text, *match.span())
+    for match in _AWS_KEY.finditer(text):
+        # What stands beside a key's id is the key.
+        end = match.end() + _BESIDE
+        yield from (secret.span() for secret in _AWS_SECRET.finditer(text, match.end(), end))
     for match in _OLD_VAULT.finditer(text):
         if looks_random(match.group()[2:]):
             yield match.span()

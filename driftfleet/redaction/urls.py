@@ -23,6 +23,9 @@ _QUERY = re.compile(
     re.IGNORECASE,
 )
 _KEY_QUERY = re.compile(r"[?&]key=(?P<value>[^\s\"'`<>&#\\]++)", re.IGNORECASE)
+# In a header of AWS's, which terraform may have wrapped.
+_SIGNED = re.compile(r"(?<![\w-])(?:Signature|Credential)=(?P<value>[\w/+=-]{16,}+)")
+_INTERPOLATED = re.compile(r"[^:]*:\$\{[^}]*\}")
 # user:password@tcp(host:3306)/name, as Go's MySQL driver has it
 _DSN = re.compile(r"@(?:tcp|udp|unix)\(")
 _LONGEST_USER = 300
@@ -33,7 +36,7 @@ def url_spans(text: str) -> Iterator[Span]:
     """Where user-info, signatures and tokens of URLs stand."""
     for match in _AUTHORITY.finditer(text):
         yield from _user_info(text, match)
-    for pattern in (_QUERY, _ENCODED_USER):
+    for pattern in (_QUERY, _ENCODED_USER, _SIGNED):
         for match in pattern.finditer(text):
             if not match[match.lastgroup or 0].startswith(MASK):
                 yield match.span(match.lastgroup or 0)
@@ -78,4 +81,4 @@ def _user_length(text: str, start: int, part: str) -> int:
         return 0 if _PLAIN_USER.fullmatch(user) else at
     # A database's name holds no such sign, its password may.
     last = at if scheme.endswith(_WEB_SCHEMES) else max(at, part.rfind("@"))
-    return 0 if user == MASK else last
+    return 0 if user == MASK or _INTERPOLATED.fullmatch(user) else last

@@ -273,6 +273,9 @@ def test_a_secret_is_masked_before_its_message_is_cut() -> None:
         error = Diagnostic("error", "Nothing we know", "x " * (filler // 2) + secret + " end")
         message = explain("plan", [error], "", 1, Redactor([secret])).message
         assert "half" not in message
+    long = secret * 200
+    error = Diagnostic("error", "Nothing we know", " ".join([long] * 6))
+    assert "half" not in explain("plan", [error], "", 1, Redactor([long])).message
     message = explain("plan", [], "y" * 100 + secret + "z" * 380, 1, Redactor([secret])).message
     assert "stay" not in message
 

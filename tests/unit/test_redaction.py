@@ -5,6 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import chain
 from urllib.parse import quote
 
 import pytest
@@ -19,7 +20,7 @@ from tests.redaction.planted import Planted, boxed, leaked, line_of_json, record
 REDACT = Redactor()
 PLANTED = [*written(), *recorded()]
 # Written after the patterns, without a look at them: see docs/redaction.md.
-HELD_OUT = [*written("heldout_errors.txt")]
+HELD_OUT = [*written("heldout_errors.txt"), *written("later_errors.txt")]
 LEAST_SECRETS, LEAST_INNOCENT, MOST_ALTERED = 250, 600, 0.01
 
 # What a careless pattern needs the square of its length for. Repeated, each is a hostile text.
@@ -38,7 +39,9 @@ HOSTILE = (
     "password=`", "<token>", "xoxb-", "PuTTY-User-Key-File-2", "_", "-_", "/", "a/", "token/",
     "token:a/", 'password="\\', 'secret"\n', "password='a'a'a'", "abcabc", "abcabc\n",
     "password got a1 ",
-    "chpasswd a:b12345\n", "mysql ", "sqlcmd -S x ", "password ",
+    "chpasswd a:b12345\n", "mysql ", "name=password,value=", "name: ", "a:12345:b:c:",
+    "password={a", "AK" + "IA" + "A" * 16, "Signature=", "connection string=",
+    "sqlcmd -S x ", "password ",
 )  # fmt: skip
 
 
@@ -71,7 +74,7 @@ def test_no_planted_secret_comes_through() -> None:
 
 def test_no_secret_of_those_that_were_written_later_comes_through() -> None:
     number, found = missed(HELD_OUT)
-    assert number >= 150
+    assert number >= 300
     assert not found
 
 
@@ -85,7 +88,7 @@ def test_the_corpus_would_tell_of_a_secret() -> None:
 
 
 def written_later() -> Iterable[str]:
-    return templated("heldout_innocent.txt", 1)
+    return chain(templated("heldout_innocent.txt", 1), templated("later_innocent.txt", 1))
 
 
 @pytest.mark.parametrize("source", [templated, written_later, recorded_messages, documented])
@@ -122,7 +125,7 @@ def test_a_hostile_text_takes_time_by_its_length(atom: str) -> None:
         return time.process_time() - started
 
     # The square would be four times as much, and far more than the constant.
-    assert seconds(40_000) < 3 * seconds(20_000) + 0.15
+    assert seconds(20_000) < 3 * seconds(10_000) + 0.06
 
 
 SECRETS = [make(kind, "known") for kind in ("password", "odd_password", "opaque", "aws_secret_key")]

@@ -16,7 +16,7 @@ from driftfleet.hcl import is_terraform_file
 from driftfleet.jobs import Job, Variant
 from driftfleet.redaction.known import SHORTEST_SECRET
 from driftfleet.redaction.names import is_secret_name, secrets_in
-from driftfleet.redaction.redactor import distinct, shaped
+from driftfleet.redaction.redactor import Redactor, distinct, shaped
 from driftfleet.results import Change
 from driftfleet.tree import FilesInside
 
@@ -30,6 +30,7 @@ _SHORTEST_PLANNED = 8
 _VALUE_FILES = (".auto.tfvars", ".auto.tfvars.json")
 _STRING = re.compile(r'"((?:[^"\\\n]|\\.){1,16384})"')
 _HEREDOC = re.compile(r"<<-?\w+\n")
+_KEY = re.compile(r'\["(?:[^"\\]|\\.){0,10000}"\]')
 _PREFIX = "TF_VAR_"
 
 
@@ -74,10 +75,19 @@ def sensitive_in_plan(plan: Mapping[str, Any]) -> list[str]:
 
 
 def masked_changes(changes: Iterable[Change], redact: Callable[[str], str]) -> tuple[Change, ...]:
-    """Changes without secrets in the keys of ``for_each``; two that differed still do."""
+    """Changes without secrets in the keys of ``for_each``; two that differed still do.
+
+    A name in code is no secret that somebody has given it, whatever it is the same as: only what
+    looks like one is masked there.
+    """
     changes = tuple(changes)
-    shown = distinct((c.address for c in changes), redact)
-    modules = distinct((c.module for c in changes), redact)
+    looks = Redactor()
+
+    def masked(address: str) -> str:
+        return _KEY.sub(lambda key: redact(key.group()), looks(address))
+
+    shown = distinct((c.address for c in changes), masked)
+    modules = distinct((c.module for c in changes), masked)
     names = {name: redact(name) for c in changes for name in c.attributes}
     return tuple(
         c.model_copy(

@@ -124,3 +124,9 @@ def test_secrets_in_addresses_are_masked_and_the_changes_stay_two():
     redact = Redactor([VALUE, GIVEN])
     shown = masked_changes([change(VALUE), change(GIVEN), change("open")], redact)
     assert {c.address for c in shown} == {'x.y["***1"]', 'x.y["***2"]', 'x.y["open"]'}
+
+
+def test_a_name_in_code_stays_though_a_password_is_the_same():
+    change = Change(address='x.postgres["postgres"]', kind="unapplied", actions=("create",))
+    (shown,) = masked_changes([change], Redactor(["postgres"]))
+    assert shown.address == 'x.postgres["***"]'

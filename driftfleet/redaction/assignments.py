@@ -52,7 +52,7 @@ _PATH = re.compile(r"[\w.-]/[\w./-]{0,60}$")
 _PATH_REACH = 80
 _START_OF_LINE = re.compile(r"(?:^|\n)[ \t│|+~-]*[\w.\"'-]*$")
 # SQL, and tools that tell what was wrong with which.
-_PASSWORD = re.compile(r"passw|pwd|passphrase", re.I)
+_PASSWORD = re.compile(r"passw|pwd|passphrase|pass$", re.I)
 
 
 def assignment_spans(text: str) -> Iterator[Span]:
@@ -196,6 +196,8 @@ def _is_meant_after_blank(text: str, match: re.Match[str], value: str, *, quoted
         return quoted and len(value) >= 8 and (looks_random(value) or _is_odd(value))
     if quoted:
         return True
+    if match["rest"] not in ("", "s"):
+        return False
     mixed = any(c.isdigit() for c in value) and any(c.isalpha() for c in value)
     return (
         mixed

@@ -15,7 +15,8 @@ _URL_PASSWORD = re.compile(r"^\"?[\w+.-]+://[^/\s@:]*:([^/\s@]+)@")
 # Words of which one makes a name secret; what follows in the name may take that back.
 WORDS = (
     r"passw(?:or)?d|passwort|passphrase|passwd|(?<![a-z])pwd"
-    r"|(?<![a-z])pass(?![a-z])|(?<![a-z])pw(?![a-z])|auth[ _-]?key|secret|token|api[ _-]?key"
+    r"|(?<![a-z])pass(?![a-z])|(?<![a-z])pw(?![a-z])"
+    r"|(?:store|key)pass(?![a-z])|auth[ _-]?key|secret|token|api[ _-]?key"
     r"|private[ _-]?key|access[ _-]?key|account[ _-]?key|signing[ _-]?key"
     r"|shared[ _-]?access[ _-]?(?:key|signature)"
     r"|encryption[ _-]?key|storage[ _-]?key|master[ _-]?key|license[ _-]?key|application[ _-]?key"
@@ -34,7 +35,7 @@ _ABOUT = re.compile(
     r"|reset\w*|audience|issuer|algorithm|manager|source|format|method|mode|status|state|scopes?"
     r"|permissions?|recovery\w*|engine|backend|provider|store|ref|reference|last\w*|created\w*"
     r"|updated\w*|change\w*|lifetime|duration|hint|lookup|exists|service|region|account|host|user"
-    r"|username|accessor|id|ids|key_?id|uses|units?|validity\w*|num\w*|wrapped|wo_version|generation|not|was|is|and)",
+    r"|username|accessor|id|ids|key_?id|uses|units?|validity\w*|num\w*|wrapped|wo_version|owner|role|roles|generation|not|was|is|and)",
     re.I,
 )
 # Those name other things as often: a table's key, an application's.

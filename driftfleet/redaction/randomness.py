@@ -12,7 +12,7 @@ _CLASSES = str.maketrans(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
     "a" * 26 + "A" * 26 + "0" * 10,
 )
-_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+_HEX = re.compile(r"(?:[A-Z]{2})?[0-9a-f]+|[0-9A-F]+")
 
 # `name = value` with any name. Each run of characters is looked at once, from its beginning.
 _ASSIGNMENT = re.compile(
@@ -52,6 +52,25 @@ _OTHERWISE = re.compile(
     re.I,
 )
 _PREFIX = re.compile(r"^[a-z]{2,8}[_-]")
+_LONG = 32
+_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-")
+# What stands right before it says what it is, or it is a part of a place or of an id.
+_PUBLIC = re.compile(
+    r"(?:[/:@]|arn:\S*|(?:ssh-(?:rsa|dss|ed25519)|ecdsa-[\w-]{1,40}|sk-[\w@.-]{1,40}"
+    r"|x-amz-(?:id-2|cf-id)|(?:\b|_|[a-z0-9])id|\w*(?:hash|digest|checksum|sum|md5|sha[0-9]{1,3})"
+    r"|etag|fingerprint|serial|commit|nonce|marker|cursor|certificate[\w -]{0,20}|cert|ca"
+    r"|public[ _-]?key\w*|host|name|source|integrity|client|entity|lease|resource|object|instance"
+    r"|user|group|account|project|version|image|layer|key ring)"
+    r"[\"'\\]{0,3}\s{0,4}[=:]?>?\s{0,4}[\"'\\({\[]{0,3}"
+    r"|(?:hash|digest|sum|etag|_id)\W{1,12}[\w+/=-]{16,100}\W{0,4}->[\s\"'\\]{1,6})$",
+    re.I,
+)
+# Certificates and public keys, by what DER makes of their beginning.
+_PUBLIC_DER = re.compile(
+    r"MII[A-Z][A-Za-z0-9+/]{2}(?:CC|AN|gK)|LS0tLS1CRUdJTiB(?:DRVJ|QVUJM)|AAAA[BCE]"
+    r"|(?:sha[0-9]{1,3}|md5|h1|zh)[-:=]"
+)
+_CERTIFICATE, _CERTIFICATE_REACH = "BEGIN CERTIFICATE", 8_000
 _REACH = 60
 
 
@@ -59,10 +78,14 @@ def looks_random(value: str) -> bool:
     """Whether characters follow each other without rule. Hashes and UUIDs do not count."""
     core = value[:_LONGEST_JUDGED].strip("=")
     run = max(re.split(r"[-._/~=]", core), key=len)
+    if len(run) < _SHORTEST_RUN and len(core) >= _LONG and not _UUID.search(core):
+        # Drawn from letters, digits and signs, and torn by the signs.
+        run = re.sub(r"[-_]", "", core)
+        return _is_mixed(run) and _changes(run) >= 0.5
     if len(run) < _SHORTEST_RUN or _HEX.fullmatch(run):
         return False
     kinds = run.translate(_CLASSES)
-    changes: float = sum(a != b for a, b in pairwise(kinds)) / (len(kinds) - 1)
+    changes = _changes(run)
     upper, lower, digits = (kinds.count(kind) for kind in "Aa0")
     if len(set(run)) < _SHORTEST_RUN * 5 // 8:
         return False
@@ -72,13 +95,25 @@ def looks_random(value: str) -> bool:
     return len(run) >= 24 and digits >= len(run) * 0.12 and changes >= 0.27
 
 
+def _changes(run: str) -> float:
+    """How often letters, capitals and digits take turns, of how often they could."""
+    kinds = run.translate(_CLASSES)
+    return sum(a != b for a, b in pairwise(kinds)) / (len(kinds) - 1) if len(run) > 1 else 0.0
+
+
+def _is_mixed(run: str) -> bool:
+    return all(kind in run.translate(_CLASSES) for kind in "Aa0")
+
+
 def random_spans(text: str) -> Iterator[Span]:
     """Random values that something is set to, and those in sentences that speak of a secret."""
     for match in _ASSIGNMENT.finditer(text):
         if not _is_open(match["name"]) and looks_random(match["value"]):
             yield match.span("value")
     for match in _CANDIDATE.finditer(text):
-        if _is_told(match.group()) and _is_telling(text, match.start()):
+        value, start = match.group(), match.start()
+        told = _is_told(value) and _is_telling(text, start)
+        if told or (_is_long_and_mixed(value) and not _is_known_public(text, start)):
             yield match.span()
 
 
@@ -90,6 +125,21 @@ def _is_open(name: str) -> bool:
 def _is_told(value: str) -> bool:
     bare = _PREFIX.sub("", value.strip("=."))
     return looks_random(value) or (len(bare) >= 32 and _HEX.fullmatch(bare) is not None)
+
+
+def _is_long_and_mixed(value: str) -> bool:
+    """Whether it is a secret even where nothing tells of one: ids have one case, or a prefix."""
+    core = value.strip("=")
+    if len(core) < _LONG or "." in core or not _is_mixed(core):
+        return False
+    return looks_random(value) and not _PUBLIC_DER.match(core)
+
+
+def _is_known_public(text: str, start: int) -> bool:
+    before = text[max(0, start - 2 * _REACH) : start]
+    if _PUBLIC.search(before) or _HASH_BEFORE.search(before):
+        return True
+    return text.rfind(_CERTIFICATE, max(0, start - _CERTIFICATE_REACH), start) >= 0
 
 
 def _is_telling(text: str, start: int) -> bool:

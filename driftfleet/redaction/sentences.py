@@ -19,7 +19,8 @@ _REACH = 140
 _COMMAND = re.compile(
     r"\b(?:(?:sqlcmd|osql|bcp)\b[^\n]{0,160}?\s-P|redis-cli\b[^\n]{0,160}?\s-a"
     r"|(?:mysql|mysqldump|mysqladmin|sshpass|login|twine)\b[^\n]{0,160}?\s-p"
-    r"|ldap\w{3,8}\b[^\n]{0,160}?\s-w)[ ]?[\"']?(?P<value>[^\s\"'\\-][^\s\"'\\]*)"
+    r"|sudo\b[^\n]{0,60}?<<<|ldap\w{3,8}\b[^\n]{0,160}?\s-w)"
+    r"[ ]?\\*[\"']?(?P<value>[^\s\"'\\-][^\s\"'\\]*)"
 )
 _LINES = re.compile(r"(?:^|\n|\\n)[\s│-]{0,40}[a-z_][\w-]{0,31}:(?P<value>[^\s\"'\\]{4,})")
 # A line of PostgreSQL's .pgpass: host:port:database:user:password

@@ -6,6 +6,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from urllib.parse import quote, quote_plus
 
 from driftfleet.redaction.spans import Span
@@ -45,7 +46,7 @@ class KnownSecrets:
         plain = {part for secret in secrets for part in _parts(secret)}
         words = {s for s in plain if _WORD.fullmatch(s)}
         forms = {_packed(form) for secret in plain - words for form in _forms(secret)}
-        self._forms = sorted(f for f in forms if len(f) >= SHORTEST_SECRET)
+        self._forms = sorted((f for f in forms if len(f) >= SHORTEST_SECRET), key=len)
         alternatives = "|".join(sorted(map(re.escape, words), key=len, reverse=True))
         self._words = re.compile(rf"(?<![\w])(?:{alternatives})(?![\w])") if words else None
 
@@ -55,7 +56,7 @@ class KnownSecrets:
             yield from (match.span() for match in self._words.finditer(text))
         if self._forms:
             packed = _Packed(text)
-            for form in self._forms:
+            for form in takewhile(packed.may_hold, self._forms):
                 yield from packed.find(form)
 
 
@@ -76,6 +77,9 @@ class _Packed:
                 length += len(part)
             position = ignored.end() if ignored else len(text)
         self._text = "".join(parts)
+
+    def may_hold(self, form: str) -> bool:
+        return len(form) <= len(self._text)
 
     def find(self, form: str) -> Iterator[Span]:
         position = self._text.find(form)

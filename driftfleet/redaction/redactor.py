@@ -1,5 +1,6 @@
 """The one redactor: what leaves the process goes through it."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from driftfleet.redaction.assignments import assignment_spans
@@ -23,6 +24,12 @@ _SHAPES: tuple[Callable[[str], Iterator[Span]], ...] = (
 )
 _MOST_ROUNDS = 4
 _LEAST_REPEATED, _MOST_REPEATED = 8, 50
+# What any of the shapes needs: a sign that leads to a value, a word that tells of one, or a long
+# run. Most fields of a log line have none, and each shape would look all through them.
+_MAY_HOLD = re.compile(
+    r"[=:\"'`@<$%]|[\w+/.~-]{16}|pass|pwd|token|secret|key|cred|auth|bearer|basic|cookie|psk|\bpw",
+    re.I,
+)
 # Nothing shorter is a secret of any form.
 _SHORTEST_TEXT = 6
 
@@ -46,6 +53,8 @@ class Redactor:
 
     def _spans(self, text: str) -> list[Span]:
         found = list(self._known.spans(text))
+        if not _MAY_HOLD.search(text):
+            return found
         for spans in _SHAPES:
             found += spans(text)
         return found + list(_repeated(text, found))

@@ -54,7 +54,7 @@ class World:
         )
         self.redis: redis.Redis = connect(server.url)
         self.ledger = RedisLedger(self.redis)
-        self.store = open_store(self.settings.results.store)
+        self.store = open_store(self.settings.results)
 
     def sweep_id(self, name: str) -> str:
         return new_sweep_id(name, datetime.fromtimestamp(self.ledger.now(), UTC))

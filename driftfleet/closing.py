@@ -1,14 +1,17 @@
 """The end of a sweep: its record says what came back, once and only once."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
 
-from driftfleet.errors import ContractError
+from driftfleet.errors import BrokerUnavailable, ContractError
 from driftfleet.ledger import Answer, Ledger
-from driftfleet.results import RecordT, SweepManifest, SweepRecord
+from driftfleet.model import RecordT
 from driftfleet.store import ResultStore
+from driftfleet.summing import summed
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 log = structlog.get_logger()
 
@@ -31,11 +34,19 @@ def close_sweep(sweep_id: str, ledger: Ledger, store: ResultStore) -> SweepRecor
         if store.close_sweep(ended):
             closed = ended
             _tell(ended, now)
+            want_report(ledger)
     elif record is not None and manifest is not None:
         # Whoever closed it died before it removed this, and it would be asked for again.
         store.close_sweep(record)
+        want_report(ledger)
     ledger.close(sweep_id, [job.identity for job in manifest.jobs] if manifest else ())
     return closed
+
+
+def want_report(ledger: Ledger) -> None:
+    """Have the dashboard made soon. Nothing waits for that: the next one shows it, too."""
+    with contextlib.suppress(BrokerUnavailable):
+        ledger.want_report()
 
 
 def _readable(sweep_id: str, read: Callable[[], RecordT | None]) -> RecordT | None:
@@ -83,18 +94,18 @@ def _ended(
     # Redis may have forgotten an answer; the store doesn't.
     forgotten = [job for job in jobs if job.identity not in known]
     found = store.answers_of(forgotten, record.started_at)
-    answered = {job.title: one.verdict for job, one in zip(forgotten, found, strict=True) if one}
-    superseded = []
-    for job in jobs:
-        answer = known.get(job.identity)
-        if answer is not None and answer.verdict is not None:
-            answered[job.title] = answer.verdict
-        elif answer is not None and answer.superseded_by:
-            superseded.append(job.title)
+    for job, result in zip(forgotten, found, strict=True):
+        if result is not None:
+            known[job.identity] = Answer.of(result, result.history_key)
+    by_title = {job.title: known[job.identity] for job in jobs if job.identity in known}
+    in_order = {title: by_title[title] for title in record.asked if title in by_title}
+    answered = {title: one.verdict for title, one in in_order.items() if one.verdict}
+    superseded = [title for title, one in in_order.items() if not one.verdict and one.superseded_by]
     accounted = {*answered, *superseded}
     return record.model_copy(
         update={
-            "answered": {title: answered[title] for title in record.asked if title in answered},
+            "answered": answered,
+            "summary": summed(in_order),
             "superseded": tuple(superseded),
             "missing": tuple(title for title in record.asked if title not in accounted),
             "closed_at": now,

@@ -1,18 +1,15 @@
 """The result: the record that answers a job. Names of attributes are in it, never their values."""
 
-import hashlib
-import json
-import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Literal, TypeVar
-from urllib.parse import quote
+from typing import Literal
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
-from driftfleet.errors import ContractError, Phase
+from driftfleet.errors import Phase
 from driftfleet.jobs import Job
 from driftfleet.model import Record
+from driftfleet.places import history_start, latest_key, place
 
 
 class Verdict(StrEnum):
@@ -26,7 +23,7 @@ class Verdict(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why a check could not be judged; docs/errors.md says what to do about each."""
+    """Why a check could not be judged; docs/errors.md and `driftfleet.remedies` say what to do."""
 
     HCL = "hcl"
     VERSION = "version"
@@ -129,13 +126,20 @@ class Cost(Record):
 
 
 class Result(Record):
-    """The answer to one job, schema 1."""
+    """The answer to one job, schema 1.
+
+    ``fingerprint`` is the same for the same set of changes (`driftfleet.fingerprint`). Where the
+    record would be too large, the last ``changes_cut`` changes are left out of it; the counts of
+    ``summary`` and the fingerprint are of all.
+    """
 
     schema_version: Literal[1] = 1
     job: Job
     verdict: Verdict
     summary: Summary = Summary()
     changes: tuple[Change, ...] = ()
+    changes_cut: int = 0
+    fingerprint: str = ""
     notes: tuple[str, ...] = ()
     error: CheckError | None = None
     versions: Versions = Versions()
@@ -149,23 +153,12 @@ class Result(Record):
     @property
     def history_key(self) -> str:
         """``results/OWNER/REPO/ROOT/VARIANT/FINISHED-SWEEP.json``, immutable once written."""
-        return f"{history_start(self.job, self.finished_at)}-{self.job.sweep_id}.json"
+        return f"{history_start(place(self.job), self.finished_at)}-{self.job.sweep_id}.json"
 
     @property
     def latest_key(self) -> str:
         """``latest/OWNER/REPO/ROOT/VARIANT.json``."""
         return latest_key(self.job)
-
-
-def history_start(job: Job, finished_at: datetime) -> str:
-    """Below every history key of the job's place that finished then or later, in their order."""
-    finished = finished_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    return f"results/{place(job)}/{finished}"
-
-
-def latest_key(job: Job) -> str:
-    """``latest/OWNER/REPO/ROOT/VARIANT.json``."""
-    return f"latest/{place(job)}.json"
 
 
 def error_result(
@@ -187,98 +180,3 @@ def error_result(
         finished_at=now,
         worker=worker,
     )
-
-
-class LatestRecord(Record):
-    """The newest result of a root and variant, and since when it has been so.
-
-    ``first_seen`` is when the present verdict was first given without another one between;
-    ``streak`` is how many checks in a row gave it.
-    """
-
-    schema_version: Literal[1] = 1
-    first_seen: AwareDatetime
-    streak: int
-    result: Result
-
-
-class SweepRecord(Record):
-    """What a sweep asked for and what came back. ``closed_at`` is None while it runs.
-
-    ``missing`` are titles of jobs that were never answered, ``superseded`` of those that a newer
-    commit replaced while they waited, ``problems`` sentences about what could not be looked at, so
-    that nothing was asked for it. At ``deadline`` it is closed, whatever is missing then.
-    """
-
-    schema_version: Literal[1] = 1
-    sweep_id: str
-    source: str
-    asked: tuple[str, ...]
-    answered: dict[str, Verdict] = Field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-    superseded: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    started_at: AwareDatetime
-    deadline: AwareDatetime | None = None
-    closed_at: AwareDatetime | None = None
-
-
-class SweepManifest(Record):
-    """The jobs of a sweep that is open: what is sent again when Redis has lost it."""
-
-    schema_version: Literal[1] = 1
-    sweep_id: str
-    jobs: tuple[Job, ...]
-    asked_at: AwareDatetime
-    deadline: AwareDatetime
-
-    def encode(self) -> bytes:
-        """Compact JSON without the defaults, which `decode_record` restores."""
-        told = self.model_dump(mode="json", exclude_defaults=True)
-        told = {"schema_version": self.schema_version, **told}
-        return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-_LONGEST_SEGMENT = 200
-
-
-def place(job: Job) -> str:
-    """The part of a store key that names repository, root and variant.
-
-    Every segment is percent-encoded so that no root's name can leave its prefix or meet another
-    record; the repository's top is ``@root``, which no folder's encoded name can be.
-    """
-    root = "@root" if job.root == "." else _segments(job.root)
-    return f"{_segments(job.source.slug)}/{root}/{job.variant.name}"
-
-
-def _segments(path: str) -> str:
-    return "/".join(segment(name) for name in path.split("/"))
-
-
-def segment(name: str) -> str:
-    """A name of any length and letters as one part of a store key."""
-    encoded = quote(name, safe="")
-    if len(encoded) > _LONGEST_SEGMENT:
-        # A file's name is at most 255 bytes long; the digest keeps long names apart.
-        digest = hashlib.sha256(name.encode()).hexdigest()[:24]
-        encoded = f"{encoded[: _LONGEST_SEGMENT - 25]}~{digest}"
-    # A folder `x.json` could stand where the record of a variant `x` belongs.
-    return re.sub(r"^\.+|\.(?=json$)", lambda m: "%2E" * len(m.group()), encoded)
-
-
-RecordT = TypeVar("RecordT", bound=Record)
-
-
-def decode_record(model: type[RecordT], payload: bytes | str) -> RecordT:
-    """Read a stored record of the kind ``model``.
-
-    Raises
-    ------
-    ContractError
-        It is no such record of schema 1.
-    """
-    try:
-        return model.model_validate_json(payload)
-    except ValidationError as error:
-        raise ContractError(f"not a {model.__name__} of schema 1: {error}", payload) from error

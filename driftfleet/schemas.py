@@ -9,18 +9,27 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from driftfleet.day import DayRecord
 from driftfleet.jobs import Job
+from driftfleet.latest import LatestRecord, Run
 from driftfleet.model import Record
-from driftfleet.results import LatestRecord, Result, SweepManifest, SweepRecord
+from driftfleet.repository_roots import RepositoryRoots
+from driftfleet.results import Result
+from driftfleet.root_status import RootStatus
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from driftfleet.swept import Swept
 
 PUBLISHED: Mapping[str, type[Record]] = {
     "job": Job,
     "result": Result,
     "latest": LatestRecord,
+    "status": RootStatus,
+    "run": Run,
+    "roots": RepositoryRoots,
     "sweep": SweepRecord,
     "swept": Swept,
     "manifest": SweepManifest,
+    "day": DayRecord,
 }
 
 

@@ -21,7 +21,10 @@ from driftfleet.flower_settings import FlowerSettings
 from driftfleet.jobs import Limits, Variant
 from driftfleet.metrics_settings import MetricsSettings
 from driftfleet.model import Record
+from driftfleet.report_settings import ReportSettings
 from driftfleet.repository_rule import RepositoryRule
+from driftfleet.s3_settings import SCHEME as S3_SCHEME
+from driftfleet.s3_settings import S3Settings, place_of
 from driftfleet.schedule_settings import ScheduleSettings, refuse_contradiction
 from driftfleet.secrets import require_place
 from driftfleet.version_settings import InstallSettings, TerraformSettings
@@ -53,10 +56,24 @@ class BrokerSettings(Record):
 
 
 class ResultSettings(Record):
-    """Where results are kept: ``file://DIR``."""
+    """Where results are kept: ``file://DIR`` or ``s3://BUCKET/PREFIX``; ``s3``: how that is."""
 
     # Absolute at once: a worker that is told of it has another current folder.
     store: str = Field(default_factory=lambda: f"file://{Path.cwd() / 'drift-results'}")
+    s3: S3Settings = S3Settings()
+
+    @field_validator("store")
+    @classmethod
+    def _can_be_a_place(cls, store: str) -> str:
+        if store.startswith(S3_SCHEME):
+            place_of(store)
+        return store
+
+    @model_validator(mode="after")
+    def _is_told_of_itself_only(self) -> Self:
+        if self.s3 != S3Settings() and not self.store.startswith(S3_SCHEME):
+            raise ValueError(f"has 's3', and 'store' ({self.store}) is no {S3_SCHEME}BUCKET/PREFIX")
+        return self
 
 
 class DiscoverySettings(Record):
@@ -218,6 +235,7 @@ class Settings(Record):
     mirror: MirrorSettings = MirrorSettings()
     flower: FlowerSettings = FlowerSettings()
     metrics: MetricsSettings = MetricsSettings()
+    report: ReportSettings = ReportSettings()
     logs: LogSettings = LogSettings()
 
     @model_validator(mode="after")

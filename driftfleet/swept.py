@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import AwareDatetime
 
 from driftfleet.model import Record
-from driftfleet.results import segment
+from driftfleet.places import segment
 
 
 class Swept(Record):

@@ -32,6 +32,9 @@ from producer.options import (
     settings_from,
     store_url,
 )
+from producer.prune_command import prune_command
+from producer.report_command import report_command
+from producer.result_commands import history_command, results_command, status_command
 from producer.schedule_command import schedule_command
 from producer.top_command import top_command
 from producer.version_commands import versions_command
@@ -161,7 +164,8 @@ def scan_command(
     from producer.targets import read_targets  # noqa: PLC0415 - `--help` needs none of it
 
     read = read_targets(targets, settings)
-    from producer.display import standard_display, standard_progress  # noqa: PLC0415
+    from producer.display import standard_display  # noqa: PLC0415
+    from producer.progress import standard_progress  # noqa: PLC0415
     from producer.scan import Scan, scan  # noqa: PLC0415
 
     order = Scan(
@@ -217,8 +221,8 @@ def discover_command(
     from producer.targets import read_targets  # noqa: PLC0415
 
     read = read_targets(targets, settings)
-    from producer.display import standard_progress  # noqa: PLC0415
     from producer.inventory import Inventory, discover_targets  # noqa: PLC0415
+    from producer.progress import standard_progress  # noqa: PLC0415
 
     order = Inventory(
         targets=read,
@@ -233,7 +237,8 @@ def discover_command(
 
 
 for command in (
-    versions_command, enqueue_command, schedule_command, top_command, doctor_command, mirror_group,
+    versions_command, status_command, history_command, results_command, enqueue_command,
+    schedule_command, top_command, report_command, prune_command, doctor_command, mirror_group,
     worker_command, producer_command, beat_command, flower_command,
 ):  # fmt: skip
     main.add_command(command)

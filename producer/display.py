@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TextIO
 
 from driftfleet.ledger import Running
-from driftfleet.results import Result, Verdict
-from producer.progress import Progress
+from driftfleet.results import Result
+from producer.progress import can_animate
 from producer.table import (
+    COLOURS,
     by_urgency,
     details,
     harmless,
@@ -24,13 +25,6 @@ from producer.table import (
 )
 
 _MOST_RUNNING = 8
-_COLOURS = {
-    Verdict.ERROR: "red",
-    Verdict.DRIFTED_UNAPPLIED: "magenta",
-    Verdict.DRIFTED: "yellow",
-    Verdict.UNAPPLIED: "cyan",
-    Verdict.CLEAN: "green",
-}
 
 
 class Display(Protocol):
@@ -56,6 +50,9 @@ class Display(Protocol):
     ) -> None:
         """All that was found; ``where`` results are kept, and what could not be looked at."""
 
+    def dashboard(self, where: str) -> None:
+        """Where the dashboard is; after `conclude`."""
+
 
 def choose_display(*, as_json: bool, plain: bool, stdout: TextIO, stderr: TextIO) -> Display:
     """The display that fits: JSON lines, a progress bar on a terminal, else plain lines.
@@ -63,19 +60,11 @@ def choose_display(*, as_json: bool, plain: bool, stdout: TextIO, stderr: TextIO
     ``plain`` wants no bar, because other messages go to the same terminal.
     """
     if as_json:
-        bar = None if plain or not _can_animate(stderr) else TerminalDisplay(stderr, stderr)
+        bar = None if plain or not can_animate(stderr) else TerminalDisplay(stderr, stderr)
         return JsonDisplay(stdout, stderr, bar)
-    if not plain and _can_animate(stdout):
+    if not plain and can_animate(stdout):
         return TerminalDisplay(stdout, stderr)
     return LineDisplay(stdout, stderr)
-
-
-def _can_animate(stream: TextIO) -> bool:
-    if not stream.isatty():
-        return False
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-
-    return not Console(file=stream).is_dumb_terminal
 
 
 class LineDisplay:
@@ -115,6 +104,9 @@ class LineDisplay:
             _print(self._stdout, line)
         _print(self._stdout, summary(results, seconds, problems))
         _print(self._stdout, f"results: {harmless(where)}")
+
+    def dashboard(self, where: str) -> None:
+        _print(self._stdout, f"dashboard: {harmless(where)}")
 
 
 class JsonDisplay:
@@ -157,6 +149,10 @@ class JsonDisplay:
         if self._bar:
             told = summary(results, seconds, problems)
             _print(self._stderr, f"{told}\nresults: {harmless(where)}")
+
+    def dashboard(self, where: str) -> None:
+        if self._bar:
+            _print(self._stderr, f"dashboard: {harmless(where)}")
 
 
 class TerminalDisplay:
@@ -226,7 +222,7 @@ class TerminalDisplay:
         with_source = several_sources(results)
         for result in by_urgency(results):
             table.add_row(
-                Text(result.verdict.value, style=_COLOURS[result.verdict]),
+                Text(result.verdict.value, style=COLOURS[result.verdict]),
                 Text(root_of(result, with_source=with_source)),
                 Text(what_of(result)),
                 Text(seconds_of(result)),
@@ -238,6 +234,11 @@ class TerminalDisplay:
             self._console.print(Text(line))
         # Whole, wherever the line ends: people copy it.
         self._console.print(Text(f"results: {harmless(where)}"), soft_wrap=True)
+
+    def dashboard(self, where: str) -> None:
+        from rich.text import Text  # noqa: PLC0415
+
+        self._console.print(Text(f"dashboard: {harmless(where)}"), soft_wrap=True)
 
 
 def running_lines(checks: Iterable[Running], now: float | None = None) -> list[str]:
@@ -268,8 +269,3 @@ def _print(stream: TextIO, line: str) -> None:
 def standard_display(*, as_json: bool, plain: bool) -> Display:
     """The display for this process's own streams."""
     return choose_display(as_json=as_json, plain=plain, stdout=sys.stdout, stderr=sys.stderr)
-
-
-def standard_progress(*, plain: bool = False) -> Progress:
-    """The progress for this process's own stderr; ``plain`` where other messages go there."""
-    return Progress(sys.stderr, animate=not plain and _can_animate(sys.stderr))

@@ -10,9 +10,10 @@ from typing import TextIO
 from driftfleet.errors import ConfigurationError
 from driftfleet.ledger import RedisLedger
 from driftfleet.redis_client import connect
-from driftfleet.results import Result, SweepRecord
+from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore, open_store
+from driftfleet.sweeps import SweepRecord
 from producer.broker import Broker
 from producer.cache_place import kept_or_temporary_cache
 from producer.display import Display
@@ -94,7 +95,7 @@ def enqueue(order: Enqueue) -> int:
     from driftfleet.celery_app import build_app  # noqa: PLC0415
 
     redis = connect(url, order.settings.broker.ca_file)
-    store = open_store(order.settings.results.store)
+    store = open_store(order.settings.results)
     queue = SweepQueue(
         order.settings,
         RedisLedger(redis),
@@ -147,7 +148,10 @@ def _send_all(
     for found in outlook.found:
         if found.discovery.roots:
             stop.hold()  # a sweep is asked for whole or not at all
-            course.sweeps.append(queue.ask(queue.jobs(found)))
+            jobs = queue.jobs(found)
+            if not order.roots:
+                queue.note_roots(found, jobs)
+            course.sweeps.append(queue.ask(jobs))
             stop.allow()
             _tell(order, course.sweeps[-1].record, found.name)
 

@@ -96,8 +96,9 @@ def enqueue_command(
     from producer.targets import read_targets  # noqa: PLC0415
 
     read = read_targets(targets, settings, folders=False)
-    from producer.display import standard_display, standard_progress  # noqa: PLC0415
+    from producer.display import standard_display  # noqa: PLC0415
     from producer.enqueue import Enqueue, enqueue  # noqa: PLC0415
+    from producer.progress import standard_progress  # noqa: PLC0415
 
     order = Enqueue(
         targets=read,

@@ -7,7 +7,7 @@ from datetime import datetime
 from driftfleet.errors import BrokerUnavailable, ContractError, StoreUnavailable
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, Ledger, Running
-from driftfleet.results import CheckError, ErrorKind, Result, Verdict, error_result
+from driftfleet.results import CheckError, ErrorKind, Result, error_result
 from driftfleet.store import ResultStore
 
 # Enough to know that something moves.
@@ -19,7 +19,6 @@ class Follower:
 
     def __init__(self, jobs: Iterable[Job], ledger: Ledger, store: ResultStore) -> None:
         self.pending = {job.identity: job for job in jobs}
-        self.verdicts: dict[str, Verdict] = {}
         self._sweep_id = next(iter(self.pending.values())).sweep_id
         self._ledger = ledger
         self._store = store
@@ -37,7 +36,6 @@ class Follower:
             job = self.pending.pop(answer.check, None)
             if job is not None:
                 results.append(self._result(job, answer))
-                self.verdicts[job.title] = results[-1].verdict
         return results
 
     def is_worked_on(self) -> bool:
@@ -80,10 +78,9 @@ class Follower:
         results = [lost(job, reason) for job in self.pending.values()]
         for result in results:
             key = self._store.add(result)
-            answer = Answer(check=result.job.identity, verdict=result.verdict, key=key)
+            answer = Answer.of(result, key)
             with contextlib.suppress(BrokerUnavailable):  # then nobody else follows it either
                 self._ledger.answer(result.job, answer)
-            self.verdicts[result.job.title] = result.verdict
         self.pending.clear()
         return results
 

@@ -16,9 +16,10 @@ from driftfleet.closing import close_sweep
 from driftfleet.errors import ContractError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, Ask, Ledger, OpenSweep
-from driftfleet.results import CheckError, ErrorKind, SweepManifest, error_result
+from driftfleet.results import CheckError, ErrorKind, error_result
 from driftfleet.store import ResultStore
 from driftfleet.sweep_id import asked_at
+from driftfleet.sweeps import SweepManifest
 from producer.broker import Broker
 
 log = structlog.get_logger()
@@ -124,7 +125,7 @@ class Mending:
         # By Redis' clock, as all answers: a producer's that is ahead would keep newer ones out.
         now = datetime.fromtimestamp(self._ledger.now(), UTC)
         result = error_result(job, error, "producer", at=now)
-        answer = Answer(check=job.identity, verdict=result.verdict, key=self._store.add(result))
+        answer = Answer.of(result, self._store.add(result))
         for done in self._ledger.answer(job, answer).done:
             self._close(done, "its last check was given up")
 

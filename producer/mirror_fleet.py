@@ -23,11 +23,10 @@ from driftfleet.mirror.verify import verify
 from driftfleet.settings import Settings
 from driftfleet.versions.version_file import PROGRAMS, Program
 from producer.cache_place import with_kept_installs
-from producer.display import standard_progress
 from producer.found import Found
 from producer.mirror_needs import fleet_needs
 from producer.programs import ProgramsHere
-from producer.progress import Progress
+from producer.progress import Progress, standard_progress
 from producer.survey import SurveyOrder
 from producer.table import harmless
 from producer.targets import read_targets

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -13,6 +14,7 @@ import click
 from driftfleet.configuration import load_settings
 from driftfleet.errors import ConfigurationError, DriftfleetError
 from driftfleet.redaction.redactor import Redactor
+from driftfleet.s3_settings import SCHEME as S3_SCHEME
 from driftfleet.settings import Settings
 from producer.output import discard
 from producer.stopping import Stopped, stopping
@@ -89,6 +91,9 @@ def filters(include: tuple[str, ...], exclude: tuple[str, ...]) -> dict[str, Any
 def settings_from(config: Path | None, overrides: dict[str, Any]) -> Settings:
     """The settings, with what was given on the command line over them."""
     given = {key: value for key, value in overrides.items() if value is not None}
+    if not given.get("results.store", S3_SCHEME).startswith(S3_SCHEME):
+        # How the file's bucket is reached is of no use to a folder.
+        given["results.s3"] = {}
     return load_settings(config, overrides=given)
 
 
@@ -104,6 +109,16 @@ def key(name: str) -> str:
     section, _, setting = name.partition(".")
     variable = f"DRIFTFLEET_{section}__{setting}".upper()
     return f"[{name} in fleet.yaml; {variable}]"
+
+
+def length(value: str | timedelta) -> timedelta:
+    """The type of an option that is a length of time, as fleet.yaml has it."""
+    from driftfleet.duration import parse_duration  # noqa: PLC0415 - `--help` needs no pydantic
+
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 TARGETS = click.argument("targets", nargs=-1, metavar="[TARGET...]")

@@ -1,6 +1,7 @@
 """What a person sees on stderr before there is any result to show."""
 
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from typing import TextIO
@@ -67,3 +68,17 @@ def _columns(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return 80
+
+
+def standard_progress(*, plain: bool = False) -> Progress:
+    """The progress for this process's own stderr; ``plain`` where other messages go there."""
+    return Progress(sys.stderr, animate=not plain and can_animate(sys.stderr))
+
+
+def can_animate(stream: TextIO) -> bool:
+    """Whether what was printed to it can be changed again."""
+    if not stream.isatty():
+        return False
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+
+    return not Console(file=stream).is_dumb_terminal

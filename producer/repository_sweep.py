@@ -19,8 +19,9 @@ from driftfleet.errors import (
 )
 from driftfleet.github.host import host_of
 from driftfleet.jobs import Job
+from driftfleet.latest import LatestRecord
 from driftfleet.ledger import Judged, Ledger
-from driftfleet.results import LatestRecord, place
+from driftfleet.places import place
 from driftfleet.schedule_settings import schedule_of
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore
@@ -117,10 +118,13 @@ class RepositorySweep:
         jobs: list[Job] = []
         for found in outlook.found:
             try:
-                jobs += self.queue.jobs(found)
+                wanted = self.queue.jobs(found)
             except ConfigurationError as error:
                 # Not for want of something that may come back: it is so until somebody changes it.
                 self._note_trouble(Trouble(found.name, f"{found.name}: {error.message}"))
+                continue
+            self.queue.note_roots(found, wanted)
+            jobs += wanted
         return jobs
 
     def _note_trouble(self, trouble: Trouble) -> None:

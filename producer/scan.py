@@ -10,9 +10,11 @@ from driftfleet.errors import ConfigurationError, StoreUnavailable
 from driftfleet.jobs import Job
 from driftfleet.ledger import Ask, RedisLedger
 from driftfleet.redis_client import connect
-from driftfleet.results import Result, SweepRecord
+from driftfleet.repository_roots import RepositoryRoots, roots_of
+from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepRecord
 from producer.broker import Broker
 from producer.display import Display
 from producer.follow import Follower
@@ -45,6 +47,7 @@ class _Course:
 
     started: float = field(default_factory=time.monotonic)
     jobs: list[Job] = field(default_factory=list)
+    looks: list[RepositoryRoots] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     where: str = ""
@@ -92,6 +95,9 @@ def scan(order: Scan) -> int:
         _tell_what_is_missing(order.display, course)
         return stopped.exit_code
     course.conclude(order.display)
+    from producer.reporting import report_of_scan  # noqa: PLC0415 - nothing before needs templates
+
+    report_of_scan(order.settings, order.display)
     return exit_code_of(course.results, course.problems)
 
 
@@ -102,11 +108,16 @@ def _run(order: Scan, stage: Stage, course: _Course) -> None:
     require_roots(outlook)
     course.problems = outlook.problems
     for found in outlook.found:
-        course.jobs += jobs_of(found, sweep_id, order.settings)
+        jobs = jobs_of(found, sweep_id, order.settings)
+        course.looks.append(roots_of(found.source, jobs, datetime.now(UTC)))
+        course.jobs += jobs
     record = open_record(course.jobs, sweep_id, datetime.now(UTC), outlook.troubles)
     course.where = _keep(stage, record)
-    verdicts = _ask_and_follow(order, stage, course).verdicts if course.jobs else {}
-    stage.store.put_sweep(close_record(record, verdicts, datetime.now(UTC)))
+    for look in course.looks:
+        stage.store.keep(look.key, look)
+    if course.jobs:
+        _ask_and_follow(order, stage, course)
+    stage.store.put_sweep(close_record(record, course.results, datetime.now(UTC)))
 
 
 def _keep(stage: Stage, record: SweepRecord) -> str:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 from driftfleet.cron import last_fire, next_fire
 from driftfleet.jobs import Job
-from driftfleet.results import LatestRecord, place
+from driftfleet.latest import LatestRecord
+from driftfleet.places import place
 from driftfleet.schedule_settings import ScheduleSettings
 from driftfleet.swept import Swept
 from driftfleet.windows import Span, closed_at, next_closed

@@ -70,7 +70,7 @@ def schedule_command(
       driftfleet schedule --json | jq -r 'select(.overdue).repo'
     """
     settings = settings_from(config, {"results.store": store_url(results) if results else None})
-    from producer.display import standard_progress  # noqa: PLC0415 - `--help` needs none of it
+    from producer.progress import standard_progress  # noqa: PLC0415 - `--help` needs none of it
     from producer.upcoming import Upcoming, show_upcoming  # noqa: PLC0415
 
     order = Upcoming(

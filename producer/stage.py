@@ -91,7 +91,7 @@ def open_stage(
 
     ``folders`` are those from which the worker may take files.
     """
-    store = open_store(settings.results.store)
+    store = open_store(settings.results)
     with ExitStack() as stack:
         stack.enter_context(no_orphans())
         cache = None

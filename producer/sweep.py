@@ -6,10 +6,13 @@ from datetime import datetime
 
 from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Source, Variant
+from driftfleet.ledger import Answer
 from driftfleet.module_facts import BUCKET_KEYS
 from driftfleet.redaction.redactor import Redactor
-from driftfleet.results import SweepRecord, Verdict
+from driftfleet.results import Result
 from driftfleet.settings import Settings
+from driftfleet.summing import summed
+from driftfleet.sweeps import SweepRecord
 from driftfleet.variants import variants_of
 from producer.discovery import Folder
 from producer.found import Found, Trouble
@@ -79,12 +82,18 @@ def open_record(
 
 
 def close_record(
-    record: SweepRecord, answered: dict[str, Verdict], closed_at: datetime
+    record: SweepRecord, results: Iterable[Result], closed_at: datetime
 ) -> SweepRecord:
-    """The record at the sweep's end; ``answered`` is by title."""
-    missing = tuple(title for title in record.asked if title not in answered)
+    """The record at the sweep's end, which has ``results`` for its answers."""
+    by_title = {result.job.title: Answer.of(result, result.history_key) for result in results}
+    answers = {title: by_title[title] for title in record.asked if title in by_title}
     return record.model_copy(
-        update={"answered": answered, "missing": missing, "closed_at": closed_at}
+        update={
+            "answered": {title: one.verdict for title, one in answers.items()},
+            "missing": tuple(title for title in record.asked if title not in answers),
+            "closed_at": closed_at,
+            "summary": summed(answers),
+        }
     )
 
 

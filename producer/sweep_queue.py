@@ -6,14 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from driftfleet.closing import close_sweep
+from driftfleet.closing import close_sweep, want_report
 from driftfleet.errors import BrokerUnavailable, TransientError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Ask, Ledger, OpenSweep
-from driftfleet.results import SweepManifest, SweepRecord
+from driftfleet.repository_roots import roots_of
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from producer.follow import Follower
 from producer.found import Found, Trouble
 from producer.sending import Sender
@@ -57,6 +58,14 @@ class SweepQueue:
         """What a sweep of all that was found would ask for."""
         return jobs_of(found, new_sweep_id(self._kind, self._now()), self._settings)
 
+    def note_roots(self, found: Found, jobs: Sequence[Job]) -> None:
+        """Keep which roots there are: one that is among them no more isn't part of the fleet.
+
+        ``jobs`` are those of all that was found. Raises `StoreUnavailable`.
+        """
+        roots = roots_of(found.source, jobs, self._now())
+        self._store.keep(roots.key, roots)
+
     def ask(self, jobs: Sequence[Job], deadline_after: timedelta | None = None) -> Sweep:
         """Ask for checks of one repository, the most important first.
 
@@ -80,7 +89,7 @@ class SweepQueue:
         try:
             self._enqueue(jobs, record, manifest)
         except BrokerUnavailable:
-            self._store.close_sweep(close_record(record, {}, datetime.now(UTC)))
+            self._store.close_sweep(close_record(record, (), datetime.now(UTC)))
             raise
         return Sweep(record, Follower(jobs, self._ledger, self._store))
 
@@ -91,9 +100,10 @@ class SweepQueue:
         """
         now = datetime.now(UTC)
         record = close_record(
-            open_record([], new_sweep_id(self._kind, now), now, [trouble]), {}, now
+            open_record([], new_sweep_id(self._kind, now), now, [trouble]), (), now
         )
         self._store.put_sweep(record)
+        want_report(self._ledger)
         return record
 
     def _enqueue(self, jobs: Sequence[Job], record: SweepRecord, manifest: SweepManifest) -> None:

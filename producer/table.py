@@ -14,6 +14,13 @@ ORDER = (
     Verdict.UNAPPLIED,
     Verdict.CLEAN,
 )
+COLOURS = {
+    Verdict.ERROR: "red",
+    Verdict.DRIFTED_UNAPPLIED: "magenta",
+    Verdict.DRIFTED: "yellow",
+    Verdict.UNAPPLIED: "cyan",
+    Verdict.CLEAN: "green",
+}
 _WORDS = {"drift": "drifted", "unapplied": "unapplied", "output": "output"}
 _MOST_ADDRESSES = 2
 _MOST_ATTRIBUTES = 3

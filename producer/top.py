@@ -10,42 +10,15 @@ from rich.text import Text
 from driftfleet.ledger import WorkerSeen
 from producer.columns import Column, cut, fit
 from producer.overview import Overview, parts_of
-from producer.table import harmless
+from producer.page import Page, show_age
 
 _GIB = 1 << 30
 _MOST_TROUBLED = 3
-_NAME_CHARACTERS = 300
 _MOST_ERRORS = 10
 _PART_GAP = "   "
 # Below it names are hardly names any more.
 _LEAST_NAME = 12
 _WIDE = 110
-
-
-@dataclass(frozen=True)
-class Page:
-    """Where it is shown. Without a width lines are as long as they are; without a height all is
-    shown. ``encoding`` is the stream's: what it doesn't know becomes its escape.
-    """
-
-    width: int | None = None
-    height: int | None = None
-    encoding: str = "utf-8"
-
-    @property
-    def ellipsis(self) -> str:
-        """What stands for what was cut."""
-        return "…" if self.encoding.lower().replace("-", "") == "utf8" else "..."
-
-    def shown(self, name: str) -> str:
-        """A name that can do nothing to the terminal."""
-        text = harmless(cut(name, _NAME_CHARACTERS, self.ellipsis))
-        return text.encode(self.encoding, "backslashreplace").decode(self.encoding)
-
-    def line(self, text: str, style: str = "") -> Text:
-        """One line, cut where it is too long."""
-        fitted = text if self.width is None else cut(text, self.width, self.ellipsis)
-        return Text(fitted, style=style, no_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -234,18 +207,6 @@ def _shares(wanted: Sequence[int], room: int | None) -> list[int]:
                 shares[n] += 1
                 room -= 1
     return shares
-
-
-def show_age(seconds: float) -> str:
-    """``45s``, ``12m03s``, ``3h05m``, ``2d04h``."""
-    left = max(0, int(seconds))
-    if left < 60:
-        return f"{left}s"
-    if left < 3600:
-        return f"{left // 60}m{left % 60:02}s"
-    if left < 86_400:
-        return f"{left // 3600}h{left % 3600 // 60:02}m"
-    return f"{left // 86_400}d{left % 86_400 // 3600:02}h"
 
 
 def _bytes(count: int) -> str:

@@ -19,8 +19,9 @@ from rich.live import Live
 
 from driftfleet.errors import BrokerUnavailable
 from producer.overview import Overview, record_of
+from producer.page import Page, show_age
 from producer.stopping import Stopped, Stopping, stopping
-from producer.top import Page, show_age, top_lines
+from producer.top import top_lines
 
 Look = Callable[[], Overview]
 

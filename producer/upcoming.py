@@ -89,7 +89,7 @@ def _look(
     if asked:
         choice.wanted = [one for one in choice.wanted if any(_is_meant(one, by) for by in asked)]
     order.progress.doing(f"reading when {len(choice.wanted):,} repositories were swept")
-    store = open_store(settings.results.store)
+    store = open_store(settings.results)
     host = host_of(settings.github).name
     known, unreadable = standings(choice.wanted, settings.schedule, host, store)
     return choice, known, unreadable

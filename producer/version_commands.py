@@ -68,7 +68,7 @@ def versions_command(
     from producer.targets import read_targets  # noqa: PLC0415 - `--help` needs none of it
 
     read = read_targets(targets, settings)
-    from producer.display import standard_progress  # noqa: PLC0415
+    from producer.progress import standard_progress  # noqa: PLC0415
     from producer.versions import Versions, show_versions  # noqa: PLC0415
 
     order = Versions(

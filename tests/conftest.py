@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 from pytest_socket import disable_socket, enable_socket
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "driftfleet",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("driftfleet")
 
 _UNIT = Path(__file__).parent / "unit"
 
@@ -24,6 +33,12 @@ def require_program(name: str, remedy: str) -> Path:
     """The path of a program; without it see `lacking`."""
     found = shutil.which(name)
     return Path(found) if found else lacking(f"no {name}: {remedy}")
+
+
+def require_faketime() -> str:
+    """The library that shifts a program's clock; without it see `lacking`."""
+    found = list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    return str(found[0]) if found else lacking("no libfaketime: apt-get install libfaketime")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,11 +13,12 @@ from driftfleet.errors import BrokerUnavailable, CheckFailed
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, MemoryLedger, OpenSweep
 from driftfleet.metrics import Meter
-from driftfleet.results import ErrorKind, Result, SweepManifest
+from driftfleet.results import ErrorKind, Result
 from driftfleet.settings import WorkerSettings
 from driftfleet.store import ResultStore
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepManifest
 from producer.sweep import open_record
 from tests.ledgers import ask, job
 from worker.answering import attend
@@ -61,11 +62,18 @@ class Objects(MemoryObjects):
         return super().get_tagged(key)
 
     def put(self, key: str, body: bytes) -> None:
+        self._fail()
+        super().put(key, body)
+
+    def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        self._fail()
+        return super().put_if(key, body, tag)
+
+    def _fail(self) -> None:
         failure = self.failure
         if failure is not None:
             self.failure = failure if self.for_ever else None
             raise failure
-        super().put(key, body)
 
 
 class Away(MemoryLedger):

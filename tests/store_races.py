@@ -4,12 +4,12 @@ import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from driftfleet.jobs import Job, Source
-from driftfleet.results import Result, SweepManifest, SweepRecord, Verdict
-from driftfleet.store import ResultStore
-from driftfleet.store.files import FileObjects
+from driftfleet.results import Result, Verdict
+from driftfleet.settings import ResultSettings
+from driftfleet.store import ResultStore, open_store
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 WRITERS = 4
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -59,15 +59,17 @@ def _closed(sweep_id: str, writer: int) -> SweepRecord:
     )
 
 
-def race_threads(act: Act, store: ResultStore, rounds: Sequence[int]) -> list[list[object]]:
+def race_threads(
+    act: Act, store: ResultStore, rounds: Sequence[int], writers: int = WRITERS
+) -> list[list[object]]:
     """What each writer saw in each round; in each they begin at the same moment."""
-    barrier = threading.Barrier(WRITERS, timeout=_PATIENCE_SECONDS)
-    saw: list[list[object]] = [[] for _ in range(WRITERS)]
+    barrier = threading.Barrier(writers, timeout=_PATIENCE_SECONDS)
+    saw: list[list[object]] = [[] for _ in range(writers)]
 
     def run(writer: int) -> None:
         saw[writer] = _run(act, writer, store, rounds, barrier.wait)
 
-    threads = [threading.Thread(target=run, args=(writer,)) for writer in range(WRITERS)]
+    threads = [threading.Thread(target=run, args=(writer,)) for writer in range(writers)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -75,12 +77,14 @@ def race_threads(act: Act, store: ResultStore, rounds: Sequence[int]) -> list[li
     return saw
 
 
-def race_processes(act: Act, folder: Path, rounds: Sequence[int]) -> list[list[object]]:
+def race_processes(
+    act: Act, settings: ResultSettings, rounds: Sequence[int], writers: int = WRITERS
+) -> list[list[object]]:
     """As `race_threads`, with processes that each open the store for themselves."""
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(WRITERS, timeout=_PATIENCE_SECONDS)
-    with context.Pool(WRITERS, initializer=_take, initargs=(barrier,)) as pool:
-        told = [(act, writer, folder, rounds) for writer in range(WRITERS)]
+    barrier = context.Barrier(writers, timeout=_PATIENCE_SECONDS)
+    with context.Pool(writers, initializer=_take, initargs=(barrier,)) as pool:
+        told = [(act, writer, settings, rounds) for writer in range(writers)]
         return pool.starmap(_race, told, chunksize=1)
 
 
@@ -91,8 +95,8 @@ def _take(barrier: threading.Barrier) -> None:
     _barrier[:] = [barrier.wait]
 
 
-def _race(act: Act, writer: int, folder: Path, rounds: Sequence[int]) -> list[object]:
-    return _run(act, writer, ResultStore(FileObjects(folder)), rounds, _barrier[0])
+def _race(act: Act, writer: int, settings: ResultSettings, rounds: Sequence[int]) -> list[object]:
+    return _run(act, writer, open_store(settings), rounds, _barrier[0])
 
 
 def _run(

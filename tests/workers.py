@@ -45,7 +45,7 @@ class Fleet:
         url = self.settings.broker.url.get_secret_value()
         self.redis = connect(url, self.settings.broker.ca_file)
         self.ledger = RedisLedger(self.redis)
-        self.store = open_store(self.settings.results.store)
+        self.store = open_store(self.settings.results)
 
     def start_worker(self) -> process.Process:
         """Start one worker process, as `driftfleet worker` does."""

@@ -51,7 +51,7 @@ def create() -> Celery:
     drain.connect()
     desk = Desk(
         tools=tools,
-        store=open_store(settings.results.store),
+        store=open_store(settings.results),
         ledger=ledger,
         drain=drain,
         caps=settings.caps,

@@ -67,7 +67,7 @@ class Function:
         tools = build_tools(self._settings, own, self._connection)
         self._tools = dataclasses.replace(tools, name=worker_name(environment))
         self._redact = CurrentRedactor(self._tools)
-        self._store = open_store(self._settings.results.store)
+        self._store = open_store(self._settings.results)
         configure_logs(self._settings.logs, self._redact)
         self._sandbox = self._swept_sandbox()
 

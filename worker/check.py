@@ -22,6 +22,7 @@ from driftfleet.errors import (
     Phase,
     TransientError,
 )
+from driftfleet.fingerprint import fingerprint
 from driftfleet.github.transfer import printable
 from driftfleet.jobs import Job
 from driftfleet.mirror.layout import platform_name
@@ -98,11 +99,13 @@ def check(
         answer = None
         error = error_of(failure, watch.phase, tools, job, course.learned)
     redact = tools.redactor(job, course.learned)
+    changes = () if answer is None else masked_changes(answer.judgement.changes, redact)
     return Result(
         job=job,
         verdict=Verdict.ERROR if answer is None else answer.judgement.verdict,
         summary=Summary() if answer is None else answer.judgement.summary,
-        changes=() if answer is None else masked_changes(answer.judgement.changes, redact),
+        changes=changes,
+        fingerprint="" if answer is None else fingerprint(changes),
         notes=() if answer is None else tuple(map(redact, answer.notes)),
         error=error,
         versions=Versions() if answer is None else answer.versions,

@@ -81,7 +81,7 @@ class Desk:
 
         Raises `GiveBack`: whoever gets the message next finds the answer in the store.
         """
-        answer = Answer(check=job.identity, verdict=result.verdict, key=key)
+        answer = Answer.of(result, key)
         recent = Recent(
             title=job.title,
             verdict=result.verdict,

@@ -70,6 +70,15 @@ data "aws_iam_policy_document" "function" {
   }
 
   dynamic "statement" {
+    for_each = var.results_kms_key_arn[*]
+    content {
+      sid       = "EncryptResults"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+    }
+  }
+
+  dynamic "statement" {
     for_each = var.file_system[*]
     content {
       sid       = "UseTheFileSystem"

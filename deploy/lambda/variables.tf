@@ -103,6 +103,12 @@ variable "results_store" {
   }
 }
 
+variable "results_kms_key_arn" {
+  description = "The KMS key that results are encrypted with, where it is one of yours; of s3:// stores only."
+  type        = string
+  default     = null
+}
+
 variable "file_system" {
   description = "An EFS access point that is mounted below /mnt, and the network that it is reached from."
   type = object({

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from driftfleet.jobs import Job, SweepId
 from driftfleet.model import Record
-from driftfleet.results import Verdict
+from driftfleet.results import ErrorKind, Result, Timings, Verdict
 
 # A closed sweep is kept for who still follows it; an open one for longer than any may stay open.
 CLOSED_SECONDS = 86_400
@@ -35,7 +35,7 @@ class Running(Record):
 
 
 class Answer(Record):
-    """A check that was answered; ``key`` names its result in the store.
+    """A check that was answered; ``key`` names its result in the store, ``error`` its kind of one.
 
     ``superseded_by`` names the sweep whose newer commit replaced it while it waited: then there is
     no verdict and no result.
@@ -43,8 +43,21 @@ class Answer(Record):
 
     check: str
     verdict: Verdict | None = None
+    error: ErrorKind | None = None
+    timings_seconds: Timings | None = None
     key: str = ""
     superseded_by: str = ""
+
+    @classmethod
+    def of(cls, result: Result, key: str) -> "Answer":
+        """The answer whose result is stored under ``key``."""
+        return cls(
+            check=result.job.identity,
+            verdict=result.verdict,
+            error=result.error.kind if result.error else None,
+            timings_seconds=result.timings_seconds,
+            key=key,
+        )
 
 
 class Recent(Record):

@@ -3,28 +3,38 @@
 from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
+from driftfleet.s3_settings import SCHEME as S3_SCHEME
+from driftfleet.settings import ResultSettings
+from driftfleet.store.catalog import FleetReader
 from driftfleet.store.files import FileObjects
 from driftfleet.store.objects import ObjectStore
 from driftfleet.store.records import ResultStore
 
-__all__ = ["ResultStore", "open_objects", "open_store"]
+__all__ = ["FleetReader", "ResultStore", "open_objects", "open_store"]
 
 
-def open_store(url: str) -> ResultStore:
-    """Open the store that ``url`` names. Raises as `open_objects` does."""
-    return ResultStore(open_objects(url))
+def open_store(settings: ResultSettings) -> ResultStore:
+    """Open the store that the settings name. Raises as `open_objects` does."""
+    return ResultStore(open_objects(settings))
 
 
-def open_objects(url: str) -> ObjectStore:
-    """The objects of the store that ``url`` names: ``file:///absolute/folder``.
+def open_objects(settings: ResultSettings) -> ObjectStore:
+    """The objects of the store that the settings name; nothing is asked of it yet.
 
     Raises
     ------
     ConfigurationError
         No store has this scheme.
     """
-    scheme, _, place = url.partition("://")
+    scheme, _, place = settings.store.partition("://")
     if scheme == "file":
         # Taken as it is: a folder may be called `a#b`.
         return FileObjects(Path(place))
-    raise ConfigurationError(f"results.store: '{url}' has no known scheme; use file://DIR")
+    if settings.store.startswith(S3_SCHEME):
+        # Imported where it is used: boto3 takes half a second and 20 MB.
+        from driftfleet.store.s3 import open_s3  # noqa: PLC0415
+
+        return open_s3(settings)
+    raise ConfigurationError(
+        f"results.store: '{settings.store}' has no known scheme; use file://DIR or s3://BUCKET/PREFIX"
+    )

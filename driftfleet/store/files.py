@@ -11,6 +11,7 @@ from pathlib import Path
 
 from driftfleet.errors import StoreUnavailable
 from driftfleet.locks import acquire
+from driftfleet.store.objects import Listed
 
 _LOCK = ".lock"
 _LOCK_SECONDS = 10.0
@@ -75,8 +76,20 @@ class FileObjects:
         )
         return iter(sorted(key for key in found if key.startswith(prefix) and key > after))
 
+    def listing(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        for key in self.keys(prefix, after):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                yield Listed(key, self._stamp(key))
+
     def describe(self, key: str) -> str:
         return str(self._folder / key)
+
+    def _stamp(self, key: str) -> str:
+        try:
+            found = (self._folder / key).stat()
+        except PermissionError as error:
+            raise StoreUnavailable(f"{self._folder / key}: {error.strerror}") from error
+        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
     @contextlib.contextmanager
     def _staged(self, key: str, body: bytes) -> Iterator[Path]:
@@ -136,6 +149,9 @@ def _write_below(path: Path, body: bytes) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
+            # The kernel's own stamp is up to 4 ms old: two writes would have the same.
+            now = time.time_ns()
+            os.utime(path, ns=(now, now))
         except (FileNotFoundError, FileExistsError):
             # Who removed the last object in the folder has removed that, too, at any moment.
             if not tries_left:

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Iterator
 
+from driftfleet.store.objects import Listed
+
 
 class MemoryObjects:
     """An `ObjectStore` that lasts as long as it is held."""
@@ -37,9 +39,14 @@ class MemoryObjects:
             self._objects.pop(key, None)
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        return (listed.key for listed in self.listing(prefix, after))
+
+    def listing(self, prefix: str, after: str = "") -> Iterator[Listed]:
         with self._lock:
-            present = list(self._objects)
-        return iter(sorted(key for key in present if key.startswith(prefix) and key > after))
+            present = [Listed(key, write) for key, (_, write) in self._objects.items()]
+        return iter(
+            sorted(one for one in present if one.key.startswith(prefix) and one.key > after)
+        )
 
     def describe(self, key: str) -> str:
         return f"memory://{key}"

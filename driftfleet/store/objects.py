@@ -1,7 +1,17 @@
 """The seam to storage: bytes by key."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Listed(NamedTuple):
+    """What a listing tells of an object without reading it.
+
+    ``stamp`` is another one whenever the object was written anew with another content.
+    """
+
+    key: str
+    stamp: str
 
 
 class ObjectStore(Protocol):
@@ -34,8 +44,11 @@ class ObjectStore(Protocol):
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """Every key that starts with ``prefix`` and sorts after ``after``, sorted.
 
-        Raises `StoreUnavailable`.
+        No more is listed than is consumed, where the place allows that. Raises `StoreUnavailable`.
         """
+
+    def listing(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        """`keys`, each with the stamp of its present version. No object is read for it."""
 
     def describe(self, key: str) -> str:
         """Where a person finds the object: a path or a URL."""

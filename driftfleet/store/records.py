@@ -7,19 +7,15 @@ from datetime import datetime
 from typing import TypeVar
 
 from driftfleet.errors import ContractError, StoreUnavailable
+from driftfleet.fitting import fit
 from driftfleet.jobs import Job
-from driftfleet.model import Record
-from driftfleet.results import (
-    LatestRecord,
-    RecordT,
-    Result,
-    SweepManifest,
-    SweepRecord,
-    decode_record,
-    history_start,
-    latest_key,
-)
+from driftfleet.latest import LatestRecord, follow
+from driftfleet.model import Record, RecordT, decode_record
+from driftfleet.places import latest_key, place
+from driftfleet.results import Result
+from driftfleet.store.history import oldest_first
 from driftfleet.store.objects import ObjectStore
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 # Each time somebody else was quicker: so many never are.
 _MOST_TRIES = 100
@@ -40,17 +36,25 @@ class ResultStore:
     def add(self, result: Result) -> str:
         """Keep a result in the history and as the latest where it is newer; return its key.
 
-        Adding the same result twice leaves one, and of two that race the newer is the latest.
+        Adding the same result twice leaves one, and of two that race the newer is the latest. Of
+        two results of one key the first is kept, and counts.
         """
+        result = fit(result)
         key = result.history_key
-        self._objects.put(key, _encode(result))
+        result = self._kept(result)
         for _ in range(_MOST_TRIES):
             latest, tag = self._readable_latest(result.latest_key)
             if latest is not None and _age(result) <= _age(latest.result):
                 return key
-            if self._objects.put_if(result.latest_key, _encode(_follow(latest, result)), tag):
+            if self._objects.put_if(result.latest_key, _encode(follow(latest, result)), tag):
                 return key
         raise _never_still(self._objects.describe(result.latest_key))
+
+    def _kept(self, result: Result) -> Result:
+        """The result that the history has from now on under this one's key: nothing is replaced."""
+        if self._objects.put_if(result.history_key, _encode(result), None):
+            return result
+        return self._readable_result(result.history_key) or result
 
     def _readable_latest(self, key: str) -> tuple[LatestRecord | None, str | None]:
         """The latest record, and the tag of what is there."""
@@ -101,11 +105,7 @@ class ResultStore:
 
     def _history(self, job: Job, since: datetime) -> Iterator[str]:
         """The keys of the results of the job's place from then on, newest first."""
-        start = history_start(job, since)
-        folder = start.rpartition("/")[0]
-        keys = list(self._objects.keys(f"{folder}/", after=start))
-        # Below it may be another root's, whose name begins with this root's and variant's.
-        return (key for key in reversed(keys) if key.rpartition("/")[0] == folder)
+        return reversed(list(oldest_first(self._objects, place(job), since)))
 
     def _readable_result(self, key: str) -> Result | None:
         try:
@@ -188,7 +188,8 @@ def _for_each(jobs: Sequence[Job], read: Callable[[Job], T]) -> list[T]:
 
 
 def _encode(record: Record) -> bytes:
-    return record.model_dump_json(indent=2).encode() + b"\n"
+    # One line: what reads many of them (Athena, jq, DuckDB) takes each line for a record.
+    return record.model_dump_json().encode() + b"\n"
 
 
 def _sweep_key(sweep_id: str) -> str:
@@ -203,12 +204,6 @@ def _age(result: Result) -> tuple[datetime, str]:
     # By their start: a check that took long saw an older world than one that began after it. The
     # sweep decides between two of one moment, or whoever came first would.
     return result.started_at, result.job.sweep_id
-
-
-def _follow(latest: LatestRecord | None, result: Result) -> LatestRecord:
-    if latest is None or latest.result.verdict != result.verdict:
-        return LatestRecord(first_seen=result.finished_at, streak=1, result=result)
-    return LatestRecord(first_seen=latest.first_seen, streak=latest.streak + 1, result=result)
 
 
 def _answers(result: Result, job: Job, since: datetime) -> bool:

@@ -88,8 +88,8 @@ def _targets(order: Doctor, settings: Settings) -> tuple[Targets, list[Finding]]
 
 def _github(order: Doctor, settings: Settings, targets: Targets) -> Iterator[Finding]:
     # The machine alone needs no client, which takes its time to import.
-    from producer.access import told  # noqa: PLC0415
     from producer.doctor.github import check_github  # noqa: PLC0415
+    from producer.telling import told  # noqa: PLC0415
 
     kept = cache_folder(settings, order.environment)
     with ExitStack() as stack:

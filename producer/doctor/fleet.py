@@ -48,7 +48,7 @@ def workers_finding(seen: list[WorkerSeen]) -> Finding:
 def heartbeat(settings: Settings, now: float | None = None) -> Finding:
     """Whether the whole path works, from beat through queue and worker to the store."""
     try:
-        beat = open_store(settings.results.store).record(Heartbeat, HEARTBEAT_KEY)
+        beat = open_store(settings.results).record(Heartbeat, HEARTBEAT_KEY)
     except DriftfleetError as error:
         return skip("heartbeat", error.message)
     if beat is None:

@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 from driftfleet.errors import ConfigurationError, StoreUnavailable
+from driftfleet.s3_settings import SCHEME as S3_SCHEME
 from driftfleet.settings import Settings
 from driftfleet.store import open_objects
 from driftfleet.store.objects import ObjectStore
@@ -14,12 +15,13 @@ from producer.doctor.findings import Finding, fail, ok
 _ELSEWHERE = "name another in results.store (DRIFTFLEET_RESULTS__STORE)"
 _UNLIKE = "what was written is not what is read"
 _MEND = f"give us the right to write there, free its disk, or {_ELSEWHERE}"
+_S3_MEND = f"docs/results.md, S3, has what it needs; or {_ELSEWHERE}"
 
 
 def results(settings: Settings) -> Finding:
     """Whether the result store takes, gives and removes, and keeps its conditions."""
     try:
-        objects = open_objects(settings.results.store)
+        objects = open_objects(settings.results)
     except ConfigurationError as error:
         return fail("results", error.message, "set results.store (DRIFTFLEET_RESULTS__STORE)")
     folder = folder_of(settings)
@@ -59,11 +61,11 @@ def try_objects(objects: ObjectStore) -> Finding:
     except StoreUnavailable as error:
         with contextlib.suppress(StoreUnavailable):
             objects.delete(key)
-        return fail("results", error.message, _MEND)
+        return fail("results", error.message, _S3_MEND if place.startswith(S3_SCHEME) else _MEND)
     if wrong is not None:
         mend = f"it can't be a result store; {_ELSEWHERE}"
         return fail("results", f"{place}: {wrong}", mend)
-    return ok("results", f"{place}: writes, reads, refuses a second writer, removes")
+    return ok("results", f"{place}: writes, reads, lists, refuses a second writer, removes")
 
 
 def _wrong_with(objects: ObjectStore, key: str) -> str | None:
@@ -72,6 +74,8 @@ def _wrong_with(objects: ObjectStore, key: str) -> str | None:
     body, tag = objects.get_tagged(key) or (b"", "")
     if body != b"1":
         return _UNLIKE
+    if list(objects.keys(key)) != [key]:
+        return "what was written is not listed"
     for body, seen, taken, wrong in (
         (b"2", None, False, "a second writer was not refused: of two who close a sweep both would"),
         (b"2", tag, True, "who had seen the present version was refused"),

@@ -1,20 +1,74 @@
-"""What the contract tests of ledgers share: each runs in memory, and in a real Redis."""
+"""What the contract tests share: ledgers in memory and in a real Redis, and an S3 for stores."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 import redis
 
 from driftfleet.ledger import Ledger
-from driftfleet.redis_client import connect
+from driftfleet.redis_client import connect as connect_redis
+from driftfleet.s3_settings import place_of
+from driftfleet.store import ResultStore
+from driftfleet.store.files import FileObjects
+from driftfleet.store.memory import MemoryObjects
+from driftfleet.store.objects import ObjectStore
+from driftfleet.store.s3 import S3Objects
+from driftfleet.store.s3_client import OwnClient, connect
 from producer.embedded import embedded_redis
 from tests.ledgers import MemoryMoments, Moments, RedisMoments
+from tests.s3 import S3, have_keys, running_s3
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """An S3 that this process has keys for."""
+    have_keys(monkeypatch)
+    return s3_server
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: S3) -> OwnClient:
+    """A client for many stores: to make one takes a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        have_keys(patch)
+        client = OwnClient(partial(connect, s3_server.settings().s3, {}))
+        client.get()
+    return client
+
+
+@pytest.fixture(params=["memory", "files", "s3"])
+def make_objects(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ObjectStore]:
+    if request.param == "memory":
+        return MemoryObjects
+    if request.param == "files":
+        return lambda: FileObjects(tmp_path / "objects")
+    s3, client = map(request.getfixturevalue, ("s3", "s3_client"))
+    settings = s3.settings()
+    return lambda: S3Objects(place_of(settings.store), settings.s3, client)
+
+
+@pytest.fixture
+def objects(make_objects: Callable[[], ObjectStore]) -> ObjectStore:
+    return make_objects()
+
+
+@pytest.fixture
+def store(objects: ObjectStore) -> ResultStore:
+    return ResultStore(objects)
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
     with embedded_redis(tmp_path_factory.mktemp("r")) as embedded:
-        client = connect(embedded.url)
+        client = connect_redis(embedded.url)
         yield client
         client.close()
 

@@ -57,5 +57,7 @@ def test_counting_asks_redis_for_no_member(server: redis.Redis) -> None:
     server.sadd("driftfleet:sweep:big:pending", *range(100_000))
     server.config_resetstat()
     assert RedisLedger(server).counts(["big"]) == [Counts(100_000, 0, 0)]
-    asked = {name.removeprefix("cmdstat_") for name in server.info("commandstats")}
-    assert asked <= {"scard", "hlen", "llen", "config|resetstat", "info"}
+    told = [name.removeprefix("cmdstat_") for name in server.info("commandstats")]
+    # Redis 6 names no subcommands there.
+    asked = {name.partition("|")[0] for name in told}
+    assert asked <= {"scard", "hlen", "llen", "config", "info"}

@@ -3,7 +3,6 @@
 import fcntl
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,20 +12,17 @@ from hypothesis import strategies as st
 
 from driftfleet.errors import ConfigurationError, ContractError, StoreUnavailable
 from driftfleet.jobs import Job, Source, Variant
-from driftfleet.results import (
-    LatestRecord,
-    Result,
-    SweepManifest,
-    SweepRecord,
-    Verdict,
-    history_start,
-    place,
-)
+from driftfleet.latest import LatestRecord
+from driftfleet.places import history_start, place
+from driftfleet.results import Result, Verdict
+from driftfleet.settings import ResultSettings
 from driftfleet.store import ResultStore, open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import ObjectStore
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from tests.conftest import require_program
+from tests.s3 import S3
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -43,23 +39,6 @@ def job(root: str = "envs/prod", variant: str = "default", repo: str = "acme/inf
 def result(minutes: float = 0, verdict: Verdict = Verdict.CLEAN, of: Job | None = None) -> Result:
     at = NOON + timedelta(minutes=minutes)
     return Result(job=of or job(), verdict=verdict, started_at=at, finished_at=at)
-
-
-@pytest.fixture(params=["memory", "files"])
-def make_objects(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ObjectStore]:
-    if request.param == "memory":
-        return MemoryObjects
-    return lambda: FileObjects(tmp_path / "objects")
-
-
-@pytest.fixture
-def objects(make_objects: Callable[[], ObjectStore]) -> ObjectStore:
-    return make_objects()
-
-
-@pytest.fixture
-def store(objects: ObjectStore) -> ResultStore:
-    return ResultStore(objects)
 
 
 def test_an_object_that_was_put_is_got_and_another_is_none(objects: ObjectStore) -> None:
@@ -94,6 +73,35 @@ def test_keys_after_one_are_those_that_sort_behind_it(objects: ObjectStore) -> N
     assert list(objects.keys("a/", after="b")) == []
 
 
+def test_a_listing_has_the_keys_and_stamps_that_stay_while_the_objects_do(
+    objects: ObjectStore,
+) -> None:
+    for key in ["a/1", "a/2", "a/3", "b/1"]:
+        objects.put(key, b"one")
+    objects.get("a/2")
+    assert [one.key for one in objects.listing("a/", after="a/1")] == ["a/2", "a/3"]
+    assert list(objects.listing("")) == list(objects.listing(""))
+    assert list(objects.listing("none/")) == []
+
+
+def test_an_object_that_is_written_anew_has_a_stamp_it_never_had(objects: ObjectStore) -> None:
+    objects.put("a/other", b"")
+    seen = []
+    for number in range(20):
+        body = f"{number:03d}".encode()
+        if number % 2:
+            objects.put("a/b", body)
+        else:
+            found = objects.get_tagged("a/b")
+            assert objects.put_if("a/b", body, found[1] if found else None)
+        [(key, stamp), _] = objects.listing("a/")
+        assert key == "a/b"
+        seen.append(stamp)
+    assert len(set(seen)) == len(seen)
+    objects.delete("a/b")
+    assert [one.key for one in objects.listing("a/")] == ["a/other"]
+
+
 def test_a_new_object_is_written_where_there_is_none(objects: ObjectStore) -> None:
     assert objects.put_if("a/b", b"one", None)
     assert not objects.put_if("a/b", b"two", None)
@@ -124,6 +132,19 @@ def test_a_removed_object_is_gone_and_one_that_is_not_there_is_fine(objects: Obj
     assert objects.put_if("a/b", b"two", None)
 
 
+def test_keys_are_taken_as_they_are(objects: ObjectStore) -> None:
+    keys = ["a/%2F", "a/+", "a/@root", "a/a b", "a/a=b&c", "a/~'()", "a/ä"]
+    for key in keys:
+        objects.put(key, key.encode())
+    assert list(objects.keys("a/")) == keys
+    assert [objects.get(key) for key in keys] == [key.encode() for key in keys]
+    assert list(objects.keys("a/", after="a/a b")) == ["a/a=b&c", "a/~'()", "a/ä"]
+    assert list(objects.keys("a/%")) == ["a/%2F"]
+    for key in keys:
+        objects.delete(key)
+    assert list(objects.keys("")) == []
+
+
 def test_a_person_is_told_where_an_object_is(objects: ObjectStore) -> None:
     assert objects.describe("a/b").endswith("a/b")
 
@@ -136,6 +157,17 @@ def test_a_result_is_found_by_its_key_and_as_the_latest(store: ResultStore) -> N
     assert latest is not None
     assert (latest.result, latest.first_seen, latest.streak) == (first, NOON, 1)
     assert list(store.latest_keys()) == [first.latest_key]
+
+
+def test_each_record_is_one_line(objects: ObjectStore, store: ResultStore) -> None:
+    """What reads many of them, such as Athena, takes each line for one."""
+    store.add(result(0, Verdict.DRIFTED))
+    store.put_sweep(SweepRecord(sweep_id="s1", source="a", asked=(), started_at=NOON))
+    keys = list(objects.keys(""))
+    assert len(keys) == 3
+    for key in keys:
+        body = objects.get(key) or b""
+        assert (body.count(b"\n"), body[-1:]) == (1, b"\n")
 
 
 def test_a_newer_result_replaces_the_latest_and_the_history_keeps_both(store: ResultStore) -> None:
@@ -181,6 +213,47 @@ def test_adding_one_result_twice_leaves_one_and_counts_once(store: ResultStore) 
     latest = store.latest(same.latest_key)
     assert latest is not None
     assert latest.streak == 1
+
+
+def test_what_is_in_the_history_is_never_written_again(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    first = result(verdict=Verdict.DRIFTED)
+    key = store.add(first)
+    before = list(objects.listing("results/"))
+    store.add(first)
+    assert list(objects.listing("results/")) == before
+    # A second answer to the same job, at the same microsecond.
+    second = first.model_copy(update={"verdict": Verdict.CLEAN})
+    assert store.add(second) == key
+    assert store.get(key) == first
+    assert list(objects.listing("results/")) == before
+    latest = store.latest(first.latest_key)
+    assert latest is not None
+    assert (latest.result, latest.streak) == (first, 1)
+
+
+def test_of_two_with_one_key_the_first_is_the_latest_whoever_writes_that(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    """Who wrote the first died before it wrote the latest."""
+    first = result(verdict=Verdict.DRIFTED)
+    objects.put(first.history_key, first.model_dump_json().encode())
+    store.add(first.model_copy(update={"verdict": Verdict.CLEAN}))
+    latest = store.latest(first.latest_key)
+    assert latest is not None
+    assert latest.result == first
+
+
+def test_half_a_record_in_the_history_keeps_no_root_from_being_judged(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    objects.put(result().history_key, b"{")
+    key = store.add(result())
+    assert objects.get(key) == b"{"
+    latest = store.latest_of(job())
+    assert latest is not None
+    assert latest.result == result()
 
 
 def test_of_two_that_began_at_one_moment_the_same_is_the_latest_in_any_order() -> None:
@@ -249,7 +322,7 @@ class TestAnswerOf:
     ) -> None:
         store.add(result(0))
         objects.put(result().latest_key, b"{")
-        objects.put(f"{history_start(job(), NOON + timedelta(minutes=1))}-s.json", b"{")
+        objects.put(f"{history_start(place(job()), NOON + timedelta(minutes=1))}-s.json", b"{")
         assert store.answer_of(job(), NOON) == result(0)
 
     def test_a_root_below_is_another(self, objects: ObjectStore, store: ResultStore) -> None:
@@ -502,13 +575,21 @@ def test_a_lock_file_that_may_only_be_read_locks_all_the_same(tmp_path: Path) ->
 
 
 def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:
-    key = open_store(f"file://{tmp_path}/new").add(result())
+    key = open_store(ResultSettings(store=f"file://{tmp_path}/new")).add(result())
     assert (tmp_path / "new" / key).is_file()
 
 
+def test_a_store_in_s3_is_opened_by_its_url(s3: S3) -> None:
+    settings = s3.settings(prefix="a/b")
+    key = open_store(settings).add(result())
+    found = s3.client.list_objects_v2(Bucket=s3.bucket, Prefix="a/b/")["Contents"]
+    assert [one["Key"] for one in found] == [f"a/b/{result().latest_key}", f"a/b/{key}"]
+    assert open_store(settings).describe(key) == f"{settings.store}/{key}"
+
+
 def test_an_unknown_scheme_is_explained() -> None:
-    with pytest.raises(ConfigurationError, match=r"gopher://x.*file://DIR"):
-        open_store("gopher://x")
+    with pytest.raises(ConfigurationError, match=r"gopher://x.*file://DIR or s3://BUCKET/PREFIX"):
+        open_store(ResultSettings(store="gopher://x"))
 
 
 def test_a_check_that_began_earlier_never_replaces_a_later_one(store: ResultStore) -> None:

@@ -19,7 +19,8 @@ from urllib.request import Request, urlopen
 import boto3
 
 from driftfleet import process
-from driftfleet.results import Result, decode_record
+from driftfleet.model import decode_record
+from driftfleet.results import Result
 
 TOP = Path(__file__).resolve().parents[2]
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -119,13 +120,14 @@ def terraform_environment(home: Path, configuration: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running_moto(log: Path) -> Iterator[str]:
+def running_moto(log: Path, command: Sequence[str] = ()) -> Iterator[str]:
     """Moto's server, which gives its endpoint, and ends with this process whatever ends it."""
+    usual = [str(Path(sys.executable).with_name("moto_server"))]
     for _ in range(3):  # between finding a free port and listening on it somebody may take it
         port = _free_port()
         with log.open("ab") as output:
             server = process.start(
-                [str(Path(sys.executable).with_name("moto_server")), "-p", str(port)],
+                [*(command or usual), "-p", str(port)],
                 {"PATH": os.environ["PATH"], "HOME": str(log.parent)},
                 death_signal=signal.SIGKILL,
                 folder=log.parent,

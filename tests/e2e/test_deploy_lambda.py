@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from driftfleet.configuration import load_settings
 from tests.conftest import lacking
 from tests.e2e.aws import Cloud, find_mirror, running_cloud
 from worker.aws_lambda_event import CheckRequest, decode_event
 
 SOURCE = Path(__file__).resolve().parents[2] / "deploy" / "lambda"
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:driftfleet-AbCdEf"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"
 ROOTS = {
     "payments/one": ["."],
     "payments/five": [f"envs/{number}" for number in range(5)],
@@ -153,7 +155,7 @@ def test_a_file_system_is_mounted_and_may_be_used(folder: Path, cloud: Cloud) ->
 
 
 def test_what_is_applied_is_what_lambda_and_eventbridge_take(folder: Path, cloud: Cloud) -> None:
-    planned(folder, cloud)
+    planned(folder, cloud, results_kms_key_arn=KEY)
     run(folder, cloud, "apply", "-input=false", "plan")
     try:
         function = cloud.client("lambda").get_function_configuration(FunctionName="driftfleet")
@@ -168,6 +170,10 @@ def test_what_is_applied_is_what_lambda_and_eventbridge_take(folder: Path, cloud
         allowed = {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
         assert allowed["ReadTheToken"]["Resource"] == SECRET
         assert allowed["KeepResults"]["Resource"] == "arn:aws:s3:::results/fleet/a/*"
+        assert sorted(allowed["EncryptResults"]["Action"]) == ["kms:Decrypt", "kms:GenerateDataKey"]
+        assert allowed["EncryptResults"]["Resource"] == KEY
+        results = load_settings(environment=variables).results
+        assert (results.store, results.s3.kms_key) == (VARIABLES["results_store"], KEY)
         assert not [one for one in allowed.values() if one["Resource"] == "*"]
         assert run(folder, cloud, "plan", "-detailed-exitcode", "-input=false")
     finally:

@@ -13,7 +13,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from driftfleet.results import Result, SweepRecord, Verdict, decode_record
+from driftfleet.model import decode_record
+from driftfleet.results import Result, Verdict
+from driftfleet.sweeps import SweepRecord
 from producer.embedded import embedded_redis
 from tests.conftest import require_program
 from tests.e2e.command import COMMAND, run_command

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from driftfleet.settings import ResultSettings
 from driftfleet.store import open_store
 from driftfleet.swept import Swept
 from tests.e2e.command import run_command
@@ -74,7 +75,7 @@ def run(ghe: StandIn, tmp_path: Path) -> Iterator[Run]:
 
 
 def keep(folder: Path, swept: Swept) -> None:
-    open_store(f"file://{folder}/drift-results").keep(swept.key, swept)
+    open_store(ResultSettings(store=f"file://{folder}/drift-results")).keep(swept.key, swept)
 
 
 def records(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from driftfleet.results import LatestRecord, Verdict, decode_record
+from driftfleet.latest import LatestRecord
+from driftfleet.model import decode_record
+from driftfleet.results import Verdict
 from tests.conftest import require_program
 from tests.e2e.command import run_command
 from tests.redaction.making import make

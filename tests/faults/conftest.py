@@ -18,7 +18,7 @@ MakeFleet = Callable[..., BrokenFleet]
 def make_fleet(tmp_path: Path, mirror: Path) -> Iterator[MakeFleet]:
     """Makes one; at its end the workers' writable root is empty, and no process is left.
 
-    ``broker`` names a Redis that somebody else runs.
+    ``broker`` names a Redis that somebody else runs, ``results`` another store than a folder.
     """
     made: list[BrokenFleet] = []
     with short_folder("r") as redis_folder, short_folder("w") as place:
@@ -33,6 +33,7 @@ def make_fleet(tmp_path: Path, mirror: Path) -> Iterator[MakeFleet]:
             concurrency: int = 2,
             more: dict[str, Any] | None = None,
             broker: dict[str, Any] | None = None,
+            results: ResultSettings | None = None,
             **worker: Any,
         ) -> BrokenFleet:
             server = None
@@ -44,7 +45,7 @@ def make_fleet(tmp_path: Path, mirror: Path) -> Iterator[MakeFleet]:
                 broker=BrokerSettings(
                     visibility_timeout_seconds=visibility_timeout_seconds, **broker
                 ),
-                results=ResultSettings(store=f"file://{place / 'results'}"),
+                results=results or ResultSettings(store=f"file://{place / 'results'}"),
                 worker=WorkerSettings(
                     **{
                         "concurrency": concurrency,

@@ -16,8 +16,8 @@ from driftfleet.celery_app import build_app
 from driftfleet.configuration import process_environment
 from driftfleet.errors import TransientError
 from driftfleet.jobs import Job
-from driftfleet.results import SweepRecord
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepRecord
 from producer.headquarters import Headquarters
 from producer.sending import Sender
 from producer.sweep_queue import SweepQueue

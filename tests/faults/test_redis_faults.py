@@ -6,14 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from driftfleet.configuration import environment_of, process_environment
 from driftfleet.results import Verdict
 from driftfleet.settings import GitHubSettings, RepositoryRule
-from tests.conftest import lacking
+from tests.conftest import require_faketime
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet
 from tests.standin import StandIn
@@ -190,7 +189,7 @@ def test_a_redis_that_hangs_under_a_producer_is_told_of_within_ten_seconds(
 def test_a_worker_whose_clock_is_an_hour_off_takes_nothing_from_others(
     make_fleet: MakeFleet,
 ) -> None:
-    library = _faketime()
+    library = require_faketime()
     fleet = make_fleet(concurrency=1)
     roots = [f"root{n}" for n in range(4)]
     for root in roots:
@@ -214,11 +213,6 @@ def test_a_worker_whose_clock_is_an_hour_off_takes_nothing_from_others(
             assert abs(fleet.result(answer).finished_at.timestamp() - now) < 120
         fleet.stop()
         fleet.workers.clear()
-
-
-def _faketime() -> str:
-    found = list(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-    return str(found[0]) if found else lacking("no libfaketime: apt-get install libfaketime")
 
 
 def test_a_worker_that_was_frozen_past_its_lease_overwrites_nothing(make_fleet: MakeFleet) -> None:

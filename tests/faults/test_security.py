@@ -17,8 +17,9 @@ from driftfleet.celery_app import build_app
 from driftfleet.configuration import environment_of, process_environment
 from driftfleet.errors import TransientError
 from driftfleet.jobs import CHECK_TASK
-from driftfleet.results import ErrorKind, SweepManifest, Verdict
+from driftfleet.results import ErrorKind, Verdict
 from driftfleet.settings import LogSettings
+from driftfleet.sweeps import SweepManifest
 from driftfleet.worker_command import producer_arguments
 from producer.broker import Broker
 from producer.headquarters import (
@@ -32,7 +33,8 @@ from producer.headquarters import (
 )
 from producer.notebook import Notebook
 from producer.overview import look, record_of
-from producer.top import Page, top_lines
+from producer.page import Page
+from producer.top import top_lines
 from tests.envelopes import EMBED, JOB, SECRET, SPOILED, encoded, message, pickled
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet

@@ -1,6 +1,7 @@
 """The store is away, the disk is full, memory ends, time ends."""
 
 import contextlib
+import dataclasses
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +11,13 @@ import pytest
 
 from driftfleet.jobs import Limits
 from driftfleet.results import ErrorKind, Verdict
+from driftfleet.store import open_store
 from tests import providers
 from tests.conftest import require_program
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet
+from tests.s3 import have_keys, running_s3
+from tests.s3_proxy import Fault, proxied
 from tests.workers import wait_until
 
 
@@ -56,6 +60,36 @@ def test_a_store_that_is_away_for_two_minutes_loses_nothing(make_fleet: MakeFlee
     assert (set(record.answered.values()), record.missing) == ({Verdict.UNAPPLIED}, ())
     # Tried again with doubling pauses, not in a circle.
     assert len(plans) <= 16
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("reset"), Fault("reset after", method="PUT")],
+    ids=["nothing goes through", "writes are done and not answered"],
+)
+def test_an_s3_that_is_away_loses_nothing(
+    make_fleet: MakeFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    have_keys(monkeypatch)
+    with running_s3(tmp_path) as s3, proxied(s3.endpoint) as proxy:
+        settings = s3.settings()
+        through = settings.s3.model_copy(update={"endpoint": proxy.endpoint})
+        fleet = make_fleet(results=settings.model_copy(update={"s3": through}))
+        # Whoever asks and looks isn't cut off.
+        fleet.store = open_store(settings)
+        fleet.write_quick("one")
+        fleet.write_quick("two")
+        sweep = fleet.ask("one", "two")
+        proxy.faults = [dataclasses.replace(fault, times=1 << 20)]
+        fleet.start_worker()
+        assert wait_until(lambda: "check_tried_again" in fleet.log.read_text(), 60)
+        assert fleet.store.sweep(sweep).closed_at is None
+        told = next(line for line in fleet.log.read_text().splitlines() if "tried_again" in line)
+        assert settings.store in told
+        proxy.reset()
+        record = fleet.closed(sweep, 60)
+    assert (set(record.answered.values()), record.missing) == ({Verdict.UNAPPLIED}, ())
+    assert "Traceback" not in fleet.log.read_text()
 
 
 def test_a_disk_below_the_bound_starts_nothing_says_so_and_goes_on_when_there_is_room(

@@ -3,6 +3,7 @@
 import platform
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,12 @@ from pydantic import SecretStr
 from driftfleet.configuration import process_environment
 from driftfleet.installs.tfenv import find_tfenv
 from driftfleet.redis_client import connect
+from driftfleet.s3_settings import place_of
 from driftfleet.settings import BrokerSettings, GitHubSettings, ResultSettings, Settings
 from driftfleet.store import ResultStore, open_store
+from driftfleet.store.s3 import S3Objects
+from driftfleet.store.s3_client import OwnClient
+from driftfleet.store.s3_client import connect as connect_s3
 from producer.embedded import embedded_redis
 from tests import providers
 from tests.conftest import require_program
@@ -21,6 +26,8 @@ from tests.producing import Producer
 from tests.releases import Releases
 from tests.releases import serving as serving_releases
 from tests.runtime_api import RuntimeApi
+from tests.s3 import S3, have_keys, running_s3
+from tests.s3_proxy import S3Proxy, proxied
 from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.standin.monorepo import make_monorepo, make_wide_tree
@@ -133,7 +140,57 @@ def sandbox(
 
 @pytest.fixture
 def lambda_store(sandbox: LambdaSandbox) -> ResultStore:
-    return open_store(f"file://{sandbox.writable['/mnt/results']}")
+    return open_store(ResultSettings(store=f"file://{sandbox.writable['/mnt/results']}"))
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """An S3 that this process has keys for."""
+    have_keys(monkeypatch)
+    return s3_server
+
+
+@pytest.fixture(scope="session")
+def s3_proxy(s3_server: S3) -> Iterator[S3Proxy]:
+    with proxied(s3_server.endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(s3_proxy: S3Proxy) -> Iterator[S3Proxy]:
+    """A proxy before the S3, which does nothing wrong yet."""
+    s3_proxy.reset()
+    yield s3_proxy
+    s3_proxy.reset()
+
+
+@pytest.fixture
+def proxied_s3(s3: S3, proxy: S3Proxy) -> S3:
+    """The S3 as it is seen through the proxy."""
+    return s3.through(proxy.endpoint)
+
+
+@pytest.fixture(scope="session")
+def impatient_client(s3_server: S3, s3_proxy: S3Proxy) -> OwnClient:
+    with pytest.MonkeyPatch.context() as patch:
+        have_keys(patch)
+        settings = s3_server.through(s3_proxy.endpoint).settings().s3
+        client = OwnClient(partial(connect_s3, settings, {}, read_seconds=0.4))
+        client.get()
+    return client
+
+
+@pytest.fixture
+def impatient(proxied_s3: S3, impatient_client: OwnClient) -> S3Objects:
+    """A new store behind the proxy, whose client doesn't wait for long."""
+    settings = proxied_s3.settings()
+    return S3Objects(place_of(settings.store), settings.s3, impatient_client)
 
 
 @pytest.fixture(scope="module")

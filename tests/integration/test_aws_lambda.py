@@ -1,5 +1,6 @@
 """The Lambda function: the real runtime client, a Runtime API, a world in which /tmp is all."""
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 from driftfleet import process
 from driftfleet.jobs import Job, Limits, Source
 from driftfleet.results import Result
-from driftfleet.store import ResultStore
+from driftfleet.store import ResultStore, open_store
 from tests import providers
 from tests.lambda_sandbox import REPO, LambdaSandbox, asking, error_of
 from tests.runtime_api import RuntimeApi
+from tests.s3 import S3
 from tests.standin import Fault, StandIn
 from tests.workers import wait_until
 
@@ -220,3 +222,26 @@ def test_in_a_directory_of_others_nothing_of_theirs_is_removed(
         assert wait_until(lambda: runtime_api.asked > 1, 20)
     assert left_over(sandbox) == ["theirs"]
     assert "temporary_directory_shared" in sandbox.told()
+
+
+def test_results_are_kept_in_s3(
+    ghe: StandIn, runtime_api: RuntimeApi, sandbox: LambdaSandbox, s3: S3
+) -> None:
+    told = s3.settings()
+    environment = {
+        **sandbox.environment,
+        "DRIFTFLEET_RESULTS__STORE": told.store,
+        "DRIFTFLEET_RESULTS__S3": told.s3.model_dump_json(exclude_none=True),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
+    with dataclasses.replace(sandbox, environment=environment).running():
+        answered = runtime_api.send(asking("root")).wait(60)
+    result = Result.model_validate(answered.result)
+    assert result.verdict == "unapplied"
+    store = open_store(told)
+    assert store.get(result.history_key) == result
+    latest = store.latest_of(result.job)
+    assert latest is not None
+    assert latest.result == result

@@ -467,7 +467,7 @@ def last_try(settings: Settings, environment: Mapping[str, str], source: Source)
     ledger = MemoryLedger()
     desk = Desk(
         tools=tools,
-        store=open_store(settings.results.store),
+        store=open_store(settings.results),
         ledger=ledger,
         drain=Drain(settings.worker.drain_seconds),
         caps=settings.caps,

@@ -11,7 +11,7 @@ from driftfleet.celery_app import build_app
 from driftfleet.jobs import Job, Source
 from driftfleet.ledger import RedisLedger
 from driftfleet.redis_client import connect
-from driftfleet.settings import BrokerSettings, Settings
+from driftfleet.settings import BrokerSettings, ResultSettings, Settings
 from driftfleet.store import open_store
 from driftfleet.sweep_id import new_sweep_id
 from producer.broker import Broker
@@ -26,7 +26,7 @@ def test_a_hundred_thousand_waiting_jobs(tmp_path: Path) -> None:
         settings = Settings(broker=BrokerSettings(url=SecretStr(redis.url)))
         client = connect(redis.url)
         ledger = RedisLedger(client)
-        store = open_store(f"file://{tmp_path / 'results'}")
+        store = open_store(ResultSettings(store=f"file://{tmp_path / 'results'}"))
         before = client.info("memory")["used_memory"]
         began = time.monotonic()
         with build_app(settings) as app:

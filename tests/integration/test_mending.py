@@ -16,11 +16,12 @@ from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import Job
 from driftfleet.ledger import LEASE_SECONDS, Answer, OpenSweep, RedisLedger
 from driftfleet.redis_client import connect
-from driftfleet.results import ErrorKind, Result, SweepManifest, SweepRecord, Verdict
+from driftfleet.results import ErrorKind, Result, Verdict
 from driftfleet.settings import BrokerSettings, Settings
 from driftfleet.store import ResultStore
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from producer.broker import Broker, queue_keys
 from producer.embedded import embedded_redis
 from producer.mending import MOST_PUT_BACK, Mended, Mending

@@ -8,6 +8,8 @@ import pytest
 from driftfleet.jobs import Variant
 from driftfleet.ledger import Judged
 from driftfleet.settings import CacheSettings, GitHubSettings, VariantRule
+from driftfleet.store import FleetReader
+from driftfleet.store.files import FileObjects
 from driftfleet.swept import Swept, swept_key
 from tests.producing import Producer
 from tests.standin import StandIn
@@ -69,6 +71,28 @@ def test_a_repository_that_hasnt_changed_costs_one_request(
     ghe.clear()
     watching.headquarters.sweep("acme/infra", "")
     assert len(ghe.requests) == 1
+
+
+def test_a_root_that_left_the_code_leaves_the_fleet_and_one_without_an_answer_is_told(
+    watching: Producer, ghe: StandIn
+) -> None:
+    watching.headquarters.sweep("acme/infra", "")
+    (sweep,) = watching.open
+    manifest = watching.store.manifest(sweep)
+    assert manifest is not None
+    for one in manifest.jobs[:2]:
+        watching.answer(one)
+    status = FleetReader(FileObjects(watching.folder)).read()
+    assert [one.root for one in status.roots] == ["a", "b"]
+    assert status.never == ("acme/infra/c/default",)
+    assert status.gone == ()
+    ghe.commit("acme/infra", {}, delete=["a/main.tf"])
+    watching.forget_sweep("acme/infra")
+    watching.tick()
+    watching.headquarters.sweep("acme/infra", "")
+    status = FleetReader(FileObjects(watching.folder)).read()
+    assert [one.root for one in status.roots] == ["b"]
+    assert [one.root for one in status.gone] == ["a"]
 
 
 def test_variants_that_contradict_each_other_are_told_and_wait_for_the_next_slot(

@@ -7,10 +7,11 @@ import pytest
 
 from driftfleet.closing import close_sweep
 from driftfleet.errors import StoreUnavailable
-from driftfleet.results import SweepManifest, Verdict
+from driftfleet.results import Verdict
 from driftfleet.store import ResultStore
 from driftfleet.store.files import FileObjects
 from driftfleet.sweep_id import new_sweep_id
+from driftfleet.sweeps import SweepManifest
 from driftfleet.swept import swept_key
 from producer.headquarters import SWEEP_TASK
 from tests.ledgers import job

@@ -8,9 +8,10 @@ from driftfleet.closing import close_sweep
 from driftfleet.errors import BrokerUnavailable, StoreUnavailable
 from driftfleet.jobs import Job
 from driftfleet.ledger import Answer, MemoryLedger, OpenSweep
-from driftfleet.results import Result, SweepManifest, SweepRecord, Verdict
+from driftfleet.results import Result, Verdict
 from driftfleet.store import ResultStore
 from driftfleet.store.memory import MemoryObjects
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from producer.sweep import open_record
 from tests.ledgers import ask, job
 

@@ -1,5 +1,6 @@
 """What a doctor says of the result store, of disks and of secrets."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from driftfleet.settings import Settings
 from driftfleet.store import open_store
 from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
+from driftfleet.store.objects import Listed
 from producer.doctor.disk import disk_finding, disks
 from producer.doctor.examination import Doctor, examine
 from producer.doctor.fleet import heartbeat, workers_finding
@@ -93,6 +95,11 @@ class Torn(MemoryObjects):
         return super().put_if(key, b"", tag)
 
 
+class Unlisted(MemoryObjects):
+    def listing(self, prefix: str, after: str = "") -> Iterator[Listed]:
+        return iter(())
+
+
 class Away(MemoryObjects):
     def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
         raise StoreUnavailable("the store is away")
@@ -106,6 +113,7 @@ class Away(MemoryObjects):
         (Stale(), "what was removed is still there"),
         (Deaf(), "refused as if there were one"),
         (Torn(), "not what is read"),
+        (Unlisted(), "what was written is not listed"),
         (Away(), "the store is away"),
     ],
 )
@@ -238,7 +246,7 @@ def test_a_heartbeat_is_judged_by_its_age(tmp_path: Path) -> None:
     settings = stored_at(tmp_path)
     assert heartbeat(settings).level == "skip"
     beat = Heartbeat(sent_at=1000.0, stored_at=1002.5, worker="w1")
-    open_store(settings.results.store).keep(HEARTBEAT_KEY, beat)
+    open_store(settings.results).keep(HEARTBEAT_KEY, beat)
     found = heartbeat(settings, now=1062.5)
     assert (found.level, found.finding) == (
         "ok",

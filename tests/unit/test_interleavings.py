@@ -16,10 +16,11 @@ from driftfleet.cap_settings import CapSettings
 from driftfleet.closing import close_sweep
 from driftfleet.jobs import Job
 from driftfleet.ledger import LEASE_SECONDS, Answer, Ask, MemoryLedger, OpenSweep
-from driftfleet.results import Result, SweepManifest, SweepRecord, Verdict
+from driftfleet.results import Result, Verdict
 from driftfleet.store import ResultStore
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.sweep_id import asked_at, new_sweep_id
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from producer.broker import Broker
 from producer.mending import Mending
 from producer.sweep import open_record

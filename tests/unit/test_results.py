@@ -10,17 +10,10 @@ import pytest
 from driftfleet import schemas
 from driftfleet.errors import ContractError, Phase
 from driftfleet.jobs import Job, Source, Variant
-from driftfleet.results import (
-    Change,
-    CheckError,
-    ErrorKind,
-    Result,
-    SweepManifest,
-    Timings,
-    Verdict,
-    decode_record,
-    place,
-)
+from driftfleet.model import decode_record
+from driftfleet.places import place
+from driftfleet.results import Change, CheckError, ErrorKind, Result, Timings, Verdict
+from driftfleet.sweeps import SweepManifest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftfleet.jobs import Job, Source, Variant
-from driftfleet.results import CheckError, ErrorKind, LatestRecord, Result, Verdict, place
+from driftfleet.latest import LatestRecord
+from driftfleet.places import place
+from driftfleet.results import CheckError, ErrorKind, Result, Verdict
 from driftfleet.schedule_settings import ScheduleSettings
 from driftfleet.swept import Swept
 from driftfleet.windows import TimeOfDay

@@ -7,13 +7,14 @@ import pytest
 from driftfleet.cap_settings import AccountRule, CapSettings
 from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Limits, Source, Variant
-from driftfleet.results import Verdict
+from driftfleet.results import CheckError, ErrorKind, Timings, Verdict, error_result
 from driftfleet.settings import Settings, VariantRule
 from driftfleet.variants import variants_of
 from producer.discovery import Folder
 from producer.found import Trouble
 from producer.sweep import close_record, jobs_for, open_record
 
+ERROR = CheckError(phase="store", kind=ErrorKind.WORKER_LOST, message="lost")
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 SOURCE = Source(kind="local", repo="/srv/infra", sha="abc")
 
@@ -143,9 +144,22 @@ def test_the_record_of_a_sweep_says_what_was_asked_for_and_what_never_came() -> 
     assert record.source == SOURCE.slug
     assert record.asked == tuple(job.title for job in made)
     assert record.closed_at is None
-    answered = {made[0].title: Verdict.CLEAN, made[2].title: Verdict.ERROR}
-    closed = close_record(record, answered, NOON + timedelta(minutes=1))
-    assert closed.answered == answered
+    lost = error_result(made[2], ERROR, "w", at=NOON)
+    clean = lost.model_copy(
+        update={
+            "job": made[0],
+            "verdict": Verdict.CLEAN,
+            "error": None,
+            "timings_seconds": Timings(plan=2, total=3),
+        }
+    )
+    closed = close_record(record, [lost, clean], NOON + timedelta(minutes=1))
+    assert closed.answered == {made[0].title: Verdict.CLEAN, made[2].title: Verdict.ERROR}
+    assert closed.summary is not None
+    assert closed.summary.verdicts == {Verdict.CLEAN: 1, Verdict.ERROR: 1}
+    assert closed.summary.errors == {made[2].title: ErrorKind.WORKER_LOST}
+    assert closed.summary.timings_seconds == Timings(plan=2, total=3)
+    assert [one.title for one in closed.summary.slowest] == [made[0].title, made[2].title]
     assert closed.missing == (made[1].title,)
     assert closed.closed_at == NOON + timedelta(minutes=1)
 
@@ -162,6 +176,6 @@ def test_what_could_not_be_looked_at_is_in_the_record_with_the_others_and_alone(
     record = open_record(jobs("a"), "s1", NOON, [trouble])
     assert record.source == f"{SOURCE.slug}, acme/gone"
     assert record.problems == (trouble.reason,)
-    alone = close_record(open_record([], "s1", NOON, [trouble]), {}, NOON)
+    alone = close_record(open_record([], "s1", NOON, [trouble]), (), NOON)
     assert (alone.source, alone.asked, alone.missing) == ("acme/gone", (), ())
     assert alone.problems == (trouble.reason,)

@@ -12,7 +12,8 @@ from driftfleet.ledger import MOST_RECENT, Recent, WorkerSeen
 from driftfleet.results import Verdict
 from producer.columns import Column, cut, fit
 from producer.overview import Overview, RunningCheck, SweepSeen, parts_of, record_of
-from producer.top import Page, show_age, top_lines
+from producer.page import Page, show_age
+from producer.top import top_lines
 
 _RECORDED = Path(__file__).parent / "recordings" / "top" / "fleet.json"
 NOW = 1_800_000_000.0

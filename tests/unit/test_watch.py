@@ -9,9 +9,10 @@ from driftfleet.closing import close_sweep
 from driftfleet.errors import BrokerUnavailable
 from driftfleet.jobs import Job, Source
 from driftfleet.ledger import LEASE_SECONDS, Answer, Ask, MemoryLedger, OpenSweep
-from driftfleet.results import Result, SweepManifest, SweepRecord, Verdict
+from driftfleet.results import Result, Verdict
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.records import ResultStore
+from driftfleet.sweeps import SweepManifest, SweepRecord
 from producer.display import choose_display
 from producer.follow import Follower
 from producer.sweep import open_record

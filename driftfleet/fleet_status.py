@@ -1,0 +1,49 @@
+"""Every root of the fleet, as the store knows it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from driftfleet.places import place_of_latest
+from driftfleet.repository_roots import RepositoryRoots
+from driftfleet.root_status import RootStatus
+
+
+@dataclass(frozen=True)
+class FleetStatus:
+    """The roots that there are, by repository, root and variant.
+
+    ``gone`` were judged once and are no longer in the code; ``never`` are the places
+    (``OWNER/REPO/ROOT/VARIANT``) of roots that are in the code and were never answered;
+    ``unreadable`` says of latest records, and of looks at repositories, why they can't be read, by
+    key.
+    """
+
+    roots: tuple[RootStatus, ...] = ()
+    gone: tuple[RootStatus, ...] = ()
+    never: tuple[str, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+def fleet_status(
+    roots: Iterable[RootStatus],
+    looks: Iterable[RepositoryRoots],
+    unreadable: Mapping[str, str],
+) -> FleetStatus:
+    """The roots, sorted into those that are there and those that are gone.
+
+    A root is gone where every look at its repository that began after its check didn't find it.
+    """
+    known: dict[str, list[RepositoryRoots]] = {}
+    for look in looks:
+        known.setdefault(look.repo.lower(), []).append(look)
+    found = {place for every in known.values() for look in every for place in look.places}
+    there: list[RootStatus] = []
+    gone: list[RootStatus] = []
+    for one in sorted(roots, key=lambda one: (one.repo, one.root, one.variant)):
+        at = [look.at for look in known.get(one.repo.lower(), ())]
+        is_gone = at and place_of_latest(one.key) not in found and min(at) > one.started_at
+        (gone if is_gone else there).append(one)
+    answered = {place_of_latest(one.key) for one in there} | {
+        place_of_latest(key) for key in unreadable
+    }
+    return FleetStatus(tuple(there), tuple(gone), tuple(sorted(found - answered)), unreadable)

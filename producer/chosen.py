@@ -1,0 +1,77 @@
+"""Which of the roots that the store knows are meant, by what a command line names."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftfleet.errors import ConfigurationError
+from driftfleet.globs import folder_matches
+from driftfleet.jobs import Source
+from driftfleet.results import Verdict
+from producer.table import harmless
+
+_MOST_NEAR = 3
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Repositories as the command line names them, globs over roots' paths, verdicts.
+
+    Of each kind where there is none all are meant.
+    """
+
+    targets: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+    def has_repository(self, repo: str, ref: str | None = None) -> bool:
+        """Whether results of ``repo`` are meant; of any ref of it where none is given."""
+        return not self.targets or any(_is_of(repo, ref, target) for target in self.targets)
+
+    def has_root(self, root: str) -> bool:
+        """Whether a root at this path is."""
+        return not self.roots or any(folder_matches(root, glob) for glob in self.roots)
+
+    def has_verdict(self, verdict: Verdict) -> bool:
+        """Whether roots with this verdict are."""
+        return not self.verdicts or verdict in self.verdicts
+
+    def require(self, known: Iterable[str], where: str) -> None:
+        """Refuse a repository that the store, which is at ``where``, knows nothing of.
+
+        Raises
+        ------
+        ConfigurationError
+            It names those that are called nearly so.
+        """
+        repos = sorted(set(known))
+        strange = [t for t in self.targets if not any(_is_of(repo, None, t) for repo in repos)]
+        if strange:
+            told = [harmless(f"{one}{_near(one, repos)}") for one in strange]
+            raise ConfigurationError(f"{where} knows no root of {', or of '.join(told)}")
+
+
+def slug_of(folder: Path) -> str:
+    """What results of a local folder are kept under."""
+    return Source(kind="local", repo=str(folder.resolve())).slug
+
+
+def _is_of(repo: str, ref: str | None, target: str) -> bool:
+    if target.startswith("org:"):
+        return repo.partition("/")[0].lower() == target.removeprefix("org:").lower()
+    if repo in (target, _slug(target)):
+        return True
+    name, at, wanted = target.partition("@")
+    return repo.lower() == name.lower() and (not at or ref is None or ref == wanted)
+
+
+def _slug(target: str) -> str | None:
+    """Of a folder that is here."""
+    path = Path(target)
+    return slug_of(path) if path.is_dir() else None
+
+
+def _near(target: str, repos: Sequence[str]) -> str:
+    found = difflib.get_close_matches(target.partition("@")[0], repos, _MOST_NEAR)
+    return f" (did you mean {' or '.join(found)}?)" if found else ""

@@ -125,8 +125,9 @@ def test_a_hostile_text_takes_time_by_its_length(atom: str) -> None:
         redact(text)
         return time.process_time() - started
 
-    # The square would be four times as much, and far more than the constant.
-    assert seconds(20_000) < 3 * seconds(10_000) + 0.06
+    # The square would be four times as much, and far more than the constant, each time; what else
+    # the machine does is not.
+    assert any(seconds(20_000) < 3 * seconds(10_000) + 0.06 for _ in range(4))
 
 
 SECRETS = [make(kind, "known") for kind in ("password", "odd_password", "opaque", "aws_secret_key")]

@@ -53,8 +53,10 @@ driftfleet.rows = function (told, staleAfter) {
   }
 
   function summed(changes) {
-    return ["drifted", "add", "change", "destroy"].map(function (word, place) {
-      return changes[place] ? changes[place].toLocaleString("en") + " " + word : "";
+    return ["drifted", "add", "change", "destroy", "output"].map(function (word, place) {
+      var count = changes[place];
+      if (!count) return "";
+      return count.toLocaleString("en") + " " + word + (word === "output" && count > 1 ? "s" : "");
     }).filter(Boolean).join(" · ");
   }
 

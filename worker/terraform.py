@@ -11,7 +11,7 @@ from driftfleet.jobs import Variant
 from driftfleet.mirror.layout import platform_name
 from driftfleet.redaction.redactor import Redactor
 from driftfleet.results import ErrorKind
-from worker.diagnostics import Diagnostic, PlanMessages, parse_messages, parse_text
+from worker.diagnostics import Diagnostic, PlanMessages, parse_messages, parse_text, tail_of
 from worker.failures import explain
 from worker.isolation import Isolation, git_shows
 from worker.process import Command, Completed, OutOfTime, OutputLimit, Programs, RunnerDied
@@ -215,7 +215,7 @@ class Terraform:
     def _failure(
         self, phase: Phase, done: Completed, diagnostics: tuple[Diagnostic, ...]
     ) -> CheckFailed:
-        tail = (done.stdout + done.stderr)[-_TAIL_BYTES:].decode("utf-8", "replace")
+        tail = tail_of(done.stdout + done.stderr, _TAIL_BYTES)
         return explain(phase, diagnostics, tail, done.exit_code, self.redact)
 
 

@@ -32,6 +32,12 @@ def many_at_once(items: Iterable[T], work: Callable[[T], R]) -> Iterator[R]:
     try:
         while batch := list(islice(source, _BATCH)):
             yield from pool.map(work, batch)
-    finally:
-        # Whoever is ended in the middle doesn't wait for those that haven't begun.
+    except Exception:
+        # What is under way would else be written after what is written next.
         pool.shutdown(cancel_futures=True)
+        raise
+    except BaseException:
+        # Ctrl-C doesn't wait for a store that is silent.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()

@@ -188,3 +188,36 @@ def test_a_store_that_is_away_leaves_it_open() -> None:
     assert world.ledger.open_sweeps() != []
     world.objects.put_if = put_if  # type: ignore[method-assign]
     assert world.close() is not None
+
+
+def test_a_closed_sweep_wants_to_be_shown() -> None:
+    world = World("a")
+    world.answer(world.jobs[0])
+    assert not world.ledger.report_wanted
+    world.close()
+    assert world.ledger.report_wanted
+
+
+def test_whoever_died_before_that_is_made_up_for() -> None:
+    world = World("a")
+    world.answer(world.jobs[0])
+    manifest = world.store.manifest(SWEEP)
+    assert manifest is not None
+    world.close()
+    world.ledger.report_wanted = False
+    world.objects.put(f"open/{SWEEP}.json", manifest.encode())
+    assert world.close() is None
+    assert world.ledger.report_wanted
+
+
+def test_a_redis_that_is_away_then_delays_no_close() -> None:
+    class Away(MemoryLedger):
+        def want_report(self) -> None:
+            raise BrokerUnavailable("away")
+
+    world = World("a")
+    world.ledger = Away(LATER.timestamp)
+    world.open(world.jobs)
+    world.answer(world.jobs[0])
+    assert world.close() is not None
+    assert world.record().closed_at == LATER

@@ -211,7 +211,7 @@ def results_command(
     Exit codes:
       0    printed, whatever the verdicts
       1    some record could not be read
-      2    usage or configuration
+      2    usage or configuration, or no results there
       130  stopped by Ctrl-C
 
     \b

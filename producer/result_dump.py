@@ -10,7 +10,7 @@ from typing import TextIO, TypeVar
 from driftfleet.errors import ContractError
 from driftfleet.latest import LatestRecord
 from driftfleet.model import decode_record
-from driftfleet.places import named, place_of_latest
+from driftfleet.places import is_cut, named, place_of_latest
 from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.store import open_objects
@@ -56,7 +56,7 @@ def dump_results(order: DumpOrder, now: datetime) -> int:
     Raises
     ------
     ConfigurationError
-        The store knows nothing of a repository that is named.
+        The store holds nothing, or nothing of a repository that is named.
     StoreUnavailable
         The store gave no answer.
     """
@@ -81,7 +81,10 @@ def _keys(order: DumpOrder, objects: ObjectStore, now: datetime, known: set[str]
         place = place_of_latest(key)
         name = named(place)
         known.add(name.repo)
-        if order.chosen.has_repository(name.repo) and order.chosen.has_root(name.root):
+        if order.chosen.has_repository(name.repo) and (
+            # Then the record alone tells.
+            is_cut(place) or order.chosen.has_root(name.root)
+        ):
             if order.since is None:
                 yield key
             else:

@@ -3,11 +3,10 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
 from driftfleet.places import Named
-from producer.chosen import Chosen, slug_of
+from producer.chosen import Chosen, folder_called, slug_of
 from producer.table import harmless
 
 _MOST_TOLD = 10
@@ -66,10 +65,10 @@ def _is_whole(text: str) -> Callable[[Named], bool]:
 
 def _is_folder(text: str) -> Callable[[Named], bool]:
     """A folder of this machine, in or below one that was scanned."""
-    path = Path(text)
-    if not path.is_dir():
+    found = folder_called(text)
+    if found is None:
         return lambda _: False
-    folder = path.resolve()
+    folder = found.resolve()
     meant = {(slug_of(top), str(folder.relative_to(top))) for top in (folder, *folder.parents)}
     return lambda one: (one.repo, one.root) in meant
 

@@ -123,7 +123,9 @@ class S3Objects:
             page = self._ask("list_objects_v2", prefix, Prefix=self._place.prefix + prefix, **start)
             for one in page.get("Contents", ()):
                 after = one["Key"].removeprefix(self._place.prefix)
-                yield Listed(after, one["ETag"].strip('"'))
+                if not after.endswith("/"):
+                    # One that does is what AWS' console makes for a folder.
+                    yield Listed(after, one["ETag"].strip('"'))
             is_more = bool(page.get("IsTruncated") and page.get("Contents"))
 
     def describe(self, key: str) -> str:

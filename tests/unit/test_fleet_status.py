@@ -1,5 +1,7 @@
 """Which roots are there, which are gone, and of which nothing is known."""
 
+import pytest
+
 from driftfleet.fleet_status import fleet_status
 from driftfleet.jobs import Job
 from driftfleet.latest import follow
@@ -74,3 +76,10 @@ def test_names_come_back_from_keys() -> None:
         assert named(place(one)).title == one.title
         assert place_of_latest(latest_key(one)) == place(one)
     assert named(place(job("x" * 300))).root.startswith("x" * 100)
+
+
+@pytest.mark.parametrize("strange", ["", "README", "a/b", "a/b/c", "%41/", "//"])
+def test_what_is_no_place_names_no_root(strange: str) -> None:
+    assert (named(strange).root, named(strange).variant) == ("", "")
+    look_at_it = RepositoryRoots(repo="acme/infra", at=at(1), places=(strange,))
+    assert fleet_status([known(A)], [look_at_it], {}).never == (strange,)

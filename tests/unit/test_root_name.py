@@ -93,6 +93,11 @@ def test_a_folder_that_was_scanned_is_found_and_one_below_it(tmp_path: Path) -> 
         find_root([str(tmp_path)], Chosen(), None, known)
 
 
+def test_a_name_that_no_folder_can_have_is_no_root() -> None:
+    with pytest.raises(ConfigurationError, match="no root is called"):
+        find_root(["y" * 5000], Chosen(), None, [Named("acme/infra", "a", "default")])
+
+
 def test_hostile_names_are_told_as_harmless_ones() -> None:
     known = [Named("acme/infra", f"{ESCAPE}{n}/prod", "default") for n in range(2)]
     for words in (["prod"], [f"{ESCAPE}0/prdo"]):

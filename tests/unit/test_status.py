@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from driftfleet.errors import ConfigurationError
-from driftfleet.jobs import Job
+from driftfleet.jobs import Job, Source
 from driftfleet.model import decode_record
 from driftfleet.places import latest_key
 from driftfleet.repository_roots import roots_of
@@ -163,6 +163,42 @@ def test_what_cant_be_read_is_told_with_where_and_why_and_exit_1(fleet: Fleet) -
     assert fleet.out.endswith("1 root: 1 clean; 2 unreadable\n")
     assert fleet.status(chosen=Chosen(("acme/infra",), ("a",))) == 1
     assert "infra/b/" not in fleet.err
+
+
+@pytest.mark.parametrize(
+    ("repo", "ref", "target"),
+    [
+        ("acme/infra", "v/1", "acme/infra"),
+        ("Acme/Infra", "v1", "acme/infra@v1"),
+        ("acme/infra", "", "org:acme"),
+    ],
+)
+def test_a_look_that_cant_be_read_is_told_to_who_asks_for_its_repository(
+    fleet: Fleet, repo: str, ref: str, target: str
+) -> None:
+    fleet.add(job("a", repo="acme/infra"))
+    found = roots_of(job(repo=repo, ref=ref).source, (), at(1))
+    fleet.objects.put(found.key, b"{")
+    assert fleet.status(chosen=Chosen((target,))) == 1
+    assert "not a RepositoryRoots" in fleet.err
+
+
+def test_of_a_folder_too(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "A@b").mkdir()
+    source = Source(kind="local", repo=str(tmp_path / "A@b"))
+    fleet.add(job("a").model_copy(update={"source": source}))
+    fleet.objects.put(roots_of(source, (), at(1)).key, b"{")
+    assert fleet.status(chosen=Chosen((str(tmp_path / "A@b"),))) == 1
+    assert "not a RepositoryRoots" in fleet.err
+
+
+@pytest.mark.parametrize("key", ["latest/README", "latest/acme/x.json", "roots/x.json"])
+def test_an_object_that_is_not_ours_is_told_of(fleet: Fleet, key: str) -> None:
+    fleet.add(job("a"))
+    fleet.objects.put(key, b"Hello")
+    assert fleet.status() == 1
+    assert f"{key}: can't be read" in fleet.err
+    assert fleet.roots == ["a"]
 
 
 def test_only_what_is_meant_is_shown_and_counts(fleet: Fleet) -> None:

@@ -72,7 +72,8 @@ def status_command(
     nothing is known of them, so not all is clean. Roots that are gone from the code are named and
     don't count.
 
-    With --stale: what was not judged for longer (an error is no judgement), and what never was.
+    With --stale: what was not judged for longer (an error is no judgement; what never was judged
+    counts from its first check on), and what was never answered.
 
     \b
     Exit codes:

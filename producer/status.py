@@ -107,7 +107,9 @@ def _of(whole: FleetStatus, chosen: Chosen) -> FleetStatus:
 def _stale(fleet: FleetStatus, now: datetime, after: timedelta) -> FleetStatus:
     """Longest first; who is gone isn't waited for."""
     stale = [one for one in fleet.roots if one.is_stale(now, after)]
-    stale.sort(key=lambda one: (one.judged_at is not None, one.judged_at or now, one.key))
+    stale.sort(
+        key=lambda one: (one.judged_at is not None, one.judged_at or one.first_seen, one.key)
+    )
     return replace(fleet, roots=tuple(stale), gone=())
 
 

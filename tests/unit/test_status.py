@@ -232,13 +232,14 @@ def test_stale_is_what_was_not_judged_for_longer_longest_first(fleet: Fleet) -> 
     fleet.add(job("old"), 1, Verdict.DRIFTED)
     fleet.add(job("older"), 0)
     fleet.add(job("older"), 23.5, Verdict.ERROR)  # no judgement
-    fleet.add(job("never"), 23, Verdict.ERROR)
+    fleet.add(job("never"), 2, Verdict.ERROR)
+    fleet.add(job("new"), 23, Verdict.ERROR)
     assert fleet.status(stale=timedelta(hours=12)) == 1
     assert fleet.roots == ["never", "older", "old"]
     lines = fleet.out.splitlines()
     assert lines[0].split()[3:5] == ["JUDGED", "CHECKED"]
     ages = [line.split()[3:5] for line in lines[1:4]]
-    assert ages == [["never", "1h00m"], ["1d00h", "30m00s"], ["23h00m", "23h00m"]]
+    assert ages == [["never", "22h00m"], ["1d00h", "30m00s"], ["23h00m", "23h00m"]]
     assert lines[-1] == "3 roots not judged for more than 12h: 2 error, 1 drifted"
     fleet.look(job("fresh"), job("unknown"))
     assert fleet.status(stale=timedelta(hours=12), chosen=Chosen(roots=("unknown",))) == 1

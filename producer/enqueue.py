@@ -146,13 +146,14 @@ def _send_all(
     for trouble in outlook.troubles:
         _tell(order, queue.note(trouble), trouble.name)
     for found in outlook.found:
-        if found.discovery.roots:
-            stop.hold()  # a sweep is asked for whole or not at all
-            jobs = queue.jobs(found)
-            if not order.roots:
-                queue.note_roots(found, jobs)
+        stop.hold()  # a sweep is asked for whole or not at all
+        jobs = queue.jobs(found)
+        if not order.roots and outlook.is_whole(found):
+            queue.note_roots(found, jobs)
+        if jobs:
             course.sweeps.append(queue.ask(jobs))
-            stop.allow()
+        stop.allow()
+        if jobs:
             _tell(order, course.sweeps[-1].record, found.name)
 
 

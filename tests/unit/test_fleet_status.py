@@ -62,6 +62,16 @@ def test_it_is_not_gone_before_each_ref_was_looked_at() -> None:
     assert fleet_status([known(B)], looks, {}).gone == ()
 
 
+def test_a_ref_that_nobody_looks_at_any_more_says_nothing() -> None:
+    """Such as a branch that somebody asked for once, or the one before another default."""
+    looks = [look(A, B, C, hours=0, ref="try"), look(A, hours=7 * 24 + 1)]
+    fleet = fleet_status([known(A), known(B)], looks, {})
+    assert (fleet.gone, fleet.never) == ((known(B),), ())
+    looks = [look(A, B, C, hours=0, ref="try"), look(A, hours=7 * 24 - 1)]
+    fleet = fleet_status([known(A), known(B)], looks, {})
+    assert (fleet.gone, fleet.never) == ((), (place(C),))
+
+
 def test_a_look_at_another_repository_says_nothing() -> None:
     assert fleet_status([known(A)], [look(hours=1, repo="acme/other")], {}).gone == ()
 

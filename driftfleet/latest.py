@@ -137,7 +137,7 @@ def _runs(runs: tuple[Run, ...], result: Result) -> tuple[Run, ...]:
 
 
 def _newest(runs: tuple[Run, ...]) -> tuple[Run, ...]:
-    """So many as are kept; the last of them is the newest judgement, where all others are errors."""
+    """So many as are kept, with the newest judgement for the last where all others are errors."""
     kept, dropped = runs[:MOST_RUNS], runs[MOST_RUNS:]
     judged = [run for run in runs if run.verdict != Verdict.ERROR]
     return (*kept[:-1], judged[0]) if judged and judged[0] in dropped else kept

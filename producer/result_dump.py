@@ -19,7 +19,7 @@ from driftfleet.store.objects import ObjectStore
 from producer.chosen import Chosen
 from producer.page import Page
 from producer.progress import Progress
-from producer.table import what_of
+from producer.table import json_line, what_of
 
 _READERS = 16
 # A record may have 1 MB: so many are held at most.
@@ -132,7 +132,7 @@ def _is_meant(result: Result, chosen: Chosen) -> bool:
 
 def _print(result: Result, order: DumpOrder) -> None:
     if order.as_json:
-        order.stdout.write(f"{result.model_dump_json()}\n")
+        order.stdout.write(f"{json_line(result)}\n")
         return
     page = Page(encoding=order.stdout.encoding or "utf-8")
     told = f"{result.finished_at.isoformat()}  {result.verdict}  {result.job.title}"

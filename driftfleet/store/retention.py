@@ -20,6 +20,8 @@ DAYS_KEPT = timedelta(days=400)
 # What a process that died in the middle of a write left. Nobody writes for so long.
 _LEFTOVER_AFTER = timedelta(days=1)
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}\.tmp")
+# Of whatever else is below `results/`, as of another program's folder, nothing goes.
+_RESULT = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[A-Za-z0-9_-]{1,64}\.json")
 # How far the clocks of workers may be apart.
 _SKEW = timedelta(hours=2)
 Kind = Literal["results", "sweeps", "days", "leftovers"]
@@ -76,7 +78,8 @@ class Retention:
         """Of one root and variant, all but the newest. Keys sort by when they finished."""
         place = keys[0].removeprefix("results/").rpartition("/")[0]
         end = history_start(place, self._before)
-        old = [key for key in sorted(keys)[:-1] if key < end and key.endswith(".json")]
+        results = sorted(key for key in keys if _RESULT.fullmatch(key.rpartition("/")[2]))
+        old = [key for key in results[:-1] if key < end]
         if not old:
             return
         shown = self._shown(place)

@@ -114,6 +114,13 @@ def test_a_place_without_any_result_is_refused(tmp_path: Path) -> None:
         Dump(tmp_path / "nowhere")()
 
 
+def test_scripts_get_ascii(dump: Dump) -> None:
+    ResultStore(dump.objects).add(checked(job("ü\x9b31m")))
+    out = dump.text(Chosen(roots=("ü*",)), None, as_json=True)
+    assert out.isascii()
+    assert decode_record(Result, out).job.root == "ü\x9b31m"
+
+
 def test_people_get_a_line_each(dump: Dump) -> None:
     lines = dump.text(None, 12.5).splitlines()
     assert lines[0] == (

@@ -170,6 +170,13 @@ def test_a_root_is_found_by_a_name_that_is_too_long_for_a_key(history: History) 
         history("x" * 301)
 
 
+def test_scripts_get_ascii(history: History) -> None:
+    history.store.add(checked(job("ü\x9b31m")))
+    assert history("ü\\x9b31m", checks=True, as_json=True) == 0
+    assert history.out.isascii()
+    assert decode_record(Result, history.out).job.root == "ü\x9b31m"
+
+
 def test_hostile_names_can_do_nothing(history: History) -> None:
     history.store.add(checked(job(f"{ESCAPE}\n"), 0, Verdict.DRIFTED, address=f"a.{ESCAPE}"))
     for checks in (False, True):

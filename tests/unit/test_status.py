@@ -257,6 +257,13 @@ def test_scripts_get_records_of_the_published_schema(fleet: Fleet) -> None:
     assert json.loads(fleet.out.splitlines()[0])["drifted_since"] == "2026-01-02T12:00:00Z"
 
 
+def test_what_scripts_get_is_ascii_and_can_do_nothing_to_a_terminal(fleet: Fleet) -> None:
+    fleet.add(job("ü\x9b31m\u202e\U0001f600"))
+    fleet.status(as_json=True)
+    assert fleet.out.isascii()
+    assert decode_record(RootStatus, fleet.out).root == "ü\x9b31m\u202e\U0001f600"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
 @pytest.mark.parametrize("terminal", [True, False])
 def test_hostile_names_can_do_nothing(fleet: Fleet, encoding: str, terminal: bool) -> None:

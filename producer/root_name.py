@@ -31,14 +31,12 @@ def find_root(
     """
     text = _text(words)
     # As they are printed, for that is what is pasted.
-    among = {
-        Named(*map(harmless, one)): one
-        for one in known
-        if chosen.has_repository(one.repo) and (variant is None or one.variant == variant)
-    }
-    for is_meant in (_is_whole(text), _is_folder(text), _is_root(text), _ends(text)):
-        if found := [one for one in among if is_meant(one)]:
-            return among[_only(found, text)]
+    among = {Named(*map(harmless, one)): one for one in known if chosen.has_repository(one.repo)}
+    if found := _meant(text, [one for one in among if variant in (None, one.variant)]):
+        return among[_only(found, text)]
+    if others := sorted({one.variant for one in _meant(text, among)}):
+        told = ", ".join(others[:_MOST_TOLD]) + (", ..." if len(others) > _MOST_TOLD else "")
+        raise ConfigurationError(f"'{text}' has no variant '{harmless(variant or '')}': {told}")
     raise ConfigurationError(f"no root is called '{text}'{_near(text, among)}")
 
 
@@ -47,6 +45,15 @@ def _text(words: Sequence[str]) -> str:
     if scanned := _AS_SCANNED.fullmatch(text):
         text = f"{scanned['repo']} {scanned['rest']}"
     return text.removeprefix("./").rstrip("/") or "."
+
+
+def _meant(text: str, among: Iterable[Named]) -> list[Named]:
+    """Those that the words mean in the first way in which they mean any."""
+    every = list(among)
+    for is_meant in (_is_whole(text), _is_folder(text), _is_root(text), _ends(text)):
+        if found := [one for one in every if is_meant(one)]:
+            return found
+    return []
 
 
 def _is_whole(text: str) -> Callable[[Named], bool]:

@@ -13,7 +13,7 @@ from driftfleet.model import decode_record
 from driftfleet.places import history_start
 from driftfleet.store.files import FileObjects
 from driftfleet.store.records import ResultStore
-from driftfleet.sweeps import SweepRecord
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 # A year can be held against the one before.
 DAYS_KEPT = timedelta(days=400)
@@ -69,10 +69,20 @@ class Retention:
         """No later than what any open sweep asked for can have been answered."""
         asked = [
             manifest.asked_at - _SKEW
-            for sweep in self._store.open_sweeps()
-            if (manifest := self._store.manifest(sweep)) is not None
+            for key in self._objects.keys("open/")
+            if (manifest := self._manifest(key)) is not None
         ]
         return min([before, *asked])
+
+    def _manifest(self, key: str) -> SweepManifest | None:
+        try:
+            return self._store.record(SweepManifest, key)
+        except ContractError as error:
+            raise ContractError(
+                f"{self._objects.describe(key)} can't be read ({error.message}): nobody knows what "
+                "that sweep may still be answered by, and nothing is removed; if the sweep is over, "
+                "remove the file"
+            ) from error
 
     def _old_results(self, keys: Sequence[str]) -> Iterator[Old]:
         """Of one root and variant, all but the newest. Keys sort by when they finished."""

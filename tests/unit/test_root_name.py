@@ -57,6 +57,13 @@ def test_a_repository_or_a_variant_makes_it_one() -> None:
         find("envs/prod", repo="acme/network")
 
 
+def test_a_variant_that_it_has_not_is_told_with_those_that_it_has() -> None:
+    with pytest.raises(ConfigurationError, match="'envs/stage' has no variant 'cn': eu, us"):
+        find("envs/stage", variant="cn")
+    with pytest.raises(ConfigurationError, match="no root is called 'nowhere'"):
+        find("nowhere", variant="cn")
+
+
 def test_of_several_each_is_named_so_that_it_can_be_pasted() -> None:
     with pytest.raises(ConfigurationError) as caught:
         find("envs/stage")

@@ -80,7 +80,7 @@ class Retention:
         except ContractError as error:
             raise ContractError(
                 f"{self._objects.describe(key)} can't be read ({error.message}): nobody knows what "
-                "that sweep may still be answered by, and nothing is removed; if the sweep is over, "
+                "that sweep may still be answered by, and nothing is removed; if that is over, "
                 "remove the file"
             ) from error
 

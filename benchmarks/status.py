@@ -13,6 +13,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from tests.e2e.command import COMMAND
 
 TARGET_SECONDS, TARGET_BYTES = 3.0, 150e6
 _BUCKET = "results"
+_FULL = "full"
 _KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _LISTED = re.compile(rf"GET /{_BUCKET}\?\S*prefix=([^&\s]*)")
 _READ = re.compile(rf"GET /{_BUCKET}/(\w+)")
@@ -173,6 +176,9 @@ def in_s3(roots: int, results: int, folder: Path) -> bool:
     with running_moto(log, server) as endpoint:
         s3 = S3Settings(endpoint=endpoint, region=REGION)
         settings = ResultSettings(store=f"s3://{_BUCKET}/fleet", s3=s3)
+        store = open_objects(settings)
+        while store.get(_FULL) is None:
+            time.sleep(0.5)
         return measure("S3", settings, roots, folder, _requests(log))
 
 
@@ -200,8 +206,14 @@ def serve(size: str, arguments: list[str]) -> None:
     roots, results = map(int, size.split("x"))
     backend = s3_backends["123456789012"]["aws"]
     backend.create_bucket(_BUCKET, REGION)
-    for key, body in objects(roots, results):
-        backend.put_object(_BUCKET, f"fleet/{key}", body)
+
+    def fill() -> None:
+        for key, body in objects(roots, results):
+            backend.put_object(_BUCKET, f"fleet/{key}", body)
+        backend.put_object(_BUCKET, f"fleet/{_FULL}", b"")
+
+    # It takes longer than anybody waits for a server to answer.
+    threading.Thread(target=fill, daemon=True).start()
     server.main(arguments)
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from driftfleet.places import place_of_latest
 from driftfleet.repository_roots import RepositoryRoots
 from driftfleet.root_status import RootStatus
+
+_LOOK_COUNTS = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,11 @@ def fleet_status(
 ) -> FleetStatus:
     """The roots, sorted into those that are there and those that are gone.
 
-    A root is gone where every look at its repository that began after its check didn't find it.
+    A root is gone where no look at its repository found it, and all began after its check. A look
+    at one ref counts as long as none at another is a week younger: a branch that somebody asked for
+    once has no say for ever.
     """
-    known: dict[str, list[RepositoryRoots]] = {}
-    for look in looks:
-        known.setdefault(look.repo.lower(), []).append(look)
+    known = _by_repository(looks)
     found = {place for every in known.values() for look in every for place in look.places}
     there: list[RootStatus] = []
     gone: list[RootStatus] = []
@@ -47,3 +50,14 @@ def fleet_status(
         place_of_latest(key) for key in unreadable
     }
     return FleetStatus(tuple(there), tuple(gone), tuple(sorted(found - answered)), unreadable)
+
+
+def _by_repository(looks: Iterable[RepositoryRoots]) -> dict[str, list[RepositoryRoots]]:
+    every: dict[str, list[RepositoryRoots]] = {}
+    for look in looks:
+        every.setdefault(look.repo.lower(), []).append(look)
+    newest = {repo: max(look.at for look in of_it) for repo, of_it in every.items()}
+    return {
+        repo: [look for look in of_it if newest[repo] - look.at < _LOOK_COUNTS]
+        for repo, of_it in every.items()
+    }

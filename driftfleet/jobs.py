@@ -13,14 +13,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from driftfleet.errors import ContractError
-from driftfleet.model import Record
+from driftfleet.model import Record, wrong_with
 
 CHECK_TASK = "driftfleet.check"
 # A fixed number, so that workers know them all; a repository's jobs are all in one of them, and
 # workers take from each in turn: a repository of thousands doesn't hold back the others.
 CHECK_QUEUES = tuple(f"driftfleet.checks.{number:02d}" for number in range(32))
-_MOST_TOLD = 20
-_TOLD_CHARACTERS = 200
 _MOST_CAPS = 8
 
 _VARIANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -164,10 +162,4 @@ def decode_job(payload: Any) -> Job:
     try:
         return Job.model_validate(payload)
     except ValidationError as error:
-        told = [
-            ": ".join(filter(None, (".".join(map(str, e["loc"]))[:_TOLD_CHARACTERS], e["msg"])))
-            for e in error.errors()
-        ]
-        more = [f"and {len(told) - _MOST_TOLD:,} more"] if len(told) > _MOST_TOLD else []
-        wrong = "; ".join([*told[:_MOST_TOLD], *more])
-        raise ContractError(f"not a job of schema 1: {wrong}", payload) from error
+        raise ContractError(f"not a job of schema 1: {wrong_with(error)}", payload) from error

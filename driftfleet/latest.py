@@ -45,7 +45,7 @@ class LatestRecord(Record):
     when a check first said so of what is still so: an error in between neither ends nor begins
     them. ``fingerprint`` is of the changes of the last check that was judged, and
     ``fingerprint_since`` when it was first seen. ``runs`` is what was said, newest first; the
-    oldest are dropped. Times are those when checks finished.
+    oldest are dropped, but never the newest that is no error. Times are those when checks finished.
     """
 
     schema_version: Literal[1] = 1
@@ -133,7 +133,14 @@ def _runs(runs: tuple[Run, ...], result: Result) -> tuple[Run, ...]:
         last = max(runs[0].last, run.last)
         longer = runs[0].model_copy(update={"last": last, "checks": runs[0].checks + 1})
         return (longer, *runs[1:])
-    return (run, *runs)[:MOST_RUNS]
+    return _newest((run, *runs))
+
+
+def _newest(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """So many as are kept, with the newest judgement for the last where all others are errors."""
+    kept, dropped = runs[:MOST_RUNS], runs[MOST_RUNS:]
+    judged = [run for run in runs if run.verdict != Verdict.ERROR]
+    return (*kept[:-1], judged[0]) if judged and judged[0] in dropped else kept
 
 
 def _says_the_same(one: Run, other: Run) -> bool:

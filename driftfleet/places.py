@@ -9,6 +9,9 @@ from urllib.parse import quote, unquote
 from driftfleet.jobs import Job
 
 _LONGEST_SEGMENT = 200
+_CUT = re.compile(r".+~[0-9a-f]{24}")
+# Owner, repository, root, variant.
+_LEAST_SEGMENTS = 4
 
 
 class Named(NamedTuple):
@@ -46,11 +49,20 @@ def place(job: Job) -> str:
 
 
 def named(place: str) -> Named:
-    """Repository, root and variant of a place. A name that is too long for a key stays cut."""
-    owner, repo, *root, variant = map(unquote, place.split("/"))
-    return Named(
-        f"{owner}/{repo}", "." if place.split("/")[2:-1] == ["@root"] else "/".join(root), variant
-    )
+    """Repository, root and variant of a place. A name that is too long for a key stays cut.
+
+    What is no place, as of an object that isn't ours, is all repository.
+    """
+    names = place.split("/")
+    if len(names) < _LEAST_SEGMENTS:
+        return Named(unquote(place), "", "")
+    owner, repo, *root, variant = map(unquote, names)
+    return Named(f"{owner}/{repo}", "." if names[2:-1] == ["@root"] else "/".join(root), variant)
+
+
+def is_cut(place: str) -> bool:
+    """Whether a name in it was too long for a key, so that what `named` tells isn't the whole."""
+    return any(_CUT.fullmatch(one) for one in place.split("/"))
 
 
 def place_of_latest(latest_key: str) -> str:

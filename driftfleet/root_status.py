@@ -64,8 +64,11 @@ class RootStatus(Record):
         return min((one for one in known if one), default=self.first_seen)
 
     def is_stale(self, now: datetime, after: timedelta) -> bool:
-        """Whether nothing has judged it for longer. An error is no judgement."""
-        return self.judged_at is None or now - self.judged_at > after
+        """Whether nothing has judged it for longer. An error is no judgement.
+
+        One that was never judged counts from when it has been in error, which is when it was met.
+        """
+        return now - (self.judged_at or self.first_seen) > after
 
 
 def status_of(key: str, latest: LatestRecord) -> RootStatus:

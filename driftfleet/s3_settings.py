@@ -32,8 +32,10 @@ def place_of(url: str) -> S3Place:
     """The place that ``s3://BUCKET/PREFIX`` names. Raises ``ValueError``, for the settings."""
     bucket, _, rest = url.removeprefix(SCHEME).partition("/")
     if not _BUCKET.fullmatch(bucket) or ".." in bucket or _is_address(bucket):
+        # What stands before an "@" would be keys.
+        told = "what is named" if "@" in bucket else f"'{bucket[:80]}'"
         raise ValueError(
-            f"must be {_FORM}, and '{bucket[:80]}' can't be a bucket: its name has 3 to 63 "
+            f"must be {_FORM}, and {told} can't be a bucket: its name has 3 to 63 "
             "lower-case letters, digits, '-' or '.', begins and ends with a letter or digit, and "
             "is no IP address"
         )

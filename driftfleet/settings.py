@@ -72,7 +72,7 @@ class ResultSettings(Record):
     @model_validator(mode="after")
     def _is_told_of_itself_only(self) -> Self:
         if self.s3 != S3Settings() and not self.store.startswith(S3_SCHEME):
-            raise ValueError(f"has 's3', and 'store' ({self.store}) is no {S3_SCHEME}BUCKET/PREFIX")
+            raise ValueError(f"has 's3', and 'store' is no {S3_SCHEME}BUCKET/PREFIX")
         return self
 
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
@@ -27,7 +28,7 @@ class Chosen:
 
     def has_repository(self, repo: str, ref: str | None = None) -> bool:
         """Whether results of ``repo`` are meant; of any ref of it where none is given."""
-        return not self.targets or any(_is_of(repo, ref, target) for target in self.targets)
+        return not self.targets or any(self._is_of(repo, ref, target) for target in self.targets)
 
     def has_root(self, root: str) -> bool:
         """Whether a root at this path is."""
@@ -38,18 +39,37 @@ class Chosen:
         return not self.verdicts or verdict in self.verdicts
 
     def require(self, known: Iterable[str], where: str) -> None:
-        """Refuse a repository that the store, which is at ``where``, knows nothing of.
+        """Refuse a store, at ``where``, that knows nothing, or nothing of one of the repositories.
 
         Raises
         ------
         ConfigurationError
-            It names those that are called nearly so.
+            It says how to get results, or names the repositories that are called nearly so.
         """
         repos = sorted(set(known))
-        strange = [t for t in self.targets if not any(_is_of(repo, None, t) for repo in repos)]
+        if not repos:
+            raise ConfigurationError(
+                f"{where} holds no result: check roots first (`driftfleet scan` or `driftfleet "
+                "enqueue`), or name another place (--results, or results.store in fleet.yaml)"
+            )
+        strange = [t for t in self.targets if not any(self._is_of(repo, None, t) for repo in repos)]
         if strange:
             told = [harmless(f"{one}{_near(one, repos)}") for one in strange]
             raise ConfigurationError(f"{where} knows no root of {', or of '.join(told)}")
+
+    def _is_of(self, repo: str, ref: str | None, target: str) -> bool:
+        if target.startswith("org:"):
+            return repo.partition("/")[0].lower() == target.removeprefix("org:").lower()
+        if repo.lower() in (target.lower(), self._slugs[target]):
+            return True
+        name, at, wanted = target.partition("@")
+        return repo.lower() == name.lower() and (not at or ref is None or ref == wanted)
+
+    @cached_property
+    def _slugs(self) -> dict[str, str | None]:
+        """By target that of the folder that is here; the disk isn't asked for each root."""
+        folders = {target: folder_called(target) for target in self.targets}
+        return {t: slug_of(folder).lower() if folder else None for t, folder in folders.items()}
 
 
 def slug_of(folder: Path) -> str:
@@ -57,19 +77,13 @@ def slug_of(folder: Path) -> str:
     return Source(kind="local", repo=str(folder.resolve())).slug
 
 
-def _is_of(repo: str, ref: str | None, target: str) -> bool:
-    if target.startswith("org:"):
-        return repo.partition("/")[0].lower() == target.removeprefix("org:").lower()
-    if repo in (target, _slug(target)):
-        return True
-    name, at, wanted = target.partition("@")
-    return repo.lower() == name.lower() and (not at or ref is None or ref == wanted)
-
-
-def _slug(target: str) -> str | None:
-    """Of a folder that is here."""
-    path = Path(target)
-    return slug_of(path) if path.is_dir() else None
+def folder_called(name: str) -> Path | None:
+    """The folder of this machine that has this name; None where none has, or none can."""
+    try:
+        return path if (path := Path(name)).is_dir() else None
+    except OSError:
+        # Too long a name, or in a folder that we may not look into.
+        return None
 
 
 def _near(target: str, repos: Sequence[str]) -> str:

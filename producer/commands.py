@@ -27,10 +27,10 @@ from producer.options import (
     explained,
     filters,
     interruptible,
+    kept_in,
     key,
     leave,
     settings_from,
-    store_url,
 )
 from producer.prune_command import prune_command
 from producer.report_command import report_command
@@ -154,7 +154,7 @@ def scan_command(
             "worker.concurrency": concurrency,
             "worker.mirror": mirror,
             "worker.terraform": terraform,
-            "results.store": store_url(results) if results else None,
+            **kept_in(results),
             "limits.timeout_seconds": timeout,
             "limits.workspace_bytes": workspace_bytes,
             **filters(include, exclude),

@@ -1,6 +1,5 @@
 """What a person, a file or a script sees of a scan while it runs and at its end."""
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from producer.table import (
     details,
     harmless,
     harmless_lines,
+    json_line,
     plain_table,
     problem_lines,
     root_of,
@@ -124,8 +124,7 @@ class JsonDisplay:
             self._bar.begin(total, with_source=with_source)
 
     def finished(self, result: Result) -> None:
-        # ASCII only: an escape sequence in a name stays an escape where a terminal shows it.
-        _print(self._stdout, json.dumps(result.model_dump(mode="json"), separators=(",", ":")))
+        _print(self._stdout, json_line(result))
         if self._bar:
             self._bar.finished(result)
 

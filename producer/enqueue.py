@@ -1,7 +1,6 @@
 """Asks the configured queue for sweeps of repositories, and watches them where that is wanted."""
 
 import contextlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from producer.sending import Sender
 from producer.stopping import Stopped, Stopping, stopping
 from producer.survey import survey
 from producer.sweep_queue import Sweep, SweepQueue
-from producer.table import exit_code_of, harmless
+from producer.table import exit_code_of, harmless, json_line
 from producer.targets import Targets
 from producer.watch import Watch
 
@@ -146,13 +145,14 @@ def _send_all(
     for trouble in outlook.troubles:
         _tell(order, queue.note(trouble), trouble.name)
     for found in outlook.found:
-        if found.discovery.roots:
-            stop.hold()  # a sweep is asked for whole or not at all
-            jobs = queue.jobs(found)
-            if not order.roots:
-                queue.note_roots(found, jobs)
+        stop.hold()  # a sweep is asked for whole or not at all
+        jobs = queue.jobs(found)
+        if not order.roots and outlook.is_whole(found):
+            queue.note_roots(found, jobs)
+        if jobs:
             course.sweeps.append(queue.ask(jobs))
-            stop.allow()
+        stop.allow()
+        if jobs:
             _tell(order, course.sweeps[-1].record, found.name)
 
 
@@ -164,7 +164,7 @@ def _tell(order: Enqueue, record: SweepRecord, name: str) -> None:
         order.progress.message(line)
         return
     if order.as_json:
-        line = json.dumps(record.model_dump(mode="json"), separators=(",", ":"))
+        line = json_line(record)
     order.stdout.write(f"{line}\n")
     order.stdout.flush()
 

@@ -21,9 +21,9 @@ from producer.options import (
     explained,
     filters,
     interruptible,
+    kept_in,
     leave,
     settings_from,
-    store_url,
 )
 
 
@@ -89,7 +89,7 @@ def enqueue_command(
     settings = settings_from(
         config,
         {
-            "results.store": store_url(results) if results else None,
+            **kept_in(results),
             **filters(include, exclude),
         },
     )

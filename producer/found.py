@@ -70,6 +70,10 @@ class Outlook:
         """The troubles as a record keeps them."""
         return tuple(trouble.reason for trouble in self.troubles)
 
+    def is_whole(self, found: Found) -> bool:
+        """Whether it was looked at without a gap: what wasn't found there isn't there."""
+        return all(trouble.name != found.source.repo for trouble in self.troubles)
+
 
 def merged(outlooks: Iterable[Outlook]) -> Outlook:
     """All of them in one; a repository that was found under two names counts once."""

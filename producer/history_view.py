@@ -10,7 +10,7 @@ from driftfleet.latest import MOST_RUNS, LatestRecord, Run
 from driftfleet.results import Result, Verdict
 from producer.columns import Column, fit
 from producer.page import Page, Printer, show_age
-from producer.table import COLOURS, what_of
+from producer.table import COLOURS, json_line, what_of
 
 _SHOWN_FINGERPRINT = 8
 
@@ -27,7 +27,7 @@ def show_runs(
     """What was said, newest first: one line for all checks in a row that said the same."""
     if as_json:
         for run in runs:
-            stdout.write(f"{run.model_dump_json()}\n")
+            stdout.write(f"{json_line(run)}\n")
         stdout.flush()
         return
     printer = Printer(stdout)
@@ -53,7 +53,7 @@ def show_checks(
     """Each check, newest first, as it comes from the store."""
     if as_json:
         for result in results:
-            stdout.write(f"{result.model_dump_json()}\n")
+            stdout.write(f"{json_line(result)}\n")
             stdout.flush()
         return
     printer = Printer(stdout)

@@ -101,7 +101,15 @@ def store_url(results: str) -> str:
     """A result store as ``results.store`` has it, from a URL or a folder's path."""
     if "://" in results:
         return results
-    return f"file://{Path(results).expanduser().absolute()}"
+    try:
+        return f"file://{Path(results).expanduser().absolute()}"
+    except RuntimeError as error:
+        raise ConfigurationError(f"{results}: nobody knows the home folder it names") from error
+
+
+def kept_in(results: str | None) -> dict[str, Any]:
+    """The setting that --results overrides."""
+    return {"results.store": store_url(results) if results else None}
 
 
 def key(name: str) -> str:

@@ -9,7 +9,9 @@ from typing import TextIO
 
 from driftfleet.duration import show_duration
 from driftfleet.errors import ConfigurationError
-from driftfleet.settings import Settings
+from driftfleet.s3_settings import SCHEME as S3_SCHEME
+from driftfleet.settings import ResultSettings, Settings
+from driftfleet.store import open_objects
 from driftfleet.store.retention import Retention
 from producer.progress import Progress
 from producer.table import harmless
@@ -47,7 +49,7 @@ def prune(order: PruneOrder, now: datetime) -> int:
         Something could not be read or removed; what was removed before is.
     """
     _require_time(order)
-    folder = _folder(order.settings.results.store)
+    folder = _folder(order.settings.results)
     retention = Retention(folder, now - order.older_than, now)
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
@@ -79,15 +81,16 @@ def _require_time(order: PruneOrder) -> None:
         )
 
 
-def _folder(store: str) -> Path:
-    scheme, _, place = store.partition("://")
-    if scheme != "file":
+def _folder(results: ResultSettings) -> Path:
+    store = results.store
+    if store.startswith(S3_SCHEME):
         raise ConfigurationError(
             f"{store}: S3 removes what is old by itself, for nothing: by a lifecycle rule of the "
             "bucket that lets results/ and sweeps/ below the prefix expire after 90 days; "
             "deploy/results-bucket is a bucket with such rules, in Terraform"
         )
-    folder = Path(place)
+    open_objects(results)  # refuses what is no store
+    folder = Path(store.partition("://")[2])
     if not folder.is_dir():
         raise ConfigurationError(f"{folder}: there is no such folder, and so no results")
     return folder

@@ -11,9 +11,9 @@ from producer.options import (
     RESULTS,
     explained,
     interruptible,
+    kept_in,
     length,
     settings_from,
-    store_url,
 )
 
 
@@ -58,7 +58,7 @@ def prune_command(
       driftfleet prune
       driftfleet prune --older-than 30d --yes
     """
-    settings = settings_from(config, {"results.store": store_url(results) if results else None})
+    settings = settings_from(config, kept_in(results))
     from producer.progress import standard_progress  # noqa: PLC0415
     from producer.prune import PruneOrder, prune  # noqa: PLC0415
 

@@ -123,7 +123,8 @@ class RepositorySweep:
                 # Not for want of something that may come back: it is so until somebody changes it.
                 self._note_trouble(Trouble(found.name, f"{found.name}: {error.message}"))
                 continue
-            self.queue.note_roots(found, wanted)
+            if outlook.is_whole(found):
+                self.queue.note_roots(found, wanted)
             jobs += wanted
         return jobs
 

@@ -13,9 +13,9 @@ from producer.options import (
     RESULTS,
     explained,
     interruptible,
+    kept_in,
     length,
     settings_from,
-    store_url,
 )
 
 _VERDICTS = ("error", "drifted_unapplied", "drifted", "unapplied", "clean")
@@ -72,7 +72,8 @@ def status_command(
     nothing is known of them, so not all is clean. Roots that are gone from the code are named and
     don't count. With --json all that is told on stderr.
 
-    With --stale: what was not judged for longer (an error is no judgement), and what never was.
+    With --stale: what was not judged for longer (an error is no judgement; what never was judged
+    counts from its first check on), and what was never answered.
 
     \b
     Exit codes:
@@ -90,7 +91,7 @@ def status_command(
       driftfleet status --stale 24h || echo 'somebody look'
       driftfleet status --json | jq -r 'select(.drifted_since) | [.drifted_since, .key] | @tsv'
     """
-    settings = settings_from(config, _store(results))
+    settings = settings_from(config, kept_in(results))
     from producer.progress import standard_progress  # noqa: PLC0415 - `--help` needs none of it
     from producer.status import StatusOrder, show_fleet_status  # noqa: PLC0415
 
@@ -159,7 +160,7 @@ def history_command(
       driftfleet history envs/prod --repo payments/infra --checks --since 7d
       driftfleet history envs/prod --checks --json | jq -r '[.finished_at, .verdict] | @tsv'
     """
-    settings = settings_from(config, _store(results))
+    settings = settings_from(config, kept_in(results))
     from producer.chosen import Chosen  # noqa: PLC0415
     from producer.progress import standard_progress  # noqa: PLC0415
     from producer.root_history import HistoryOrder, show_history  # noqa: PLC0415
@@ -211,7 +212,7 @@ def results_command(
     Exit codes:
       0    printed, whatever the verdicts
       1    some record could not be read
-      2    usage or configuration
+      2    usage or configuration, or no results there
       130  stopped by Ctrl-C
 
     \b
@@ -221,7 +222,7 @@ def results_command(
     """
     if latest and since is not None:
         raise click.UsageError("--latest and --since: say one of them, or neither for the latest")
-    settings = settings_from(config, _store(results))
+    settings = settings_from(config, kept_in(results))
     from producer.progress import standard_progress  # noqa: PLC0415
     from producer.result_dump import DumpOrder, dump_results  # noqa: PLC0415
 
@@ -234,10 +235,6 @@ def results_command(
         as_json=as_json,
     )
     interruptible(lambda: dump_results(order, datetime.now(UTC)))
-
-
-def _store(results: str | None) -> dict[str, Any]:
-    return {"results.store": store_url(results) if results else None}
 
 
 def _chosen(targets: tuple[str, ...], roots: tuple[str, ...], verdicts: tuple[str, ...]) -> Any:

@@ -10,7 +10,7 @@ from typing import TextIO, TypeVar
 from driftfleet.errors import ContractError
 from driftfleet.latest import LatestRecord
 from driftfleet.model import decode_record
-from driftfleet.places import named, place_of_latest
+from driftfleet.places import is_cut, named, place_of_latest
 from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.store import open_objects
@@ -19,7 +19,7 @@ from driftfleet.store.objects import ObjectStore
 from producer.chosen import Chosen
 from producer.page import Page
 from producer.progress import Progress
-from producer.table import what_of
+from producer.table import json_line, what_of
 
 _READERS = 16
 # A record may have 1 MB: so many are held at most.
@@ -56,7 +56,7 @@ def dump_results(order: DumpOrder, now: datetime) -> int:
     Raises
     ------
     ConfigurationError
-        The store knows nothing of a repository that is named.
+        The store holds nothing, or nothing of a repository that is named.
     StoreUnavailable
         The store gave no answer.
     """
@@ -81,7 +81,10 @@ def _keys(order: DumpOrder, objects: ObjectStore, now: datetime, known: set[str]
         place = place_of_latest(key)
         name = named(place)
         known.add(name.repo)
-        if order.chosen.has_repository(name.repo) and order.chosen.has_root(name.root):
+        if order.chosen.has_repository(name.repo) and (
+            # Then the record alone tells.
+            is_cut(place) or order.chosen.has_root(name.root)
+        ):
             if order.since is None:
                 yield key
             else:
@@ -129,7 +132,7 @@ def _is_meant(result: Result, chosen: Chosen) -> bool:
 
 def _print(result: Result, order: DumpOrder) -> None:
     if order.as_json:
-        order.stdout.write(f"{result.model_dump_json()}\n")
+        order.stdout.write(f"{json_line(result)}\n")
         return
     page = Page(encoding=order.stdout.encoding or "utf-8")
     told = f"{result.finished_at.isoformat()}  {result.verdict}  {result.job.title}"

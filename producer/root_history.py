@@ -1,6 +1,7 @@
 """What `driftfleet history` does: the line of verdicts of one root and variant."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -8,7 +9,7 @@ from typing import TextIO
 
 from driftfleet.errors import ConfigurationError, ContractError
 from driftfleet.latest import LatestRecord
-from driftfleet.places import Named, named, place_of_latest
+from driftfleet.places import Named, is_cut, named, place_of_latest
 from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.store import ResultStore, open_objects
@@ -68,16 +69,22 @@ def show_history(order: HistoryOrder, now: datetime) -> int:
 
 
 def _latest_key(order: HistoryOrder, objects: ObjectStore) -> str:
-    """Of the root that is meant. Their names alone are listed; no record is read for it."""
-    keys = {_name(key): key for key in objects.keys("latest/")}
+    """Of the root that is meant. No record is read for it, but those of too long names."""
+    store = ResultStore(objects)
+    named_keys = ((_name(key, store), key) for key in objects.keys("latest/"))
+    keys = {name: key for name, key in named_keys if name.root}
     order.chosen.require((name.repo for name in keys), objects.describe(""))
-    if not keys:
-        raise ConfigurationError(f"{objects.describe('')} holds no result yet")
     return keys[find_root(order.words, order.chosen, order.variant, list(keys))]
 
 
-def _name(key: str) -> Named:
-    return named(place_of_latest(key))
+def _name(key: str, store: ResultStore) -> Named:
+    place = place_of_latest(key)
+    if is_cut(place):
+        with suppress(ContractError):
+            if latest := store.latest(key):
+                job = latest.result.job
+                return Named(job.source.slug, job.root, job.variant.name)
+    return named(place)
 
 
 def _checks(

@@ -3,11 +3,10 @@
 import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from driftfleet.errors import ConfigurationError
 from driftfleet.places import Named
-from producer.chosen import Chosen, slug_of
+from producer.chosen import Chosen, folder_called, slug_of
 from producer.table import harmless
 
 _MOST_TOLD = 10
@@ -33,15 +32,12 @@ def find_root(
     """
     text = _text(words)
     # As they are printed, for that is what is pasted.
-    among = {
-        Named(*map(harmless, one)): one
-        for one in known
-        if chosen.has_repository(one.repo) and (variant is None or one.variant == variant)
-    }
-    ways = (_is_whole, _is_folder, _is_root, _ends, _is_repository)
-    for is_meant in (way(text) for way in ways):
-        if found := [one for one in among if is_meant(one)]:
-            return among[_only(found, text)]
+    among = {Named(*map(harmless, one)): one for one in known if chosen.has_repository(one.repo)}
+    if found := _meant(text, [one for one in among if variant in (None, one.variant)]):
+        return among[_only(found, text)]
+    if others := sorted({one.variant for one in _meant(text, among)}):
+        told = ", ".join(others[:_MOST_TOLD]) + (", ..." if len(others) > _MOST_TOLD else "")
+        raise ConfigurationError(f"'{text}' has no variant '{harmless(variant or '')}': {told}")
     raise ConfigurationError(f"no root is called '{text}'{_near(text, among)}")
 
 
@@ -50,6 +46,15 @@ def _text(words: Sequence[str]) -> str:
     if scanned := _AS_SCANNED.fullmatch(text):
         text = f"{scanned['repo']} {scanned['rest']}"
     return text.removeprefix("./").rstrip("/") or "."
+
+
+def _meant(text: str, among: Iterable[Named]) -> list[Named]:
+    """Those that the words mean in the first way in which they mean any."""
+    every = list(among)
+    for way in (_is_whole, _is_folder, _is_root, _ends, _is_repository):
+        if found := list(filter(way(text), every)):
+            return found
+    return []
 
 
 def _is_whole(text: str) -> Callable[[Named], bool]:
@@ -68,10 +73,10 @@ def _is_whole(text: str) -> Callable[[Named], bool]:
 
 def _is_folder(text: str) -> Callable[[Named], bool]:
     """A folder of this machine, in or below one that was scanned."""
-    path = Path(text)
-    if not path.is_dir():
+    found = folder_called(text)
+    if found is None:
         return lambda _: False
-    folder = path.resolve()
+    folder = found.resolve()
     meant = {(slug_of(top), str(folder.relative_to(top))) for top in (folder, *folder.parents)}
     return lambda one: (one.repo, one.root) in meant
 

@@ -109,7 +109,8 @@ def _run(order: Scan, stage: Stage, course: _Course) -> None:
     course.problems = outlook.problems
     for found in outlook.found:
         jobs = jobs_of(found, sweep_id, order.settings)
-        course.looks.append(roots_of(found.source, jobs, datetime.now(UTC)))
+        if outlook.is_whole(found):
+            course.looks.append(roots_of(found.source, jobs, datetime.now(UTC)))
         course.jobs += jobs
     record = open_record(course.jobs, sweep_id, datetime.now(UTC), outlook.troubles)
     course.where = _keep(stage, record)

@@ -13,8 +13,8 @@ from producer.options import (
     RESULTS,
     explained,
     interruptible,
+    kept_in,
     settings_from,
-    store_url,
 )
 
 _MOST_HOURS = 31 * 24
@@ -69,7 +69,7 @@ def schedule_command(
       driftfleet schedule payments/infra --all
       driftfleet schedule --json | jq -r 'select(.overdue).repo'
     """
-    settings = settings_from(config, {"results.store": store_url(results) if results else None})
+    settings = settings_from(config, kept_in(results))
     from producer.progress import standard_progress  # noqa: PLC0415 - `--help` needs none of it
     from producer.upcoming import Upcoming, show_upcoming  # noqa: PLC0415
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TextIO
+from urllib.parse import unquote
 
-from driftfleet.errors import ConfigurationError
 from driftfleet.fleet_status import FleetStatus
 from driftfleet.places import Named, named, place_of_latest
 from driftfleet.results import Verdict
@@ -75,11 +75,6 @@ def exit_code_of(fleet: FleetStatus, *, stale: bool = False) -> int:
 def _require_some(whole: FleetStatus, chosen: Chosen, where: str) -> None:
     places = [*whole.never, *map(place_of_latest, whole.unreadable)]
     repos = [one.repo for one in [*whole.roots, *whole.gone]]
-    if not places and not repos:
-        raise ConfigurationError(
-            f"{where} holds no result: check roots first (`driftfleet scan` or `driftfleet "
-            "enqueue`), or name another place (--results, or results.store in fleet.yaml)"
-        )
     chosen.require([*repos, *(_named(place).repo for place in places)], where)
 
 
@@ -112,7 +107,9 @@ def _of(whole: FleetStatus, chosen: Chosen) -> FleetStatus:
 def _stale(fleet: FleetStatus, now: datetime, after: timedelta) -> FleetStatus:
     """Longest first; who is gone isn't waited for."""
     stale = [one for one in fleet.roots if one.is_stale(now, after)]
-    stale.sort(key=lambda one: (one.judged_at is not None, one.judged_at or now, one.key))
+    stale.sort(
+        key=lambda one: (one.judged_at is not None, one.judged_at or one.first_seen, one.key)
+    )
     return replace(fleet, roots=tuple(stale), gone=())
 
 
@@ -122,7 +119,9 @@ def _urgency(one: RootStatus) -> tuple[int, float, str]:
 
 
 def _named(place: str) -> Named:
-    """Also of the key of a look: ``roots/OWNER/REPO[@REF]``, which is of no root."""
-    if place.startswith("roots/"):
-        return Named(place.removeprefix("roots/").partition("@")[0], "", "")
-    return named(place)
+    """Also of the key of a look, ``roots/OWNER/REPO[@REF]``, which is of no root."""
+    if not place.startswith("roots/"):
+        return named(place)
+    repo = unquote(place.removeprefix("roots/"))
+    # Only a folder's name may have an "@", and a folder has no refs.
+    return Named(repo if repo.startswith("local/") else repo.partition("@")[0], "", "")

@@ -15,7 +15,7 @@ from driftfleet.root_status import RootStatus
 from producer.columns import Column, fit
 from producer.page import Page, Printer, show_age
 from producer.progress import Progress
-from producer.table import COLOURS, ORDER
+from producer.table import COLOURS, ORDER, json_line
 
 _LEAST_NAME = 12
 _LEAST_WHAT = 16
@@ -34,7 +34,7 @@ def show_status(
     """Print the roots and what is not known of others, which scripts get on stderr."""
     if as_json:
         for one in fleet.roots:
-            stdout.write(f"{one.model_dump_json()}\n")
+            stdout.write(f"{json_line(one)}\n")
         stdout.flush()
         for line in _others(fleet, Page(width=None)):
             progress.message(line)

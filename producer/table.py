@@ -1,9 +1,11 @@
 """Results as text for people: the sorted table, the errors in full, the summary line."""
 
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from driftfleet.model import Record
 from driftfleet.results import Change, Result, Verdict
 
 # What needs action first.
@@ -39,6 +41,15 @@ def harmless(text: str) -> str:
 def harmless_lines(text: str) -> list[str]:
     """The lines of a text of several, each `harmless`."""
     return [harmless(line.replace("\t", "    ").rstrip()) for line in text.splitlines()]
+
+
+def json_line(record: Record) -> str:
+    """A record for scripts, without the line's end.
+
+    ASCII only: an escape sequence in a name stays an escape where a terminal shows it, and every
+    stream takes it, whatever its encoding.
+    """
+    return json.dumps(record.model_dump(mode="json"), separators=(",", ":"))
 
 
 def by_urgency(results: Iterable[Result]) -> list[Result]:

@@ -35,6 +35,7 @@ def open_objects(settings: ResultSettings) -> ObjectStore:
         from driftfleet.store.s3 import open_s3  # noqa: PLC0415
 
         return open_s3(settings)
+    # Not quoted beyond its scheme: it may hold a password.
     raise ConfigurationError(
-        f"results.store: '{settings.store}' has no known scheme; use file://DIR or s3://BUCKET/PREFIX"
+        f"results.store: '{scheme[:40]}' is no known scheme; use file://DIR or s3://BUCKET/PREFIX"
     )

@@ -25,6 +25,9 @@ from driftfleet.store.objects import ObjectStore
 log = structlog.get_logger()
 
 CATALOG_KEY = "catalog/fleet.json.gz"
+# A hundred thousand roots have about a hundred million: more is none that we wrote.
+_MOST_BYTES = 1 << 28
+_GZIP = 16 + zlib.MAX_WBITS
 _READERS = 16
 KeptT = TypeVar("KeptT", bound=Record)
 
@@ -35,7 +38,8 @@ class _Kept(Record, Generic[KeptT]):
 
 
 class _Catalog(Record):
-    schema_version: Literal[1] = 1
+    # No default, which would be left out: what has no schema could be of any later one.
+    schema_version: Literal[1]
     roots: dict[str, _Kept[RootStatus]] = Field(default_factory=dict)
     looks: dict[str, _Kept[RepositoryRoots]] = Field(default_factory=dict)
 
@@ -46,9 +50,10 @@ class FleetReader:
     ``changed`` are the keys of the latest records that were read anew, in the last `read`.
     """
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, most_catalog_bytes: int = _MOST_BYTES) -> None:
         self._objects = objects
-        self._catalog = _Catalog()
+        self._most_bytes = most_catalog_bytes
+        self._catalog = _Catalog(schema_version=1)
         self._unreadable: dict[str, str] = {}
         self.changed: tuple[str, ...] = ()
 
@@ -58,7 +63,7 @@ class FleetReader:
         self._unreadable = {}
         roots, self.changed = self._current("latest/", kept.roots, _status)
         looks, _ = self._current("roots/", kept.looks, _look)
-        self._catalog = _Catalog(roots=roots, looks=looks)
+        self._catalog = _Catalog(schema_version=1, roots=roots, looks=looks)
         return fleet_status(
             (one.of for one in roots.values()),
             (one.of for one in looks.values()),
@@ -74,14 +79,14 @@ class FleetReader:
         """What was written down; nothing where that can't be read."""
         body = self._objects.get(CATALOG_KEY)
         if body is None:
-            return _Catalog()
+            return _Catalog(schema_version=1)
         try:
-            return decode_record(_Catalog, gzip.decompress(body))
-        except (ContractError, OSError, EOFError, zlib.error) as error:
+            return decode_record(_Catalog, _unpacked(body, self._most_bytes))
+        except (ContractError, zlib.error) as error:
             log.warning(
                 "catalog_unreadable", where=self._objects.describe(CATALOG_KEY), reason=str(error)
             )
-            return _Catalog()
+            return _Catalog(schema_version=1)
 
     def _current(
         self,
@@ -115,6 +120,14 @@ class FleetReader:
         except ContractError as error:
             self._unreadable[key] = error.message
             return None
+
+
+def _unpacked(body: bytes, most_bytes: int) -> bytes:
+    packed = zlib.decompressobj(wbits=_GZIP)
+    told = packed.decompress(body, most_bytes)
+    if not packed.eof or packed.unused_data:
+        raise ContractError(f"no gzip that is whole and has {most_bytes:,} bytes at most")
+    return told
 
 
 def _status(key: str, body: bytes) -> RootStatus:

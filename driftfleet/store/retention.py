@@ -13,13 +13,15 @@ from driftfleet.model import decode_record
 from driftfleet.places import history_start
 from driftfleet.store.files import FileObjects
 from driftfleet.store.records import ResultStore
-from driftfleet.sweeps import SweepRecord
+from driftfleet.sweeps import SweepManifest, SweepRecord
 
 # A year can be held against the one before.
 DAYS_KEPT = timedelta(days=400)
 # What a process that died in the middle of a write left. Nobody writes for so long.
 _LEFTOVER_AFTER = timedelta(days=1)
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}\.tmp")
+# Of whatever else is below `results/`, as of another program's folder, nothing goes.
+_RESULT = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[A-Za-z0-9_-]{1,64}\.json")
 # How far the clocks of workers may be apart.
 _SKEW = timedelta(hours=2)
 Kind = Literal["results", "sweeps", "days", "leftovers"]
@@ -67,16 +69,27 @@ class Retention:
         """No later than what any open sweep asked for can have been answered."""
         asked = [
             manifest.asked_at - _SKEW
-            for sweep in self._store.open_sweeps()
-            if (manifest := self._store.manifest(sweep)) is not None
+            for key in self._objects.keys("open/")
+            if (manifest := self._manifest(key)) is not None
         ]
         return min([before, *asked])
+
+    def _manifest(self, key: str) -> SweepManifest | None:
+        try:
+            return self._store.record(SweepManifest, key)
+        except ContractError as error:
+            raise ContractError(
+                f"{self._objects.describe(key)} can't be read ({error.message}): nobody knows what "
+                "that sweep may still be answered by, and nothing is removed; if that is over, "
+                "remove the file"
+            ) from error
 
     def _old_results(self, keys: Sequence[str]) -> Iterator[Old]:
         """Of one root and variant, all but the newest. Keys sort by when they finished."""
         place = keys[0].removeprefix("results/").rpartition("/")[0]
         end = history_start(place, self._before)
-        old = [key for key in sorted(keys)[:-1] if key < end and key.endswith(".json")]
+        results = sorted(key for key in keys if _RESULT.fullmatch(key.rpartition("/")[2]))
+        old = [key for key in results[:-1] if key < end]
         if not old:
             return
         shown = self._shown(place)

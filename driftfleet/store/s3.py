@@ -37,6 +37,8 @@ _CACHE = {
 # Whose write an object is of: what alone tells, after a lost answer, whether it was ours.
 _WRITE = "driftfleet-write"
 _MISSING = "NoSuchKey"
+# What every answer of S3 has: a page to log in says "200", too, and has taken nothing.
+_SIGNS = {"put_object": "ETag", "get_object": "ETag", "list_objects_v2": "IsTruncated"}
 _OF_ONE = ("get_object", "delete_object")
 _CONDITIONS = frozenset({"IfMatch", "IfNoneMatch"})
 # 304 is what MinIO said before 2024: minio/minio issue 19442.
@@ -123,7 +125,9 @@ class S3Objects:
             page = self._ask("list_objects_v2", prefix, Prefix=self._place.prefix + prefix, **start)
             for one in page.get("Contents", ()):
                 after = one["Key"].removeprefix(self._place.prefix)
-                yield Listed(after, one["ETag"].strip('"'))
+                if not after.endswith("/"):
+                    # One that does is what AWS' console makes for a folder.
+                    yield Listed(after, one["ETag"].strip('"'))
             is_more = bool(page.get("IsTruncated") and page.get("Contents"))
 
     def describe(self, key: str) -> str:
@@ -170,7 +174,10 @@ class S3Objects:
         """What S3 answers, or a `_Refusal`. Raises `StoreUnavailable`."""
         try:
             client = self._client.get()
-            return getattr(client, operation)(Bucket=self._place.bucket, **parameters)
+            answer = getattr(client, operation)(Bucket=self._place.bucket, **parameters)
+            if operation in _SIGNS and _SIGNS[operation] not in answer:
+                raise ResponseParserError(f"{operation} without {_SIGNS[operation]}")
+            return answer
         except ClientError as error:
             if (refusal := _refusal(error, operation, parameters)) is not None:
                 return refusal

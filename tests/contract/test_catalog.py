@@ -1,6 +1,7 @@
 """The status of the fleet: from records alone, and from the catalog, it is the same."""
 
 import gzip
+import json
 import random
 
 import pytest
@@ -127,11 +128,19 @@ def test_what_cant_be_read_is_named_each_time_until_it_can(
     assert [one.root for one in status.roots] == ["a", "b"]
 
 
+def test_the_catalog_says_of_which_schema_it_is(objects: ObjectStore, store: ResultStore) -> None:
+    store.add(checked(A))
+    kept(objects)
+    told = json.loads(gzip.decompress(objects.get(CATALOG_KEY) or b""))
+    assert told["schema_version"] == 1
+
+
 @pytest.mark.parametrize(
     "broken",
     [
         b"",
         b"no gzip",
+        gzip.compress(b'{"schema_version": 1}') + b"more",
         gzip.compress(b"no JSON"),
         gzip.compress(b'{"schema_version": 2}'),
         gzip.compress(b'{"schema_version": 1}')[:-9],
@@ -147,6 +156,16 @@ def test_a_catalog_that_cant_be_read_is_as_none(
     assert FleetReader(objects).read() == expected
     assert kept(objects) == expected
     assert objects.get(CATALOG_KEY) != broken
+
+
+def test_a_catalog_that_swells_is_not_unpacked_whole(
+    objects: ObjectStore, store: ResultStore
+) -> None:
+    store.add(checked(A))
+    expected = kept(objects)
+    reader = FleetReader(objects, most_catalog_bytes=100)
+    assert reader.read() == expected
+    assert reader.changed == (latest_key(A),)
 
 
 def test_whatever_happened_the_catalog_changes_nothing(

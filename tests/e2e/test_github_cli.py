@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from driftfleet.model import decode_record
+from driftfleet.repository_roots import RepositoryRoots
 from driftfleet.results import Result, Verdict
 from driftfleet.sweeps import SweepRecord
 from producer.embedded import embedded_redis
@@ -280,6 +281,21 @@ def test_enqueue_sends_a_sweep_a_repository_and_prints_them(
     done = run("enqueue", "acme/infra", "--root", "ap?", "--json", expect=0, **broker)
     record = decode_record(SweepRecord, done.stdout)
     assert record.asked == ("acme/infra app default",)
+
+
+def test_enqueue_notes_which_roots_there_are_and_where_there_are_none_any_more(
+    run: Run, ghe: StandIn, broker: dict[str, str], tmp_path: Path
+) -> None:
+    ghe.add_repository("acme/leaving", {"a/main.tf": UNAPPLIED, "README.md": "x"})
+    run("enqueue", "acme/leaving", expect=0, **broker)
+    path = tmp_path / "store" / "roots" / "acme" / "leaving.json"
+    assert decode_record(RepositoryRoots, path.read_bytes()).places == ("acme/leaving/a/default",)
+    ghe.commit("acme/leaving", {"b/main.tf": UNAPPLIED}, delete=["a/main.tf"])
+    run("enqueue", "acme/leaving", "--root", "b", expect=0, **broker)
+    assert decode_record(RepositoryRoots, path.read_bytes()).places == ("acme/leaving/a/default",)
+    ghe.commit("acme/leaving", {}, delete=["b/main.tf"])
+    run("enqueue", "acme/leaving", "acme/clean", expect=0, **broker)
+    assert decode_record(RepositoryRoots, path.read_bytes()).places == ()
 
 
 def test_enqueue_wait_follows_to_the_end_as_a_scan_is_shown(

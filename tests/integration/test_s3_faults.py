@@ -118,6 +118,24 @@ def test_an_endpoint_that_is_something_else_is_an_error(
         list(impatient.keys("a/"))
 
 
+@pytest.mark.parametrize("body", [b"<html><body>Log in</body></html>", b""])
+def test_one_that_says_yes_to_everything_has_taken_nothing(
+    impatient: S3Objects, proxy: S3Proxy, body: bytes
+) -> None:
+    """Such as a proxy's page to log in: what it is told is lost."""
+    proxy.faults = [Fault(status=200, body=body, times=ALWAYS)]
+    for ask in (
+        lambda: impatient.put("a", b"1"),
+        lambda: impatient.put_if("a", b"1", None),
+        lambda: impatient.put_if("a", b"1", "tag"),
+        lambda: impatient.get("a"),
+        lambda: impatient.get_tagged("a"),
+        lambda: list(impatient.keys("")),
+    ):
+        with pytest.raises(StoreUnavailable, match="answers with something else than S3"):
+            ask()
+
+
 def test_a_server_that_hangs_is_an_error_in_time(impatient: S3Objects, proxy: S3Proxy) -> None:
     proxy.faults = [Fault("hang", times=ALWAYS)]
     began = time.monotonic()

@@ -51,6 +51,12 @@ class TestWhatIsSent:
         else:
             assert cache in headers["cache-control"]
 
+    def test_what_awss_console_makes_for_a_folder_is_no_object(self, impatient: S3Objects) -> None:
+        for key in ("latest/", "latest/acme/", "latest/acme/b"):
+            impatient.put(key, b"")
+        assert list(impatient.keys("latest/")) == ["latest/acme/b"]
+        assert list(impatient.keys("latest/", after="latest/acme/")) == ["latest/acme/b"]
+
     def test_no_checksum_but_md5_which_all_servers_know(
         self, impatient: S3Objects, proxy: S3Proxy
     ) -> None:

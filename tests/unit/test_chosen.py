@@ -45,6 +45,12 @@ def test_a_folder_that_is_here_means_what_was_scanned_of_it(
     assert not Chosen(("acme",)).has_repository(slug)
 
 
+def test_a_name_that_no_folder_can_have_is_none() -> None:
+    assert not Chosen(("y" * 5000,)).has_repository("acme/infra")
+    with pytest.raises(ConfigurationError, match="knows no root of"):
+        Chosen(("y" * 300,)).require(["acme/infra"], "here")
+
+
 def test_roots_are_meant_by_globs_and_verdicts_by_name() -> None:
     chosen = Chosen(roots=("envs/*/prod", "."), verdicts=(Verdict.ERROR,))
     assert chosen.has_root("envs/eu/prod")

@@ -1,5 +1,7 @@
 """Which roots are there, which are gone, and of which nothing is known."""
 
+import pytest
+
 from driftfleet.fleet_status import fleet_status
 from driftfleet.jobs import Job
 from driftfleet.latest import follow
@@ -60,6 +62,16 @@ def test_it_is_not_gone_before_each_ref_was_looked_at() -> None:
     assert fleet_status([known(B)], looks, {}).gone == ()
 
 
+def test_a_ref_that_nobody_looks_at_any_more_says_nothing() -> None:
+    """Such as a branch that somebody asked for once, or the one before another default."""
+    looks = [look(A, B, C, hours=0, ref="try"), look(A, hours=7 * 24 + 1)]
+    fleet = fleet_status([known(A), known(B)], looks, {})
+    assert (fleet.gone, fleet.never) == ((known(B),), ())
+    looks = [look(A, B, C, hours=0, ref="try"), look(A, hours=7 * 24 - 1)]
+    fleet = fleet_status([known(A), known(B)], looks, {})
+    assert (fleet.gone, fleet.never) == ((), (place(C),))
+
+
 def test_a_look_at_another_repository_says_nothing() -> None:
     assert fleet_status([known(A)], [look(hours=1, repo="acme/other")], {}).gone == ()
 
@@ -74,3 +86,10 @@ def test_names_come_back_from_keys() -> None:
         assert named(place(one)).title == one.title
         assert place_of_latest(latest_key(one)) == place(one)
     assert named(place(job("x" * 300))).root.startswith("x" * 100)
+
+
+@pytest.mark.parametrize("strange", ["", "README", "a/b", "a/b/c", "%41/", "//"])
+def test_what_is_no_place_names_no_root(strange: str) -> None:
+    assert (named(strange).root, named(strange).variant) == ("", "")
+    look_at_it = RepositoryRoots(repo="acme/infra", at=at(1), places=(strange,))
+    assert fleet_status([known(A)], [look_at_it], {}).never == (strange,)

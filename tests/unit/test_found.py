@@ -5,7 +5,7 @@ import pytest
 from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Source
 from producer.discovery import Discovery, Folder
-from producer.found import Found, Outlook, require_roots, rootless_messages
+from producer.found import Found, Outlook, Trouble, require_roots, rootless_messages
 
 
 def rootless(name: str, ref: str = "") -> Found:
@@ -20,6 +20,12 @@ def test_the_hint_names_the_target_and_is_not_given_to_who_follows_it() -> None:
     (message,) = rootless_messages([rootless("acme/a", "v1")], shown=True)
     assert "discover" not in message
     assert "1 folder with Terraform" in message
+
+
+def test_one_with_a_gap_was_not_looked_at_whole() -> None:
+    found = (rootless("acme/a"), rootless("acme/b"))
+    troubles = (Trouble("acme/b", "acme/b: x: too large"), Trouble("org:big", "org:big: away"))
+    assert [Outlook(found, troubles).is_whole(one) for one in found] == [True, False]
 
 
 def test_many_repositories_without_roots_are_one_error_of_a_few_lines() -> None:

@@ -94,6 +94,33 @@ def test_what_cant_be_read_is_told_and_the_others_are_printed(dump: Dump) -> Non
     assert len(dump(since=24)) == 12  # the history of that root is whole
 
 
+def test_an_object_that_is_not_ours_is_told(dump: Dump) -> None:
+    dump.objects.put("latest/README", b"Hello")
+    assert dump(expect=1) == [checked(of, 18) for of in OF]
+    assert "latest/README: can't be read" in dump.err
+    assert len(dump(since=24)) == 12
+
+
+def test_a_glob_is_over_the_whole_name_where_a_key_holds_half_of_it(dump: Dump) -> None:
+    long = job("x" * 300 + "/end")
+    ResultStore(dump.objects).add(checked(long))
+    glob = "x" * 300 + "/*"
+    assert dump(Chosen(roots=(glob,))) == [checked(long)]
+    assert dump(Chosen(roots=(glob,)), since=30) == [checked(long)]
+
+
+def test_a_place_without_any_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nowhere holds no result: check roots first"):
+        Dump(tmp_path / "nowhere")()
+
+
+def test_scripts_get_ascii(dump: Dump) -> None:
+    ResultStore(dump.objects).add(checked(job("ü\x9b31m")))
+    out = dump.text(Chosen(roots=("ü*",)), None, as_json=True)
+    assert out.isascii()
+    assert decode_record(Result, out).job.root == "ü\x9b31m"
+
+
 def test_people_get_a_line_each(dump: Dump) -> None:
     lines = dump.text(None, 12.5).splitlines()
     assert lines[0] == (

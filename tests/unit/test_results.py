@@ -131,3 +131,17 @@ def test_a_manifest_of_5000_jobs_is_small_and_comes_back_the_same() -> None:
     assert len(encoded) < 2_000_000
     assert json.loads(encoded)["schema_version"] == 1
     assert decode_record(SweepManifest, encoded) == manifest
+
+
+def test_what_is_wrong_with_a_record_is_one_line_without_values() -> None:
+    many = ", ".join(f'"k{n}": "hunter2"' for n in range(30))
+    with pytest.raises(ContractError) as caught:
+        decode_record(Result, f'{{"verdict": "hunter2", {many}}}')
+    message = caught.value.message
+    assert message.startswith(
+        "not a Result of schema 1: job: Field required; verdict: Input should"
+    )
+    assert message.endswith("; and 14 more")
+    assert "\n" not in message
+    assert "hunter2" not in message
+    assert "https://" not in message

@@ -69,6 +69,23 @@ def kept(tmp_path: Path) -> Kept:
     return Kept(tmp_path / "results")
 
 
+def test_what_is_no_result_stays_and_stands_for_no_newest_one(kept: Kept) -> None:
+    a = [kept.store.add(checked(job("a"), hours * DAY)) for hours in (0, 1)]
+    kept.objects.delete(latest_key(job("a")))
+    for name in ("zzz.json", "0001.json", "20200101T000000.json"):
+        kept.objects.put(f"results/acme/infra/a/default/{name}", b"mine")
+        kept.objects.put(f"results/{name}", b"mine")
+    before = kept.keys()
+    assert kept.prune() == 0
+    assert set(before) - set(kept.keys()) == {a[0]}
+
+
+def test_a_store_that_is_none_is_told_nothing_of_s3(kept: Kept) -> None:
+    kept.settings = Settings(results=ResultSettings(store="gs://bucket/x"))
+    with pytest.raises(ConfigurationError, match="'gs' is no known scheme"):
+        kept.prune()
+
+
 def test_old_results_go_and_the_newest_of_each_root_stays_however_old(kept: Kept) -> None:
     a = [kept.store.add(checked(job("a"), hours * DAY)) for hours in (0, 5, 9.9, 10.1, 50)]
     b = [kept.store.add(checked(job("b"), hours * DAY)) for hours in (0, 1)]
@@ -137,7 +154,7 @@ def test_what_an_open_sweep_may_be_answered_by_stays(kept: Kept) -> None:
     kept.prune()
     assert kept.keys() == keys[2:]
     kept.objects.put("open/s.json", b"{")
-    with pytest.raises(ContractError, match="not a SweepManifest"):
+    with pytest.raises(ContractError, match=r"open/\S+\.json can't be read \(not a SweepManifest"):
         kept.prune()
 
 

@@ -146,11 +146,35 @@ def test_more_runs_than_are_kept_are_said_to_be_elsewhere(history: History) -> N
 def test_no_root_and_no_result_are_told(history: History, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="did you mean\n  acme/infra envs/prod default"):
         history("envs/prdo")
-    with pytest.raises(ConfigurationError, match="holds no result yet"):
+    with pytest.raises(ConfigurationError, match="holds no result: check roots first"):
         History(tmp_path / "empty")("envs/prod")
     history.objects.put(latest_key(job()), b"{")
     with pytest.raises(ContractError, match="not a LatestRecord"):
         history()
+
+
+def test_an_object_that_is_not_ours_is_no_root(history: History) -> None:
+    history.objects.put("latest/README", b"Hello")
+    assert history() == 0
+    with pytest.raises(ConfigurationError, match="no root is called 'README'"):
+        history("README")
+
+
+def test_a_root_is_found_by_a_name_that_is_too_long_for_a_key(history: History) -> None:
+    history.store.add(checked(job("x" * 300)))
+    history.store.add(checked(job("x" * 299 + "y")))
+    history.objects.put(latest_key(job("z" * 300)), b"{")
+    assert history("acme/infra", "x" * 300) == 0
+    assert history("x" * 299 + "y") == 0
+    with pytest.raises(ConfigurationError, match="no root is called"):
+        history("x" * 301)
+
+
+def test_scripts_get_ascii(history: History) -> None:
+    history.store.add(checked(job("ü\x9b31m")))
+    assert history("ü\\x9b31m", checks=True, as_json=True) == 0
+    assert history.out.isascii()
+    assert decode_record(Result, history.out).job.root == "ü\x9b31m"
 
 
 def test_hostile_names_can_do_nothing(history: History) -> None:

@@ -57,6 +57,13 @@ def test_a_repository_or_a_variant_makes_it_one() -> None:
         find("envs/prod", repo="acme/network")
 
 
+def test_a_variant_that_it_has_not_is_told_with_those_that_it_has() -> None:
+    with pytest.raises(ConfigurationError, match="'envs/stage' has no variant 'cn': eu, us"):
+        find("envs/stage", variant="cn")
+    with pytest.raises(ConfigurationError, match="no root is called 'nowhere'"):
+        find("nowhere", variant="cn")
+
+
 def test_of_several_each_is_named_so_that_it_can_be_pasted() -> None:
     with pytest.raises(ConfigurationError) as caught:
         find("envs/stage")
@@ -98,6 +105,11 @@ def test_a_folder_that_was_scanned_is_found_and_one_below_it(tmp_path: Path) -> 
     assert find_root([f"{tmp_path}/infra/"], Chosen(), None, known) == top
     with pytest.raises(ConfigurationError):
         find_root([str(tmp_path)], Chosen(), None, known)
+
+
+def test_a_name_that_no_folder_can_have_is_no_root() -> None:
+    with pytest.raises(ConfigurationError, match="no root is called"):
+        find_root(["y" * 5000], Chosen(), None, [Named("acme/infra", "a", "default")])
 
 
 def test_hostile_names_are_told_as_harmless_ones() -> None:

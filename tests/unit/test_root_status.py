@@ -66,7 +66,13 @@ def test_an_error_is_no_judgement() -> None:
     day = timedelta(days=1)
     assert not line("cde").is_stale(at(25), day)
     assert line("cde").is_stale(at(25.1), day)
-    assert line("eee").is_stale(at(2), day)
+    assert line("eee").judged_at is None
+
+
+def test_one_that_was_never_judged_is_stale_when_that_is_known_for_longer() -> None:
+    day = timedelta(days=1)
+    assert not line("eee").is_stale(at(24), day)
+    assert line("eee").is_stale(at(24.1), day)
 
 
 def test_when_it_was_judged_is_known_behind_more_errors_than_there_are_runs() -> None:
@@ -78,3 +84,18 @@ def test_when_it_was_judged_is_known_behind_more_errors_than_there_are_runs() ->
         error = one.error.model_copy(update={"kind": kinds[number % 2]})
         latest = follow(latest, one.model_copy(update={"error": error}))
     assert status_of("k", latest).judged_at == at(0)
+
+
+def test_so_it_is_of_what_drifted_for_long_and_the_verdict_before_it() -> None:
+    latest: LatestRecord | None = None
+    for hour in range(100):
+        latest = follow(latest, checked(None, hour, Verdict.DRIFTED))
+    for number, kind in enumerate([ErrorKind.TIMEOUT, ErrorKind.CREDENTIALS] * 60):
+        one = checked(None, 100 + number, Verdict.ERROR)
+        assert one.error is not None
+        error = one.error.model_copy(update={"kind": kind})
+        latest = follow(latest, one.model_copy(update={"error": error}))
+    assert latest is not None
+    assert len(latest.runs) == 50
+    one = status_of("k", latest)
+    assert (one.judged_at, one.before) == (at(99), Verdict.DRIFTED)

@@ -8,7 +8,8 @@ from driftfleet.configuration import environment_of, load_settings
 from driftfleet.errors import ConfigurationError
 from driftfleet.s3_settings import place_of
 from driftfleet.settings import ResultSettings, Settings
-from producer.options import settings_from
+from driftfleet.store import open_objects
+from producer.options import kept_in, settings_from
 
 ROLE = "arn:aws:iam::123456789012:role/results"
 
@@ -57,6 +58,22 @@ def test_what_can_be_no_place_is_refused_at_the_start(url: str, words: str) -> N
         load(url)
     assert words.replace("\\\\", "\\") in caught.value.message
     assert "DRIFTFLEET_RESULTS__STORE: 'results.store': must be s3://BUCKET" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://AKIA:hunter2@bucket/x", "S3://AKIA:hunter2@bucket", "https://me:hunter2@host/x"]
+)
+def test_keys_in_the_place_are_not_repeated(url: str) -> None:
+    for s3 in ("", "{region: eu-central-1}"):
+        with pytest.raises(ConfigurationError) as caught:
+            open_objects(load(url, s3).results)
+        assert "hunter2" not in caught.value.message
+        assert "s3://BUCKET" in caught.value.message
+
+
+def test_a_home_folder_that_nobody_knows_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="nobody knows the home folder"):
+        kept_in("~nobody-is-called-so/x")
 
 
 def test_by_default_it_is_reached_as_awss_own_tools_do() -> None:
@@ -119,5 +136,5 @@ def test_a_folder_that_a_command_names_goes_before_a_bucket_and_how_it_is_reache
 def test_how_s3_is_reached_is_of_no_use_to_a_folder(tmp_path: Path) -> None:
     store = f"file://{tmp_path}"
     assert load(store).results.store == store
-    with pytest.raises(ConfigurationError, match=r"has 's3', and 'store' .* is no s3://BUCKET"):
+    with pytest.raises(ConfigurationError, match=r"has 's3', and 'store' is no s3://BUCKET"):
         load(store, "{region: eu-central-1}")

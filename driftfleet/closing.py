@@ -1,11 +1,12 @@
 """The end of a sweep: its record says what came back, once and only once."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
 
-from driftfleet.errors import ContractError
+from driftfleet.errors import BrokerUnavailable, ContractError
 from driftfleet.ledger import Answer, Ledger
 from driftfleet.model import RecordT
 from driftfleet.store import ResultStore
@@ -33,11 +34,19 @@ def close_sweep(sweep_id: str, ledger: Ledger, store: ResultStore) -> SweepRecor
         if store.close_sweep(ended):
             closed = ended
             _tell(ended, now)
+            want_report(ledger)
     elif record is not None and manifest is not None:
         # Whoever closed it died before it removed this, and it would be asked for again.
         store.close_sweep(record)
+        want_report(ledger)
     ledger.close(sweep_id, [job.identity for job in manifest.jobs] if manifest else ())
     return closed
+
+
+def want_report(ledger: Ledger) -> None:
+    """Have the dashboard made soon. Nothing waits for that: the next one shows it, too."""
+    with contextlib.suppress(BrokerUnavailable):
+        ledger.want_report()
 
 
 def _readable(sweep_id: str, read: Callable[[], RecordT | None]) -> RecordT | None:

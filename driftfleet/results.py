@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why a check could not be judged; docs/errors.md says what to do about each."""
+    """Why a check could not be judged; docs/errors.md and `driftfleet.remedies` say what to do."""
 
     HCL = "hcl"
     VERSION = "version"
@@ -75,12 +75,15 @@ class Change(Record):
 
 
 class Summary(Record):
-    """Counts. ``suppressed`` are drift reports that only differ in null or empty values."""
+    """Counts. ``outputs`` are those of the root whose value would change; ``suppressed`` are drift
+    reports that only differ in null or empty values.
+    """
 
     add: int = 0
     change: int = 0
     destroy: int = 0
     drifted: int = 0
+    outputs: int = 0
     suppressed: int = 0
 
 

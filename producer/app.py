@@ -16,8 +16,10 @@ from driftfleet.configuration import load_settings, process_environment
 from driftfleet.errors import ConfigurationError
 from driftfleet.heartbeat import HEARTBEAT_TASK
 from driftfleet.jobs import CHECK_QUEUES
-from driftfleet.logs import Redactor, configure_logs, secrets_in
+from driftfleet.logs import configure_logs
 from driftfleet.metrics import open_meter
+from driftfleet.redaction.names import secrets_in
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.settings import Settings
 from producer.ending import Ending
 from producer.headquarters import PRODUCER_QUEUE, TICK_QUEUE, TICK_TASK

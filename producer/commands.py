@@ -33,6 +33,7 @@ from producer.options import (
     settings_from,
 )
 from producer.prune_command import prune_command
+from producer.report_command import report_command
 from producer.result_commands import history_command, results_command, status_command
 from producer.schedule_command import schedule_command
 from producer.top_command import top_command
@@ -237,7 +238,7 @@ def discover_command(
 
 for command in (
     versions_command, status_command, history_command, results_command, enqueue_command,
-    schedule_command, top_command, prune_command, doctor_command, mirror_group,
+    schedule_command, top_command, report_command, prune_command, doctor_command, mirror_group,
     worker_command, producer_command, beat_command, flower_command,
 ):  # fmt: skip
     main.add_command(command)

@@ -50,6 +50,9 @@ class Display(Protocol):
     ) -> None:
         """All that was found; ``where`` results are kept, and what could not be looked at."""
 
+    def dashboard(self, where: str) -> None:
+        """Where the dashboard is; after `conclude`."""
+
 
 def choose_display(*, as_json: bool, plain: bool, stdout: TextIO, stderr: TextIO) -> Display:
     """The display that fits: JSON lines, a progress bar on a terminal, else plain lines.
@@ -102,6 +105,9 @@ class LineDisplay:
         _print(self._stdout, summary(results, seconds, problems))
         _print(self._stdout, f"results: {harmless(where)}")
 
+    def dashboard(self, where: str) -> None:
+        _print(self._stdout, f"dashboard: {harmless(where)}")
+
 
 class JsonDisplay:
     """A result a line on stdout, as they come, and nothing else there."""
@@ -142,6 +148,10 @@ class JsonDisplay:
         if self._bar:
             told = summary(results, seconds, problems)
             _print(self._stderr, f"{told}\nresults: {harmless(where)}")
+
+    def dashboard(self, where: str) -> None:
+        if self._bar:
+            _print(self._stderr, f"dashboard: {harmless(where)}")
 
 
 class TerminalDisplay:
@@ -223,6 +233,11 @@ class TerminalDisplay:
             self._console.print(Text(line))
         # Whole, wherever the line ends: people copy it.
         self._console.print(Text(f"results: {harmless(where)}"), soft_wrap=True)
+
+    def dashboard(self, where: str) -> None:
+        from rich.text import Text  # noqa: PLC0415
+
+        self._console.print(Text(f"dashboard: {harmless(where)}"), soft_wrap=True)
 
 
 def running_lines(checks: Iterable[Running], now: float | None = None) -> list[str]:

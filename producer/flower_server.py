@@ -17,7 +17,9 @@ from driftfleet.celery_app import build_app
 from driftfleet.configuration import drop_variable
 from driftfleet.errors import ConfigurationError
 from driftfleet.flower_settings import FlowerSettings
-from driftfleet.logs import Redactor, configure_logs, secrets_in
+from driftfleet.logs import configure_logs
+from driftfleet.redaction.names import secrets_in
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.redis_client import connect
 from driftfleet.secrets import open_secret
 from driftfleet.settings import Settings

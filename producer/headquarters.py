@@ -1,7 +1,9 @@
 """What the producer's tasks work with, opened when the first of them needs it."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +17,10 @@ from driftfleet.errors import BrokerUnavailable
 from driftfleet.github.host import host_of
 from driftfleet.ledger import RedisLedger, met_stranger
 from driftfleet.metrics import Meter
+from driftfleet.publishing import Published, publish
 from driftfleet.redis_client import connect
 from driftfleet.settings import Settings
-from driftfleet.store import ResultStore, open_store
+from driftfleet.store import ResultStore, open_objects, open_store
 from producer.broker import Broker
 from producer.measuring import measure
 from producer.mending import Mending
@@ -37,6 +40,9 @@ TICK_TASK = "driftfleet.tick"
 SWEEP_TASK = "driftfleet.sweep"
 LISTING_TASK = "driftfleet.listing"
 MIRROR_TASK = "driftfleet.mirror_sync"
+REPORT_TASK = "driftfleet.report"
+# What making the pages may take; then they are made by the next one.
+REPORT_SECONDS = 600
 # Less than a minute, by which beats send them.
 _TICK_APART_SECONDS = 40
 
@@ -94,6 +100,7 @@ class Headquarters:
             start_listing=lambda: self._start(LISTING_TASK),
             # One that nobody took within a day is not worth doing beside the next.
             start_mirror_sync=lambda: self._start(MIRROR_TASK, expires=86_400),
+            start_report=lambda: self._start(REPORT_TASK),
         ).run()
         log.info("ticked", sweeps=ticked.sweeps, **ticked.mended._asdict())
         measure(ticked, self._ledger, broker, self._store, self._meter)
@@ -117,6 +124,22 @@ class Headquarters:
                 self._settings, self._ledger, self._store, Sender(self._app), kind="sweep"
             ),
         ).run(wanted)
+
+    def report(self) -> Published | None:
+        """Make the dashboard's pages, if they are wanted and nobody else makes them."""
+        mark = self._notebook.report_wanted()
+        if mark is None or not self._notebook.once("reporting", REPORT_SECONDS):
+            return None
+        began = time.monotonic()
+        try:
+            objects = open_objects(self._settings.results)
+            published = publish(objects, self._settings, datetime.now(UTC))
+        finally:
+            self._notebook.again("reporting")
+        self._notebook.report_made(mark)
+        seconds = round(time.monotonic() - began, 1)
+        log.info("report_made", seconds=seconds, **dataclasses.asdict(published))
+        return published
 
     def list_repositories(self) -> int:
         """Find the fleet's repositories, those that are new in an organisation as well."""

@@ -1,5 +1,6 @@
 """What ticks remember between them in Redis; all of it can be found again where it is gone."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import redis
 from pydantic import ValidationError
 
 from driftfleet.github.repositories import Repository
+from driftfleet.ledger import keys
 from driftfleet.redis_client import ask_redis
 from driftfleet.repository_rule import RepositoryRule
 from driftfleet.swept import Swept
@@ -44,6 +46,25 @@ class Notebook:
     def again(self, name: str) -> None:
         """Let the next who asks `once` be the first again."""
         ask_redis(lambda: self._redis.delete(f"{_ONCE}{name}"))
+
+    def report_wanted(self) -> str | None:
+        """The mark that something is to be shown, until `report_made` takes it away."""
+        mark: Any = ask_redis(lambda: self._redis.get(keys.REPORT))
+        return None if mark is None else mark.decode(errors="replace")
+
+    def report_made(self, mark: str) -> None:
+        """What was wanted when this mark was read is shown; what came since is still wanted."""
+
+        def forget() -> None:
+            with self._redis.pipeline() as pipe:
+                pipe.watch(keys.REPORT)  # type: ignore[no-untyped-call]
+                if pipe.get(keys.REPORT) == mark.encode():
+                    pipe.multi()
+                    pipe.delete(keys.REPORT)
+                    with contextlib.suppress(redis.WatchError):
+                        pipe.execute()
+
+        ask_redis(forget)
 
     def roster(self, rules: tuple[RepositoryRule, ...]) -> list[Wanted] | None:
         """The fleet's repositories as they were listed; None where the rules are others by now."""

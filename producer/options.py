@@ -13,6 +13,7 @@ import click
 
 from driftfleet.configuration import load_settings
 from driftfleet.errors import ConfigurationError, DriftfleetError
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.s3_settings import SCHEME as S3_SCHEME
 from driftfleet.settings import Settings
 from producer.output import discard
@@ -29,7 +30,7 @@ class _Explained(click.ClickException):
     """An error that a person can act on: its message, no traceback."""
 
     def __init__(self, error: DriftfleetError) -> None:
-        super().__init__("\n".join(harmless_lines(error.message)))
+        super().__init__("\n".join(harmless_lines(Redactor()(error.message))))
 
 
 class _Misused(_Explained):

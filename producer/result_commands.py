@@ -70,7 +70,7 @@ def status_command(
 
     Roots that are in the code and were never answered, and records that can't be read, are told:
     nothing is known of them, so not all is clean. Roots that are gone from the code are named and
-    don't count.
+    don't count. With --json all that is told on stderr.
 
     With --stale: what was not judged for longer (an error is no judgement; what never was judged
     counts from its first check on), and what was never answered.

@@ -22,7 +22,8 @@ def find_root(
     """The one root of those ``known`` that the words mean.
 
     They are ``owner/repo root variant``, of which the first and the last may be left out, parts
-    joined by spaces or ``/``; a root's path, or how it ends; or a folder that was scanned.
+    joined by spaces or ``/``; a root's path, or how it ends; a folder that was scanned; or a
+    repository that has one root.
 
     Raises
     ------
@@ -50,8 +51,8 @@ def _text(words: Sequence[str]) -> str:
 def _meant(text: str, among: Iterable[Named]) -> list[Named]:
     """Those that the words mean in the first way in which they mean any."""
     every = list(among)
-    for is_meant in (_is_whole(text), _is_folder(text), _is_root(text), _ends(text)):
-        if found := [one for one in every if is_meant(one)]:
+    for way in (_is_whole, _is_folder, _is_root, _ends, _is_repository):
+        if found := list(filter(way(text), every)):
             return found
     return []
 
@@ -88,6 +89,11 @@ def _ends(text: str) -> Callable[[Named], bool]:
     """How a root's path ends, after the ``/`` between two folders."""
     end = f"/{text}"
     return lambda one: f"/{one.root}".endswith(end) or f"/{one.root} {one.variant}".endswith(end)
+
+
+def _is_repository(text: str) -> Callable[[Named], bool]:
+    """Which may have but one root."""
+    return lambda one: one.repo == text
 
 
 def _only(found: Sequence[Named], text: str) -> Named:

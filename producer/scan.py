@@ -95,6 +95,9 @@ def scan(order: Scan) -> int:
         _tell_what_is_missing(order.display, course)
         return stopped.exit_code
     course.conclude(order.display)
+    from producer.reporting import report_of_scan  # noqa: PLC0415 - nothing before needs templates
+
+    report_of_scan(order.settings, order.display)
     return exit_code_of(course.results, course.problems)
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from driftfleet.duration import show_duration
 from driftfleet.fleet_status import FleetStatus
 from driftfleet.places import named
+from driftfleet.results import Verdict
 from driftfleet.root_status import RootStatus
 from producer.columns import Column, fit
 from producer.page import Page, Printer, show_age
@@ -77,11 +78,14 @@ def what_of(one: RootStatus) -> str:
         first = next(iter(one.error_message.strip().splitlines()), "")
         return f"{one.error_kind}: {first}"
     counts = one.summary
+    # Of a clean root they only follow what drifted and was taken over, and nobody has to act.
+    outputs = 0 if one.verdict == Verdict.CLEAN else counts.outputs
     told = {
         "drifted": counts.drifted,
         "to add": counts.add,
         "to change": counts.change,
         "to destroy": counts.destroy,
+        "output" if outputs == 1 else "outputs": outputs,
     }
     return ", ".join(f"{count} {what}" for what, count in told.items() if count)
 

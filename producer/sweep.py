@@ -8,6 +8,7 @@ from driftfleet.errors import ConfigurationError
 from driftfleet.jobs import Job, Source, Variant
 from driftfleet.ledger import Answer
 from driftfleet.module_facts import BUCKET_KEYS
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.results import Result
 from driftfleet.settings import Settings
 from driftfleet.summing import summed
@@ -75,7 +76,7 @@ def open_record(
         sweep_id=sweep_id,
         source=", ".join(dict.fromkeys(names)),
         asked=tuple(job.title for job in jobs),
-        problems=tuple(trouble.reason for trouble in troubles),
+        problems=tuple(Redactor()(trouble.reason) for trouble in troubles),
         started_at=started_at,
     )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from driftfleet.closing import close_sweep
+from driftfleet.closing import close_sweep, want_report
 from driftfleet.errors import BrokerUnavailable, TransientError
 from driftfleet.jobs import Job
 from driftfleet.ledger import Ask, Ledger, OpenSweep
@@ -103,6 +103,7 @@ class SweepQueue:
             open_record([], new_sweep_id(self._kind, now), now, [trouble]), (), now
         )
         self._store.put_sweep(record)
+        want_report(self._ledger)
         return record
 
     def _enqueue(self, jobs: Sequence[Job], record: SweepRecord, manifest: SweepManifest) -> None:

@@ -1,4 +1,4 @@
-"""The producer's Celery tasks: a tick, a sweep, a listing, a sync of the mirror.
+"""The producer's Celery tasks: a tick, a sweep, a listing, a sync of the mirror, the dashboard.
 
 Each is acknowledged when it begins: what dies is found due again by a later tick.
 """
@@ -19,6 +19,8 @@ from driftfleet.settings import Settings
 from producer.headquarters import (
     LISTING_TASK,
     MIRROR_TASK,
+    REPORT_SECONDS,
+    REPORT_TASK,
     SWEEP_TASK,
     TICK_TASK,
     Headquarters,
@@ -59,7 +61,16 @@ def register(app: Celery, settings: Settings, environment: Mapping[str, str], me
         _TICK_SECONDS,
         lambda: _told("repositories_not_listed", headquarters.list_repositories),
     )
+    task(REPORT_TASK, REPORT_SECONDS, lambda: _report(headquarters))
     task(MIRROR_TASK, _MIRROR_SECONDS, lambda: sync_fleet_mirror(settings, environment))
+
+
+def _report(headquarters: Headquarters) -> None:
+    """Make the dashboard: whatever is in the way, the producer has more important things to do."""
+    try:
+        _told("report_failed", headquarters.report)
+    except Exception:
+        log.exception("report_failed", reason="a fault of driftfleet's own")
 
 
 def _told(event: str, work: Callable[[], object]) -> None:

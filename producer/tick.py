@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from driftfleet.closing import want_report
 from driftfleet.cron import last_fire
 from driftfleet.errors import BrokerUnavailable, ContractError
 from driftfleet.ledger import Ledger
@@ -33,6 +34,8 @@ SWEEP_SECONDS = 900
 # What it may wait until somebody takes it: after an outage hundreds wait.
 _QUEUED_SECONDS = 3600
 _LISTING_SECONDS = 300
+_TICK_SECONDS = 60
+_REPORT_AT_LEAST_SECONDS = 3600
 _MIRROR_SECONDS = 7 * 86_400
 # After a fleet was down all of it is due at once: so many begin within a minute.
 _MOST_SWEEPS = 120
@@ -52,7 +55,7 @@ class Ticked:
 
 @dataclass(frozen=True)
 class Tick:
-    """``start_sweep``, ``start_listing`` and ``start_mirror_sync`` ask the producer to do so."""
+    """``start_sweep``, ``start_listing`` and the like ask the producer to do so."""
 
     settings: Settings
     host: str
@@ -63,12 +66,14 @@ class Tick:
     start_sweep: Callable[[Wanted], None]
     start_listing: Callable[[], None]
     start_mirror_sync: Callable[[], None]
+    start_report: Callable[[], None]
 
     def run(self) -> Ticked:
         """Do it. Raises `BrokerUnavailable` and `StoreUnavailable`: the next tick goes on."""
         now = datetime.fromtimestamp(self.ledger.now(), UTC)
         mended = self.mending.run()
         self._mirror(now)
+        self._report()
         if not self.settings.repositories:
             return Ticked(mended, 0, ())
         roster = self.notebook.roster(self.settings.repositories)
@@ -139,6 +144,20 @@ class Tick:
         if slot is None or (now - slot).total_seconds() >= _MIRROR_SECONDS:
             return
         self._once(f"mirror:{slot:%Y%m%dT%H%M}", _MIRROR_SECONDS, self.start_mirror_sync)
+
+    def _report(self) -> None:
+        """The dashboard, where a sweep was closed; and each hour, so that it shows what is stale.
+
+        A request that is lost, or failed, is made again: the mark stays until the pages are made.
+        """
+        if not self.settings.report.enabled:
+            return
+        if self.notebook.once("report-hour", _REPORT_AT_LEAST_SECONDS):
+            want_report(self.ledger)
+        if self.notebook.report_wanted() is not None:
+            # Ticks are not a minute apart to the second.
+            apart = int(self.settings.report.every.total_seconds()) - _TICK_SECONDS // 2
+            self._once("report", apart, self.start_report)
 
 
 def sweep_guard(repo: str, ref: str) -> str:

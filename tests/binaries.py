@@ -1,4 +1,4 @@
-"""Binaries of `make binaries`: what the registries have of other versions, and of OpenTofu."""
+"""What `make binaries` fetches: other versions of terraform, OpenTofu, axe-core."""
 
 from pathlib import Path
 
@@ -15,6 +15,11 @@ def opentofu() -> Path:
 def old_terraform() -> Path:
     """Terraform 0.11.11."""
     return _binary("*/data/lib/terraform")
+
+
+def axe() -> str:
+    """axe-core, which looks for what keeps people out of a page, as the text of a script."""
+    return _binary("axe/axe.min.js").read_text(encoding="utf-8")
 
 
 def _binary(pattern: str) -> Path:

@@ -51,7 +51,13 @@ def checked(
     }.get(verdict, ())
     changes = tuple(
         Change.model_validate(
-            {"address": address, "kind": kind, "actions": ("update",), "attributes": ("tags",)}
+            {
+                "address": address,
+                "type": address.partition(".")[0],
+                "kind": kind,
+                "actions": ("update",),
+                "attributes": ("tags",),
+            }
         )
         for kind in kinds
     )

@@ -22,7 +22,8 @@ from driftfleet.errors import (
 )
 from driftfleet.github.newest import facts_of, newest_commit
 from driftfleet.jobs import Job
-from driftfleet.logs import Redactor, configure_logs
+from driftfleet.logs import configure_logs
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.results import ErrorKind, Result, error_result
 from driftfleet.settings import Settings
 from driftfleet.store import open_store

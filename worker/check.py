@@ -6,9 +6,9 @@ job -> workspace -> source -> environment -> init -> plan -> show -> verdict -> 
 import errno
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +34,7 @@ from worker.lockfile import LockFile
 from worker.mirror import sync_command
 from worker.module_fetch import fetch_modules
 from worker.planfile import read_drift
+from worker.sensitive import masked_changes, sensitive_in_plan, sensitive_values
 from worker.stopwatch import Report, Stopwatch
 from worker.terraform import Planned, Terraform
 from worker.tools import Tools
@@ -51,6 +52,17 @@ class _Answer:
     judgement: Judgement
     notes: tuple[str, ...]
     versions: Versions
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One check. ``learned`` are secrets that its files and its plan turned out to hold."""
+
+    job: Job
+    tools: Tools
+    watch: Stopwatch
+    started: float
+    learned: list[str] = field(default_factory=list)
 
 
 def check(
@@ -72,11 +84,12 @@ def check(
     peak = 0
     answer: _Answer | None = None
     error: CheckError | None = None
+    course = _Course(job, tools, watch, started)
     try:
         with tools.workspaces.use(job.limits.workspace_bytes) as workspace:
             try:
                 tools.programs.guard(workspace.path)
-                answer = _plan(job, tools, workspace, watch, started)
+                answer = _plan(course, workspace)
             finally:
                 peak = workspace.peak_bytes
         tools.programs.guard(None)
@@ -84,14 +97,16 @@ def check(
         raise
     except Exception as failure:
         answer = None
-        error = error_of(failure, watch.phase, tools, job)
+        error = error_of(failure, watch.phase, tools, job, course.learned)
+    redact = tools.redactor(job, course.learned)
+    changes = () if answer is None else masked_changes(answer.judgement.changes, redact)
     return Result(
         job=job,
         verdict=Verdict.ERROR if answer is None else answer.judgement.verdict,
         summary=Summary() if answer is None else answer.judgement.summary,
-        changes=() if answer is None else answer.judgement.changes,
-        fingerprint="" if answer is None else fingerprint(answer.judgement.changes),
-        notes=() if answer is None else tuple(map(tools.redactor(job), answer.notes)),
+        changes=changes,
+        fingerprint="" if answer is None else fingerprint(changes),
+        notes=() if answer is None else tuple(map(redact, answer.notes)),
         error=error,
         versions=Versions() if answer is None else answer.versions,
         timings_seconds=_timings(watch, waited_seconds, time.monotonic() - started),
@@ -103,29 +118,23 @@ def check(
     )
 
 
-def _plan(
-    job: Job, tools: Tools, workspace: Workspace, watch: Stopwatch, started: float
-) -> _Answer:
-    deadline = started + job.limits.timeout_seconds
+def _plan(course: _Course, workspace: Workspace) -> _Answer:
+    job, tools, watch = course.job, course.tools, course.watch
+    deadline = course.started + job.limits.timeout_seconds
     with ExitStack() as stack:
         with watch.measure("source"):
             closure = tools.source.fetch(job, workspace, deadline)
             workspace.measure()
+            course.learned.extend(sensitive_values(workspace.source, job))
             # In use until the check is over: nobody removes it meanwhile.
             choice = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
-        terraform = tools.terraform_in(workspace, job, choice.chosen.path, deadline)
-        return _judged(job, tools, terraform, closure, choice=choice, watch=watch)
+        program = choice.chosen.path
+        terraform = tools.terraform_in(workspace, job, program, deadline, learned=course.learned)
+        return _judged(course, terraform, closure, choice)
 
 
-def _judged(
-    job: Job,
-    tools: Tools,
-    terraform: Terraform,
-    closure: Closure,
-    *,
-    choice: Choice,
-    watch: Stopwatch,
-) -> _Answer:
+def _judged(course: _Course, terraform: Terraform, closure: Closure, choice: Choice) -> _Answer:
+    job, tools, watch = course.job, course.tools, course.watch
     lock_file = LockFile(terraform.folder, terraform.top)
     with watch.measure("init"):
         if tools.settings.mirror is not None:
@@ -153,7 +162,9 @@ def _judged(
         lock_file.drop_hashes()
     with watch.measure("plan"):
         planned = terraform.plan(job.variant)
-    judgement = judge(planned.exit_code, planned.messages, _shown(terraform, planned, watch))
+    shown = _shown(terraform, planned, watch)
+    course.learned.extend(sensitive_in_plan(shown or {}))
+    judgement = judge(planned.exit_code, planned.messages, shown)
     versions = Versions(
         terraform=planned.messages.terraform_version or choice.chosen.version,
         providers=lock_file.providers(),
@@ -210,9 +221,11 @@ def log_answered(result: Result, **more: str) -> None:
     )
 
 
-def error_of(failure: Exception, phase: Phase, tools: Tools, job: Job) -> CheckError:
-    """The error record of whatever ended a check in ``phase``."""
-    redact = tools.redactor(job)
+def error_of(
+    failure: Exception, phase: Phase, tools: Tools, job: Job, learned: Sequence[str] = ()
+) -> CheckError:
+    """The error record of whatever ended a check in ``phase``; ``learned`` as for `Tools`."""
+    redact = tools.redactor(job, learned)
     if isinstance(failure, CheckFailed):
         phase, kind, message = failure.phase, ErrorKind(failure.kind), failure.message
         transient = failure.transient

@@ -103,6 +103,17 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def tail_of(output: bytes, most_bytes: int) -> str:
+    """The end of an output, from the beginning of a line, or of a word where it is one line.
+
+    What the cut runs through may be a secret, which nobody would know by its half.
+    """
+    tail = output[-most_bytes:]
+    if len(output) > most_bytes:
+        tail = tail.partition(b"\n")[2] or tail.partition(b" ")[2]
+    return tail.decode("utf-8", "replace")
+
+
 def parse_text(output: bytes) -> tuple[Diagnostic, ...]:
     """Read the diagnostics out of what ``-no-color`` prints, in its box or, without one, plain.
 

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from driftfleet.errors import CheckFailed, Phase
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.results import ErrorKind
 from worker.diagnostics import Diagnostic
 from worker.failure_rows import CORRECT_THE_CODE, PASSING, TABLE, Row, flat, whole
@@ -12,6 +13,8 @@ from worker.failure_rows import CORRECT_THE_CODE, PASSING, TABLE, Row, flat, who
 _LONGEST_DETAIL = 700
 _LONGEST_TAIL = 400
 _LONGEST_LIST = 10
+_MOST_MASKED = 64 << 10
+_MARGIN = 16 << 10
 _KILLED_EXITS = (-9, 137)
 _MISSING_EXITS = (126, 127)
 
@@ -24,13 +27,21 @@ _BOILERPLATE = re.compile(
 _PREAMBLE = re.compile(r"Terraform encountered problems during initiali[sz]ation")
 
 
+Redact = Callable[[str], str]
+
+
 def explain(
-    phase: Phase, diagnostics: Iterable[Diagnostic], raw_tail: str, exit_code: int
+    phase: Phase,
+    diagnostics: Iterable[Diagnostic],
+    raw_tail: str,
+    exit_code: int,
+    redact: Redact = Redactor(),  # noqa: B008 - it never changes
 ) -> CheckFailed:
     """Say why a terraform command failed.
 
     ``raw_tail`` is the end of what it printed; it is read where the diagnostics don't tell, and
-    is put into the message only where there are none.
+    is put into the message only where there are none. ``redact`` sees the texts before they are
+    cut, or half a secret would stay.
     """
     errors = [d for d in diagnostics if d.severity == "error"]
     # The preamble only announces the others.
@@ -38,36 +49,40 @@ def explain(
     for row in TABLE:
         for error in errors:
             if row.matches(phase, error):
-                return _failed(phase, row, error, errors)
+                return _failed(phase, row, error, errors, redact)
         # Traces of crashed processes stand beside the diagnostics, never in them.
         if row.place == "tail" and phase in row.phases and row.pattern.search(flat(raw_tail)):
-            return _failed(phase, row, _from_tail(raw_tail, row.pattern, errors), errors)
-    return _unmatched(phase, errors, raw_tail, exit_code)
+            said = _from_tail(raw_tail, row.pattern, errors, redact)
+            return _failed(phase, row, said, errors, redact)
+    return _unmatched(phase, errors, raw_tail, exit_code, redact)
 
 
-def _failed(phase: Phase, row: Row, error: Diagnostic, errors: Sequence[Diagnostic]) -> CheckFailed:
+def _failed(
+    phase: Phase, row: Row, error: Diagnostic, errors: Sequence[Diagnostic], redact: Redact
+) -> CheckFailed:
     transient = row.transient
     if transient is None:
         transient = PASSING.search(whole(error)) is not None
     same = [e for e in errors if e is not error and row.matches(phase, e)]
     if row.kind is ErrorKind.PROVIDER_MISSING:
-        return _missing_provider(phase, row, [error, *same], transient)
-    named = _sentences([error], same if row.kind is ErrorKind.VARIABLE_MISSING else [])
+        return _missing_provider(phase, row, [error, *same], transient, redact)
+    alike = same if row.kind is ErrorKind.VARIABLE_MISSING else []
+    named = [_sentence(e, redact) for e in [error, *alike][:_LONGEST_LIST]]
     others = len(errors) - len(named)
     more = f" ({others} more error{'s' if others > 1 else ''})" if others > 0 else ""
     return _result(phase, row.kind, " ".join(named) + more, row.advice, transient)
 
 
 def _unmatched(
-    phase: Phase, errors: Sequence[Diagnostic], raw_tail: str, exit_code: int
+    phase: Phase, errors: Sequence[Diagnostic], raw_tail: str, exit_code: int, redact: Redact
 ) -> CheckFailed:
     if errors:
         error = errors[0]
         passing = any(PASSING.search(whole(e)) for e in errors)
         if phase == "init" and error.file and error.line:
-            return _result(phase, ErrorKind.HCL, _sentence(error), CORRECT_THE_CODE, False)
+            return _result(phase, ErrorKind.HCL, _sentence(error, redact), CORRECT_THE_CODE, False)
         advice = "" if not passing else "It may pass by itself."
-        return _result(phase, _FALLBACKS[phase], _sentence(error), advice, passing)
+        return _result(phase, _FALLBACKS[phase], _sentence(error, redact), advice, passing)
     if exit_code in _KILLED_EXITS:
         text = "terraform was killed (SIGKILL); where nobody did, the kernel ran out of memory."
         return _result(phase, ErrorKind.KILLED, text, "Look at the worker's memory.", True)
@@ -75,7 +90,7 @@ def _unmatched(
         text = f"terraform could not be started (exit code {exit_code})."
         advice = "Install it, or name it in `worker.terraform`."
         return _result(phase, ErrorKind.TERRAFORM_MISSING, text, advice, False)
-    tail = flat(raw_tail)[-_LONGEST_TAIL:]
+    tail = flat(redact(raw_tail))[-_LONGEST_TAIL:]
     text = f"it ended with exit code {exit_code}" + (
         f" and said: {tail}" if tail else ", silently."
     )
@@ -109,15 +124,15 @@ _VERSION = re.compile(
 
 
 def _missing_provider(
-    phase: Phase, row: Row, errors: Sequence[Diagnostic], transient: bool
+    phase: Phase, row: Row, errors: Sequence[Diagnostic], transient: bool, redact: Redact
 ) -> CheckFailed:
     wanted = dict.fromkeys(w for e in errors for w in _wanted_providers(whole(e)))
     if not wanted:
-        return _result(phase, row.kind, _sentence(errors[0]), row.advice, transient)
+        return _result(phase, row.kind, _sentence(errors[0], redact), row.advice, transient)
     shown = list(wanted)[:_LONGEST_LIST]
     text = "; ".join(f"provider {source} {version}" for source, version in shown)
     places = ", ".join(f"MIRROR/{s}/{_folder(v)}/OS_ARCH/" for s, v in shown)
-    why = _sentence(errors[0])
+    why = _sentence(errors[0], redact)
     advice = (
         f"The mirror is to have {'them' if len(shown) > 1 else 'it'} in {places} (OS_ARCH is such "
         "as linux_amd64; MIRROR is the folder that --mirror or worker.mirror names: see "
@@ -146,16 +161,12 @@ def _folder(version: str) -> str:
     return "VERSION" if version.startswith("(") else version
 
 
-def _sentences(first: Sequence[Diagnostic], same: Sequence[Diagnostic]) -> list[str]:
-    return [_sentence(d) for d in [*first, *same][:_LONGEST_LIST]]
-
-
-def _sentence(error: Diagnostic) -> str:
+def _sentence(error: Diagnostic, redact: Redact) -> str:
     """``main.tf:3 (aws_x.y): Summary: detail.``"""
     place = f"{error.file}:{error.line}" if error.file and error.line else (error.file or "")
     where = " ".join(p for p in (place, f"({error.address})" if error.address else "") if p)
-    detail = _shorten(_BOILERPLATE.sub("", flat(error.detail)), _LONGEST_DETAIL)
-    text = _shorten(flat(error.summary), _LONGEST_DETAIL)
+    detail = _shorten(_BOILERPLATE.sub("", flat(_masked(error.detail, redact))), _LONGEST_DETAIL)
+    text = _shorten(flat(_masked(error.summary, redact)), _LONGEST_DETAIL)
     if detail:
         text = f"{text.rstrip('.:')}: {detail}"
     if not text.endswith((".", "!", "?")):
@@ -163,9 +174,21 @@ def _sentence(error: Diagnostic) -> str:
     return f"{where}: {text}" if where else text
 
 
-def _from_tail(raw_tail: str, pattern: re.Pattern[str], errors: Sequence[Diagnostic]) -> Diagnostic:
+def _masked(text: str, redact: Redact) -> str:
+    """A text as far as it may be shown: a provider may print as much as a worker reads.
+
+    The secret that the cut runs through goes with the margin.
+    """
+    if len(text) <= _MOST_MASKED:
+        return redact(text)
+    return redact(text[:_MOST_MASKED])[:-_MARGIN]
+
+
+def _from_tail(
+    raw_tail: str, pattern: re.Pattern[str], errors: Sequence[Diagnostic], redact: Redact
+) -> Diagnostic:
     lines = [line for line in raw_tail.splitlines() if pattern.search(line)]
-    text = flat(_said(lines[0]) if lines else raw_tail[-_LONGEST_TAIL:])
+    text = flat(_said(lines[0]) if lines else redact(raw_tail)[-_LONGEST_TAIL:])
     place = errors[0] if errors else Diagnostic("error", "")
     return Diagnostic("error", text, "", place.file, place.line, place.address)
 

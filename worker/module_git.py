@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftfleet.errors import CheckFailed
+from worker.diagnostics import tail_of
 from worker.process import Command, OutOfTime, OutputLimit, Programs, RunnerDied
 from worker.workspace import Workspace
 
@@ -110,7 +111,7 @@ class Git:
             if self.programs.runner_lost:
                 self.workspace.end_users()
         if done.exit_code != 0:
-            text = done.stderr[-_ERROR_TAIL:].decode("utf-8", "replace").strip()
+            text = tail_of(done.stderr, _ERROR_TAIL).strip()
             raise GitFailed(text or f"git ended with exit code {done.exit_code}")
         return done.stdout
 

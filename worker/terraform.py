@@ -1,16 +1,17 @@
 """init, plan, show and what they need, as typed calls. There is no apply, here or anywhere."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from driftfleet.errors import CheckFailed, Phase
 from driftfleet.jobs import Variant
 from driftfleet.mirror.layout import platform_name
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.results import ErrorKind
-from worker.diagnostics import Diagnostic, PlanMessages, parse_messages, parse_text
+from worker.diagnostics import Diagnostic, PlanMessages, parse_messages, parse_text, tail_of
 from worker.failures import explain
 from worker.isolation import Isolation, git_shows
 from worker.process import Command, Completed, OutOfTime, OutputLimit, Programs, RunnerDied
@@ -45,7 +46,8 @@ class Terraform:
     """Terraform in one workspace, for one root.
 
     ``folder`` is the root module's folder in the workspace, ``top`` the repository's; ``deadline``
-    is a time of ``time.monotonic``. Every call raises `CheckFailed` for what can't be judged.
+    is a time of ``time.monotonic``. ``redact`` masks
+    what it prints before that is cut. Every call raises `CheckFailed` for what can't be judged.
     """
 
     program: Path
@@ -60,6 +62,7 @@ class Terraform:
     mirror: Path | None
     timeout_seconds: int
     isolation: Isolation | None = None
+    redact: Callable[[str], str] = field(default_factory=Redactor)
 
     def get(self, environment: Mapping[str, str], mirrors: Sequence[Path]) -> None:
         """Fetch the modules, and nothing else; ``environment`` is for this alone.
@@ -212,8 +215,8 @@ class Terraform:
     def _failure(
         self, phase: Phase, done: Completed, diagnostics: tuple[Diagnostic, ...]
     ) -> CheckFailed:
-        tail = (done.stdout + done.stderr)[-_TAIL_BYTES:].decode("utf-8", "replace")
-        return explain(phase, diagnostics, tail, done.exit_code)
+        tail = tail_of(done.stdout + done.stderr, _TAIL_BYTES)
+        return explain(phase, diagnostics, tail, done.exit_code, self.redact)
 
 
 def _errors_of(done: Completed) -> tuple[Diagnostic, ...]:

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Mapping
 
 from driftfleet.installs.choice import open_installs
-from driftfleet.logs import Redactor
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.settings import Settings
 from worker.github_connection import LazyConnection, withheld_variables
 from worker.github_source import GitHubSource

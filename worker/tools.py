@@ -1,12 +1,13 @@
 """What checks work with, and the terraform that it gives to one of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from driftfleet.jobs import Job
-from driftfleet.logs import Redactor, secrets_in
+from driftfleet.redaction.names import secrets_in
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.settings import WorkerSettings
 from driftfleet.version_settings import TerraformSettings
 from worker.environment import named_files, plan_environment
@@ -15,6 +16,7 @@ from worker.machine import available_memory_bytes
 from worker.mirror import cli_configuration
 from worker.module_access import ModuleAccess
 from worker.process import Programs
+from worker.sensitive import secrets_of
 from worker.source import RootSource
 from worker.terraform import Terraform
 from worker.versions import Chooser, PlanningPrograms, ProgramsOnPath
@@ -43,9 +45,13 @@ class Tools:
     installs: PlanningPrograms | None = None
     time_limits: tuple[type[Exception], ...] = ()
 
-    def redactor(self, job: Job) -> Redactor:
-        """Masks every secret that the worker, its sources and the job know by now."""
-        return Redactor((*self.secrets, *secrets_in(job.variant.env), *self.source.secrets()))
+    def redactor(self, job: Job, learned: Sequence[str] = ()) -> Redactor:
+        """Masks every secret that the worker, its sources and the job know by now.
+
+        ``learned`` are those that its files and its plan hold: see `worker.sensitive`.
+        """
+        given = secrets_of(job.variant)
+        return Redactor((*self.secrets, *given, *self.source.secrets(), *learned))
 
     @cached_property
     def chooser(self) -> Chooser:
@@ -61,9 +67,16 @@ class Tools:
         return (*secrets_in(self.environment), *held)
 
     def terraform_in(
-        self, workspace: Workspace, job: Job, program: Path, deadline: float
+        self,
+        workspace: Workspace,
+        job: Job,
+        program: Path,
+        deadline: float,
+        learned: Sequence[str] = (),
     ) -> Terraform:
         """Terraform for a job's root: ``program``, until ``deadline`` of ``time.monotonic``.
+
+        ``learned`` as for `redactor`; what is added to it later counts, too.
 
         Raises
         ------
@@ -95,4 +108,5 @@ class Tools:
             mirror=settings.mirror,
             timeout_seconds=job.limits.timeout_seconds,
             isolation=isolation_of(settings, self.environment, workspace, named),
+            redact=lambda text: self.redactor(job, learned)(text),  # noqa: PLW0108 - built when needed
         )

@@ -204,7 +204,7 @@ class _Case:
         return Judgement(
             verdict=_VERDICTS[bool(kinds["drift"]), unapplied],
             changes=tuple(sorted(self._changes, key=lambda c: (c.address, c.kind))),
-            summary=_summary(self._plan, kinds["drift"]),
+            summary=_summary(self._plan, kinds["drift"], kinds["output"]),
             notes=tuple(self._notes()),
         )
 
@@ -256,7 +256,7 @@ def _is_pending(entry: Entry) -> bool:
     return changes and entry.mode == "managed"
 
 
-def _summary(plan: Plan, drifted: int) -> Summary:
+def _summary(plan: Plan, drifted: int, outputs: int) -> Summary:
     actions = Counter(a for e in plan.changes if e.mode == "managed" for a in e.actions)
     noise = [e for e in plan.drifts if e.actions != ("no-op",) and not _is_drift(e)]
     return Summary(
@@ -264,6 +264,7 @@ def _summary(plan: Plan, drifted: int) -> Summary:
         change=actions["update"],
         destroy=actions["delete"],
         drifted=drifted,
+        outputs=outputs,
         suppressed=len(noise),
     )
 

@@ -11,7 +11,7 @@ from driftfleet import programs
 from driftfleet.errors import ConfigurationError, InstallRefused, InstallUnavailable
 from driftfleet.installs.output import readable, remedy, says_no
 from driftfleet.installs.version import Program
-from driftfleet.logs import secrets_in
+from driftfleet.redaction.names import secrets_in
 
 # What a download needs, and nothing of ours: no token, no broker, no BASH_ENV, no TFENV_*.
 _ALLOWED = (

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from driftfleet.logs import Redactor
+from driftfleet.redaction.redactor import Redactor
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 # curl draws its progress as bars of # and O, or as a table of numbers.
@@ -107,6 +107,7 @@ def says_no(output: bytes) -> bool:
 
 
 def _mask(text: str, secrets: Iterable[str]) -> str:
+    secrets = tuple(secrets)
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
-    return Redactor()(text)
+    return Redactor(secrets)(text)

@@ -1,6 +1,7 @@
 """The ledger in Redis, beside the queue."""
 
 import json
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -38,6 +39,8 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 # A script holds up everybody: none takes longer than some milliseconds.
 _CHUNK = 500
+# By then a report was made that nobody had to ask for.
+_WANTED_SECONDS = 86_400
 
 
 class RedisLedger:
@@ -234,6 +237,11 @@ class RedisLedger:
 
         found = [text for some in _chunks(names) for text in ask_redis(partial(read, some))]
         return [one for texts in found for text in texts if (one := _judged(_text(text)))]
+
+    def want_report(self) -> None:
+        # Another one each time: who makes the pages sees whether it was wanted again meanwhile.
+        mark = secrets.token_hex(8)
+        ask_redis(lambda: self._redis.set(keys.REPORT, mark, ex=_WANTED_SECONDS))
 
     def say(self, worker: WorkerSeen) -> None:
         text = worker.model_dump_json()

@@ -50,6 +50,7 @@ class MemoryLedger:
         self._peaks: dict[str, int] = {}
         self._roots: defaultdict[str, dict[str, Judged]] = defaultdict(dict)
         self._workers: dict[str, WorkerSeen] = {}
+        self.report_wanted = False
 
     def open(self, sweep_id: str, asks: Sequence[Ask], *, urgent: bool = False) -> Opened:
         done: list[str] = []
@@ -237,6 +238,9 @@ class MemoryLedger:
 
     def roots(self, slugs: Iterable[str]) -> list[Judged]:
         return [one for slug in slugs for one in self._roots[slug.lower()].values()]
+
+    def want_report(self) -> None:
+        self.report_wanted = True
 
     def say(self, worker: WorkerSeen) -> None:
         self._workers[worker.name] = worker

@@ -127,6 +127,9 @@ class Ledger(Protocol):
     def roots(self, slugs: Iterable[str]) -> list[Judged]:
         """What is known of all roots of these repositories, in no order."""
 
+    def want_report(self) -> None:
+        """Note that there is something new to show, of which pages are to be made soon."""
+
     def say(self, worker: WorkerSeen) -> None:
         """Note what a worker says of itself."""
 

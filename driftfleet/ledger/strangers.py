@@ -24,14 +24,15 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (keys.WORKERS, "hash"), (keys.COST, "string"), (keys.PARKED, "list"), (keys.WANT, "string"),
     (keys.JOINED, "set"), (keys.OUTDATED, "string"), (keys.RUN, "string"), (keys.TRIES, "string"),
     (keys.LOST, "string"), (keys.CAP, "zset"), (keys.ROOTS, "hash"),
+    (keys.REPORT, "string"),
     ("driftfleet:roster", "string"), ("driftfleet:swept", "hash"),
     ("driftfleet.", "list"), ("unacked_index", "zset"), ("unacked_mutex", "string"),
     ("unacked", "hash"),
 )  # fmt: skip
 _PARTS = {"pending": "set", "running": "hash", "answered": "list", "opening": "string"}
 _SINGLE = (
-    keys.OPEN, keys.ABOUT, keys.LATER, keys.RECENT, keys.WORKERS, "driftfleet:roster",
-    "driftfleet:swept", "unacked", "unacked_index", "unacked_mutex",
+    keys.OPEN, keys.ABOUT, keys.LATER, keys.RECENT, keys.WORKERS, keys.REPORT,
+    "driftfleet:roster", "driftfleet:swept", "unacked", "unacked_index", "unacked_mutex",
 )  # fmt: skip
 _COUNTERS = (keys.TRIES, keys.LOST)
 _PATTERNS = ("driftfleet*", "unacked*")

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 SITE = "site"
 INDEX_KEY = f"{SITE}/index.html"
+SWEEPS_KEY = f"{SITE}/sweeps/index.html"
 
 
 def root_page_key(place: str) -> str:

@@ -7,7 +7,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from driftfleet.report import words
 from driftfleet.report.assets import picture, script, style_sheet
 from driftfleet.report.edition import Edition
-from driftfleet.report.links import INDEX_KEY, href, root_page_key, sweep_page_key
+from driftfleet.report.links import (
+    INDEX_KEY,
+    SWEEPS_KEY,
+    href,
+    root_page_key,
+    sweep_page_key,
+)
+from driftfleet.report.markup import marked
 from driftfleet.report.standing import STANDINGS, Standing
 
 # Nothing but our own two files is loaded, and no attribute or block of the page is style or script.
@@ -51,6 +58,7 @@ def environment() -> Environment:
         "iso": words.iso,
         "span": words.length,
         "lines": words.visible_lines,
+        "marked": marked,
         "moment": words.moment,
         "number": words.number,
         "size": words.size,
@@ -66,5 +74,6 @@ def environment() -> Environment:
         "standings": STANDINGS,
         "style_key": style_sheet().key,
         "sweep_page_key": sweep_page_key,
+        "sweeps_key": SWEEPS_KEY,
     }
     return made

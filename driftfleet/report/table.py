@@ -15,7 +15,7 @@ from driftfleet.report.links import INDEX_KEY, href, root_page_key
 from driftfleet.report.news import is_new
 from driftfleet.report.standing import STANDINGS, Standing
 from driftfleet.report.words import visible
-from driftfleet.results import Summary
+from driftfleet.results import Summary, Verdict
 from driftfleet.root_status import RootStatus
 
 _RANK = {one.name: rank for rank, one in enumerate(STANDINGS)}
@@ -114,11 +114,16 @@ def _packed(row: Row, repo: int, kinds: Sequence[str]) -> list[object]:
         _RANK[row.standing.name],
         _seconds(row.since),
         _seconds(row.checked),
-        [summary.drifted, summary.add, summary.change, summary.destroy],
+        [summary.drifted, summary.add, summary.change, summary.destroy, _outputs(row)],
         kinds.index(row.error) if row.error else -1,
         row.is_stale + 2 * row.is_new,
         href(INDEX_KEY, row.page).removeprefix(_folder(row.repo)) if row.page else "",
     ]
+
+
+def _outputs(row: Row) -> int:
+    """Of a clean root they only follow what drifted and was taken over: nobody has to act."""
+    return 0 if row.standing.name == Verdict.CLEAN else row.summary.outputs
 
 
 def _seconds(at: datetime | None) -> int | None:

@@ -1,6 +1,7 @@
 """The days of a fleet in its store."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -12,13 +13,18 @@ from driftfleet.store.objects import ObjectStore
 log = structlog.get_logger()
 
 
-def read_days(objects: ObjectStore, at: datetime) -> tuple[DayRecord, ...]:
+def read_days(
+    objects: ObjectStore, at: datetime, known: Mapping[date, DayRecord] | None = None
+) -> tuple[DayRecord, ...]:
     """The days of the trend that ends with ``at``, as far as there are any, oldest first.
 
-    A record that can't be read is told of in the log and left out. Raises `StoreUnavailable`.
+    Those that are ``known`` are not read again. A record that can't be read is told of in the log
+    and left out. Raises `StoreUnavailable`.
     """
     first = at.astimezone(UTC).date() - timedelta(days=TREND_DAYS)
-    found = (_read(objects, key) for key in objects.keys("days/", after=day_key(first)))
+    kept = {day.key: day for day in (known or {}).values()}
+    keys = objects.keys("days/", after=day_key(first))
+    found = (kept.get(key) or _read(objects, key) for key in keys)
     return tuple(day for day in found if day)
 
 

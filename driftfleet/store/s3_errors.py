@@ -9,7 +9,7 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from driftfleet.logs import Redactor
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.s3_settings import S3Place, S3Settings
 
 _WHO = "to whom this runs as"

@@ -159,6 +159,17 @@ def test_a_result_is_found_by_its_key_and_as_the_latest(store: ResultStore) -> N
     assert list(store.latest_keys()) == [first.latest_key]
 
 
+def test_each_record_is_one_line(objects: ObjectStore, store: ResultStore) -> None:
+    """What reads many of them, such as Athena, takes each line for one."""
+    store.add(result(0, Verdict.DRIFTED))
+    store.put_sweep(SweepRecord(sweep_id="s1", source="a", asked=(), started_at=NOON))
+    keys = list(objects.keys(""))
+    assert len(keys) == 3
+    for key in keys:
+        body = objects.get(key) or b""
+        assert (body.count(b"\n"), body[-1:]) == (1, b"\n")
+
+
 def test_a_newer_result_replaces_the_latest_and_the_history_keeps_both(store: ResultStore) -> None:
     older, newer = result(0), result(5, Verdict.DRIFTED)
     keys = [store.add(older), store.add(newer)]

@@ -159,10 +159,11 @@ def test_a_scan_tells_what_it_found_keeps_it_and_leaves_nothing(
     assert lines[3].split() == ["VERDICT", "ROOT", "SECONDS", "WHAT"]
     assert lines[4].startswith("unapplied  app")
     assert lines[5].startswith("clean      net")
-    assert re.fullmatch(r"2 checked in [\d.]+ s: 1 unapplied, 1 clean", lines[-2])
+    assert re.fullmatch(r"2 checked in [\d.]+ s: 1 unapplied, 1 clean", lines[-3])
     assert done.stderr == ""
     store = tmp_path / "drift-results"
-    assert lines[-1].startswith(f"results: {store} ")
+    assert lines[-2].startswith(f"results: {store} ")
+    assert lines[-1] == "dashboard: drift-results/site/index.html"
     (sweep,) = (store / "sweeps").iterdir()
     record = decode_record(SweepRecord, sweep.read_bytes())
     assert sorted(record.answered.values()) == [Verdict.CLEAN, Verdict.UNAPPLIED]
@@ -527,7 +528,9 @@ def test_a_terminal_gets_a_bar_while_it_runs_and_a_table_in_colour(
     assert re.search(r"local/infra-\w+ (app|net)  \w+  \d s", text)
     assert re.search(r"\x1b\[\d*;?36munapplied", text)
     assert "2 checked in" in text
-    assert text.rstrip().splitlines()[-1].startswith("results: ")
+    *_, where, dashboard = text.rstrip().splitlines()
+    assert where.startswith("results: ")
+    assert dashboard.startswith("dashboard: drift-results/site/index.html")
     assert left_in(temporary) == []
 
 
@@ -618,7 +621,7 @@ def test_asking_for_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom producer.cli import main\n"
         "try:\n    main(['scan', '--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'celery', 'kombu', 'redis', 'hcl2', 'rich', 'httpx', 'boto3'}\n"
+        "heavy = {'celery', 'kombu', 'redis', 'hcl2', 'rich', 'httpx', 'boto3', 'jinja2'}\n"
         "heavy &= set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )

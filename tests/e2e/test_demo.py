@@ -50,6 +50,9 @@ def test_the_example_fleet_shows_every_verdict(tmp_path: Path) -> None:
         timeout=120,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
+    site = tmp_path / "drift-results" / "site"
+    assert (site / "index.html").is_file()
+    assert len(list((site / "roots").rglob("*.html"))) == len(EXPECTED)
     results = [json.loads(line) for line in done.stdout.splitlines()]
     found = {
         (one["job"]["root"], one["job"]["variant"]["name"]): (one["error"] or {}).get("kind")

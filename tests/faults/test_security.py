@@ -26,6 +26,7 @@ from producer.headquarters import (
     LISTING_TASK,
     MIRROR_TASK,
     PRODUCER_QUEUE,
+    REPORT_TASK,
     SWEEP_TASK,
     TICK_QUEUE,
     TICK_TASK,
@@ -231,7 +232,7 @@ def test_garbage_in_the_producers_queues_stops_none(watched: Watched, tmp_path: 
             fleet.redis.lpush(queue, *[text for text in RAW.values() if len(text) < 1000], *texts)
             for task, arguments in (
                 (TICK_TASK, [SECRET]), (SWEEP_TASK, []), (SWEEP_TASK, [5, {}]), (CHECK_TASK, [JOB]),
-                (LISTING_TASK, [[]]), (MIRROR_TASK, [SECRET, SECRET]),
+                (LISTING_TASK, [[]]), (MIRROR_TASK, [SECRET, SECRET]), (REPORT_TASK, [SECRET]),
             ):  # fmt: skip
                 body = encoded([arguments, {}, EMBED])
                 fleet.redis.lpush(queue, json.dumps(message(**at, headers__task=task, body=body)))
@@ -248,7 +249,7 @@ def test_garbage_in_the_producers_queues_stops_none(watched: Watched, tmp_path: 
     text = log.read_text()
     assert "Traceback" not in text
     assert SECRET not in text
-    assert text.count("message_refused") >= 2 * (len(SPOILED) + 6)
+    assert text.count("message_refused") >= 2 * (len(SPOILED) + 7)
 
 
 class TestRemoteControl:

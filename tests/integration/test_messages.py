@@ -23,6 +23,7 @@ from producer.headquarters import (
     LISTING_TASK,
     MIRROR_TASK,
     PRODUCER_QUEUE,
+    REPORT_TASK,
     SWEEP_TASK,
     TICK_QUEUE,
     Headquarters,
@@ -80,10 +81,11 @@ def test_what_beat_and_the_producer_send(settings: Settings) -> None:
         headquarters = Headquarters(app, settings, process_environment(), Meter())
         headquarters._start(SWEEP_TASK, "o/r", "main")
         headquarters._start(LISTING_TASK)
+        headquarters._start(REPORT_TASK)
         headquarters._start(MIRROR_TASK, expires=86_400)
         found = messages(settings)
     assert [task for queue, task in found if queue == PRODUCER_QUEUE] == [
-        LISTING_TASK, MIRROR_TASK, SWEEP_TASK,
+        LISTING_TASK, MIRROR_TASK, REPORT_TASK, SWEEP_TASK,
     ]  # fmt: skip
     assert [task for queue, task in found if queue == TICK_QUEUE] == ["driftfleet.tick"]
     assert ("driftfleet.checks.00", "driftfleet.heartbeat") in found

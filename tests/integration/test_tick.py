@@ -29,6 +29,7 @@ class Ticking:
     sweeps: list[str] = field(default_factory=list)
     listings: int = 0
     syncs: int = 0
+    reports: int = 0
     away: bool = False
 
     @property
@@ -54,6 +55,7 @@ class Ticking:
             start_sweep=self._sweep,
             start_listing=self._list,
             start_mirror_sync=self._sync,
+            start_report=self._report,
         ).run()
 
     def swept(self, name: str, ago: timedelta) -> None:
@@ -74,6 +76,11 @@ class Ticking:
 
     def _list(self) -> None:
         self.listings += 1
+
+    def _report(self) -> None:
+        if self.away:
+            raise BrokerUnavailable("Redis did not take driftfleet.report")
+        self.reports += 1
 
     def _sync(self) -> None:
         if self.away:

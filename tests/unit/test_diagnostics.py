@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.diagnostics import Diagnostic, parse_messages, parse_text
+from worker.diagnostics import Diagnostic, parse_messages, parse_text, tail_of
 
 RECORDINGS = Path(__file__).with_name("recordings")
 
@@ -161,3 +161,10 @@ def test_a_long_line_takes_linear_time() -> None:
     started = time.process_time()
     parse_text(b"Error: x\n\n" + b"on x line " * 100_000)
     assert time.process_time() - started < 5
+
+
+def test_the_tail_of_an_output_begins_with_a_whole_line() -> None:
+    assert tail_of(b"one\ntwo\nthree\n", 8) == "three\n"
+    assert tail_of(b"one two three", 8) == "three"
+    assert tail_of(b"half-of-a-secret", 8) == ""
+    assert tail_of(b"short\n", 8) == "short\n"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftfleet.errors import CheckFailed
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.results import ErrorKind
 from worker.diagnostics import Diagnostic, parse_messages, parse_text
 from worker.failures import explain
@@ -137,14 +139,14 @@ EXPECTED: dict[str, tuple[str, bool, str]] = {
 }
 
 
-def explained(name: str) -> CheckFailed:
+def explained(name: str, redact: Callable[[str], str] = Redactor()) -> CheckFailed:  # noqa: B008
     """Explain a recording as the worker does."""
     record: dict[str, Any] = json.loads((FAILURES / f"{name}.json").read_text())
     stdout, stderr = "\n".join(record["stdout"]), "\n".join(record["stderr"])
     found = parse_messages(stdout.encode()).diagnostics
     found = found or parse_text(f"{stderr}\n{stdout}".encode())
     tail = stderr[-4000:] or stdout[-4000:]
-    return explain(record["phase"], found, tail, record["exit_code"])
+    return explain(record["phase"], found, tail, record["exit_code"], redact)
 
 
 def test_every_recording_has_its_expectation() -> None:
@@ -263,3 +265,21 @@ def test_whatever_terraform_says_becomes_a_known_kind(
     failure = explain(phase, errors, tail, exit_code)
     assert failure.kind in set(ErrorKind)
     assert failure.phase == phase
+
+
+def test_a_secret_is_masked_before_its_message_is_cut() -> None:
+    secret = "half-of-it-would-stay-" * 3
+    for filler in range(600, 720, 7):
+        error = Diagnostic("error", "Nothing we know", "x " * (filler // 2) + secret + " end")
+        message = explain("plan", [error], "", 1, Redactor([secret])).message
+        assert "half" not in message
+    long = secret * 200
+    error = Diagnostic("error", "Nothing we know", " ".join([long] * 6))
+    assert "half" not in explain("plan", [error], "", 1, Redactor([long])).message
+    message = explain("plan", [], "y" * 100 + secret + "z" * 380, 1, Redactor([secret])).message
+    assert "stay" not in message
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_recorded_failure_reads_the_same_without_secrets(name: str) -> None:
+    assert explained(name).message == explained(name, redact=str).message

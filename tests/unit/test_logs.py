@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from driftfleet.logs import Redactor, secrets_in
+from driftfleet.redaction.names import secrets_in
+from driftfleet.redaction.redactor import Redactor
 
 KEY = "AKIA" + "ABCDEFGHIJKLMNOP"
 SECRETS = [

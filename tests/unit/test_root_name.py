@@ -72,6 +72,13 @@ def test_of_several_each_is_named_so_that_it_can_be_pasted() -> None:
     assert [find(*title.split()) for title in titles] == [EU, US]
 
 
+def test_a_repository_names_its_root_where_that_is_its_only_one() -> None:
+    known = [Named("acme/one", "envs/prod", "default"), EU, US]
+    assert find_root(["acme/one"], Chosen(), None, known) == known[0]
+    with pytest.raises(ConfigurationError, match="'acme/infra' may be one of 2 roots"):
+        find_root(["acme/infra"], Chosen(), None, known)
+
+
 def test_many_are_not_all_told() -> None:
     known = [Named("acme/infra", f"r{n}/vpc", "default") for n in range(500)]
     with pytest.raises(ConfigurationError) as caught:

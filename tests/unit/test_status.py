@@ -166,6 +166,25 @@ def test_what_cant_be_read_is_told_with_where_and_why_and_exit_1(fleet: Fleet) -
 
 
 @pytest.mark.parametrize(
+    ("verdict", "outputs", "told"),
+    [
+        (Verdict.UNAPPLIED, 1, "1 to change, 1 output"),
+        (Verdict.UNAPPLIED, 3, "1 to change, 3 outputs"),
+        (Verdict.CLEAN, 3, ""),
+    ],
+)
+def test_outputs_are_told_where_somebody_has_to_apply_them(
+    fleet: Fleet, verdict: Verdict, outputs: int, told: str
+) -> None:
+    result = checked(job("a"), 0, verdict)
+    summary = result.summary.model_copy(update={"outputs": outputs})
+    fleet.store.add(result.model_copy(update={"summary": summary}))
+    fleet.status()
+    (line,) = [one for one in fleet.out.splitlines() if "acme/infra" in one]
+    assert line.endswith(told or "  1d00h")
+
+
+@pytest.mark.parametrize(
     ("repo", "ref", "target"),
     [
         ("acme/infra", "v/1", "acme/infra"),

@@ -337,6 +337,10 @@ class TestMadeUpPlans:
         judgement = judged(plan(drift=[drift], changes=[undo]))
         assert (judgement.verdict, judgement.summary.suppressed) == (Verdict.CLEAN, 1)
 
+    def test_outputs_are_counted_apart(self) -> None:
+        judgement = judge_record(recorded("output_added"))
+        assert (judgement.summary.outputs, judgement.summary.add) == (1, 0)
+
     def test_an_update_in_noise_that_did_not_drift_is_the_codes(self) -> None:
         made = plan(changes=[change("a.b", "update", {"text": ""}, {"text": None})])
         assert told(judged(made)) == ["unapplied a.b update text"]

@@ -1,3 +1,6 @@
+// What the other parts of the script share.
+var driftfleet = {};
+
 // What every page does: it tells how old it is.
 (function () {
   "use strict";
@@ -20,6 +23,9 @@
     old.hidden = false;
   }
 
-  tellAge();
-  setInterval(tellAge, 60000);
+  // A page that lasts is right however long ago it was made.
+  if (document.body.dataset.made) {
+    tellAge();
+    setInterval(tellAge, 60000);
+  }
 })();

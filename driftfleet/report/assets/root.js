@@ -1,0 +1,31 @@
+// On pages that last: how long ago things were, and whether a judgement is too old, as of now.
+(function () {
+  "use strict";
+
+  function length(seconds) {
+    if (seconds < 60) return "less than a minute";
+    if (seconds < 3600) return Math.floor(seconds / 60) + " min";
+    if (seconds < 172800) return Math.floor(seconds / 3600) + " h";
+    return Math.floor(seconds / 86400) + " d";
+  }
+
+  function since(text) {
+    return (Date.now() - Date.parse(text)) / 1000;
+  }
+
+  document.querySelectorAll("time.when").forEach(function (time) {
+    var ago = document.createElement("span");
+    ago.className = "ago";
+    ago.textContent = " (" + length(Math.max(0, since(time.dateTime))) + " ago)";
+    time.after(ago);
+  });
+
+  var stale = document.getElementById("stale");
+  if (!stale) return;
+  var judged = stale.dataset.judged;
+  if (judged && since(judged) <= Number(stale.dataset.after)) return;
+  stale.textContent = judged
+    ? "Stale: nothing has judged this root for " + length(since(judged)) + "."
+    : "Nothing has ever judged this root.";
+  stale.hidden = false;
+})();

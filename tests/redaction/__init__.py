@@ -1,0 +1,1 @@
+"""The corpus that the redactor is measured on: planted secrets, and lines that hold none."""

@@ -9,7 +9,10 @@ from urllib.parse import quote, unquote
 from driftfleet.jobs import Job
 
 _LONGEST_SEGMENT = 200
-_CUT = re.compile(r".+~[0-9a-f]{24}")
+# A key in S3 has 1,024 bytes: with a prefix, a repository, a variant and a time before and behind.
+_LONGEST_ROOT = 400
+_DIGEST_LETTERS = 24
+_CUT = re.compile(rf".*~[0-9a-f]{{{_DIGEST_LETTERS}}}")
 # Owner, repository, root, variant.
 _LEAST_SEGMENTS = 4
 
@@ -44,7 +47,7 @@ def place(job: Job) -> str:
     Every segment is percent-encoded so that no root's name can leave its prefix or meet another
     record; the repository's top is ``@root``, which no folder's encoded name can be.
     """
-    root = "@root" if job.root == "." else _segments(job.root)
+    root = "@root" if job.root == "." else _fitted(_segments(job.root), job.root, _LONGEST_ROOT)
     return f"{_segments(job.source.slug)}/{root}/{job.variant.name}"
 
 
@@ -77,9 +80,15 @@ def _segments(path: str) -> str:
 def segment(name: str) -> str:
     """A name of any length and letters as one part of a store key."""
     encoded = quote(name, safe="")
-    if len(encoded) > _LONGEST_SEGMENT:
-        # A file's name is at most 255 bytes long; the digest keeps long names apart.
-        digest = hashlib.sha256(name.encode()).hexdigest()[:24]
-        encoded = f"{encoded[: _LONGEST_SEGMENT - 25]}~{digest}"
+    # A file's name is at most 255 bytes long.
+    encoded = _fitted(encoded, name, _LONGEST_SEGMENT)
     # A folder `x.json` could stand where the record of a variant `x` belongs.
     return re.sub(r"^\.+|\.(?=json$)", lambda m: "%2E" * len(m.group()), encoded)
+
+
+def _fitted(encoded: str, name: str, longest: int) -> str:
+    """What of it there is room for; the digest keeps long names apart."""
+    if len(encoded) <= longest:
+        return encoded
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_LETTERS]
+    return f"{encoded[: longest - _DIGEST_LETTERS - 1]}~{digest}"

@@ -99,7 +99,7 @@ def _others(fleet: FleetStatus, page: Page) -> Iterator[str]:
     never = [named(place).title for place in fleet.never]
     gone = [f"{one.repo} {one.root} {one.variant}" for one in fleet.gone]
     yield from _section("never answered, though they are in the code", never, page)
-    yield from _section("no longer in the code, and not counted", gone, page)
+    yield from _section("no longer in the code, or excluded, and not counted", gone, page)
 
 
 def _section(what: str, titles: Sequence[str], page: Page) -> Iterator[str]:

@@ -131,7 +131,11 @@ def _unpacked(body: bytes, most_bytes: int) -> bytes:
 
 
 def _status(key: str, body: bytes) -> RootStatus:
-    return status_of(key, decode_record(LatestRecord, body))
+    latest = decode_record(LatestRecord, body)
+    if latest.result.latest_key != key:
+        # Somebody's copy: as another root it would be counted, and never be judged again.
+        raise ContractError(f"it is a record of {latest.result.job.title}")
+    return status_of(key, latest)
 
 
 def _look(_: str, body: bytes) -> RepositoryRoots:

@@ -135,6 +135,18 @@ def test_the_catalog_says_of_which_schema_it_is(objects: ObjectStore, store: Res
     assert told["schema_version"] == 1
 
 
+def test_a_copy_of_a_record_is_no_other_root(objects: ObjectStore, store: ResultStore) -> None:
+    store.add(checked(A))
+    body = objects.get(latest_key(A)) or b""
+    copies = [f"{latest_key(A)}.bak", latest_key(job("copy"))]
+    for key in copies:
+        objects.put(key, body)
+    status = FleetReader(objects).read()
+    assert [one.key for one in status.roots] == [latest_key(A)]
+    assert list(status.unreadable) == sorted(copies)
+    assert status.unreadable[copies[0]] == "it is a record of acme/infra a default"
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from driftfleet.errors import ConfigurationError, ContractError, StoreUnavailable
 from driftfleet.jobs import Job, Source, Variant
 from driftfleet.latest import LatestRecord
-from driftfleet.places import history_start, place
+from driftfleet.places import history_start, is_cut, place
 from driftfleet.results import Result, Verdict
 from driftfleet.settings import ResultSettings
 from driftfleet.store import ResultStore, open_store
@@ -588,7 +588,7 @@ def test_a_store_in_s3_is_opened_by_its_url(s3: S3) -> None:
 
 
 def test_an_unknown_scheme_is_explained() -> None:
-    with pytest.raises(ConfigurationError, match=r"gopher://x.*file://DIR or s3://BUCKET/PREFIX"):
+    with pytest.raises(ConfigurationError, match=r"'gopher' is no known.*file://DIR or s3://BUCKET/PREFIX"):
         open_store(ResultSettings(store="gopher://x"))
 
 
@@ -610,3 +610,17 @@ def test_an_unreadable_latest_record_is_replaced(objects: ObjectStore) -> None:
     latest = store.latest(one.latest_key)
     assert latest is not None
     assert latest.result == one
+
+
+def test_the_path_of_a_root_may_be_of_any_length(store: ResultStore) -> None:
+    """S3 has keys of 1,024 bytes at most."""
+    deep = ["/".join(["x" * 90] * 20), "/".join([*["x" * 90] * 19, "y"]), "/".join(["ü" * 30] * 9)]
+    for root in deep:
+        store.add(result(of=job(root)))
+    for root in deep:
+        latest = store.latest_of(job(root))
+        assert latest is not None
+        assert latest.result.job.root == root
+        assert len(latest.result.history_key) <= 800
+        assert is_cut(place(job(root)))
+    assert store.latest_of(job("/".join(["x" * 90] * 21))) is None

@@ -149,7 +149,10 @@ def test_roots_that_are_gone_are_told_and_do_not_count(fleet: Fleet) -> None:
     fleet.add(job("b"), 0, Verdict.ERROR)
     fleet.look(job("a"))
     assert fleet.status() == 0
-    assert "1 no longer in the code, and not counted:\n  acme/infra b default\n" in fleet.out
+    assert (
+        "1 no longer in the code, or excluded, and not counted:\n  acme/infra b default\n"
+        in fleet.out
+    )
     assert fleet.out.endswith("1 root: 1 clean; 1 gone\n")
 
 

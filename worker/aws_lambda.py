@@ -181,10 +181,11 @@ def bounded(result: Result, key: str, most_bytes: int = _ANSWER_BYTES) -> dict[s
         kept += 1
     note = (
         f"{len(changes) - kept:,} of {len(changes):,} changes are left out of this answer, which "
-        f"Lambda bounds; all are in the store, at {key}"
+        f"Lambda bounds; as many as the store has room for are at {key}"
     )
     notes = [*whole["notes"], note] if kept else [note]
-    return {**whole, "changes": changes[:kept], "notes": notes}
+    cut = result.changes_cut + len(changes) - kept
+    return {**whole, "changes": changes[:kept], "changes_cut": cut, "notes": notes}
 
 
 def _newest(connection: LazyConnection, repo: str, ref: str) -> tuple[str, str]:

@@ -107,8 +107,8 @@ class FleetReader:
                 if one is not None
             }
         finally:
-            # Whoever is ended in the middle doesn't wait for those that haven't begun.
-            pool.shutdown(cancel_futures=True)
+            # Whoever is ended in the middle waits for nobody: a server may be silent for long.
+            pool.shutdown(wait=False, cancel_futures=True)
         return {**same, **new}, changed
 
     def _read(self, key: str, read: Callable[[str, bytes], KeptT]) -> KeptT | None:

@@ -87,7 +87,9 @@ class FileObjects:
     def _stamp(self, key: str) -> str:
         try:
             found = (self._folder / key).stat()
-        except PermissionError as error:
+        except (FileNotFoundError, NotADirectoryError):
+            raise
+        except OSError as error:
             raise StoreUnavailable(f"{self._folder / key}: {error.strerror}") from error
         return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 

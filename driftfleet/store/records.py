@@ -183,8 +183,8 @@ def _for_each(jobs: Sequence[Job], read: Callable[[Job], T]) -> list[T]:
     try:
         return list(pool.map(read, jobs))
     finally:
-        # Whoever is ended in the middle doesn't wait for those that haven't begun.
-        pool.shutdown(cancel_futures=True)
+        # Whoever is ended in the middle waits for nobody: a server may be silent for long.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _encode(record: Record) -> bytes:

@@ -48,6 +48,7 @@ def test_one_that_does_not_fit_is_cut_and_says_where_the_rest_is(
     left = 1000 - len(answer["changes"])
     assert answer["notes"][-1].startswith(f"{left:,} of 1,000 changes are left out")
     assert answer["notes"][-1].endswith("results/key.json")
+    assert answer["changes_cut"] == left
     assert Result.model_validate(answer).verdict is Verdict.DRIFTED
 
 

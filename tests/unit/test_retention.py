@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftfleet.errors import ConfigurationError, ContractError
+from driftfleet.errors import ConfigurationError, ContractError, StoreUnavailable
 from driftfleet.places import latest_key
 from driftfleet.results import Verdict
 from driftfleet.settings import ResultSettings, Settings
@@ -83,6 +83,25 @@ def test_what_is_no_result_stays_and_stands_for_no_newest_one(kept: Kept) -> Non
 def test_a_store_that_is_none_is_told_nothing_of_s3(kept: Kept) -> None:
     kept.settings = Settings(results=ResultSettings(store="gs://bucket/x"))
     with pytest.raises(ConfigurationError, match="'gs' is no known scheme"):
+        kept.prune()
+
+
+def test_links_are_removed_and_not_what_they_lead_to(kept: Kept, tmp_path: Path) -> None:
+    a = [kept.store.add(checked(job("a"), hours * DAY)) for hours in (0, 1, 2)]
+    (tmp_path / "elsewhere").mkdir()
+    for key in a:
+        (kept.folder / key).rename(tmp_path / "elsewhere" / Path(key).name)
+        (kept.folder / key).symlink_to(tmp_path / "elsewhere" / Path(key).name)
+    (kept.folder / "results/acme/linked").symlink_to(tmp_path / "elsewhere")
+    kept.prune()
+    assert kept.keys() == a[2:]
+    assert len(list((tmp_path / "elsewhere").iterdir())) == 3
+
+
+def test_what_cant_be_looked_at_is_named(kept: Kept) -> None:
+    kept.sweep("s", at(0), at(0))
+    (kept.folder / "sweeps/loop.json").symlink_to("loop.json")
+    with pytest.raises(StoreUnavailable, match=r"sweeps/loop.json: Too many levels"):
         kept.prune()
 
 

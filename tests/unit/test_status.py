@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from driftfleet.errors import ConfigurationError
+from driftfleet.errors import ConfigurationError, StoreUnavailable
 from driftfleet.jobs import Job, Source
 from driftfleet.model import decode_record
 from driftfleet.places import latest_key
@@ -209,6 +209,20 @@ def test_of_a_folder_too(fleet: Fleet, tmp_path: Path) -> None:
     fleet.objects.put(roots_of(source, (), at(1)).key, b"{")
     assert fleet.status(chosen=Chosen((str(tmp_path / "A@b"),))) == 1
     assert "not a RepositoryRoots" in fleet.err
+
+
+def test_a_link_that_leads_nowhere_is_none_and_one_to_itself_is_told(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    fleet.add(job("a"))
+    folder = tmp_path / "results/latest/acme/infra/b"
+    folder.mkdir()
+    (folder / "default.json").symlink_to("nowhere")
+    assert fleet.status() == 0
+    (folder / "default.json").unlink()
+    (folder / "default.json").symlink_to("default.json")
+    with pytest.raises(StoreUnavailable, match=r"b/default.json: Too many levels"):
+        fleet.status()
 
 
 @pytest.mark.parametrize("key", ["latest/README", "latest/acme/x.json", "roots/x.json"])

@@ -419,7 +419,7 @@ def test_the_keyboard_reaches_everything_and_what_has_the_focus_is_seen(
         for expected in (
             "Find",
             "input !error 4",
-            "stale 4",
+            "stale 0",
             "Sort by",
             "Fold all",
             "Verdict",

@@ -71,6 +71,7 @@ def hostile(name: str) -> list[Result]:
 
 
 DRIFTED, BROKEN, CLEAN = "envs/prod/network", "envs/prod/dns", "envs/old"
+NEVER = "envs/never"
 MESSAGE = (
     'Error: No valid credential sources found\n\n  on main.tf line 3, in provider "aws":\n'
     '   3: provider "aws" {\n\nPlease see https://registry.terraform.io/providers/hashicorp/aws'
@@ -88,6 +89,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> FileObjects:
         result(job(BROKEN, sweep=SWEEP), at=NOW, error=broken),
         *(one for name in HOSTILE for one in hostile(name)),
     ]
+    days_ago = NOW - timedelta(days=4)
+    store.add(result(job(NEVER, sweep=SWEEP), at=days_ago, error=broken))
     for one in [*newest, result(job(CLEAN, sweep=SWEEP), at=NOW - timedelta(days=9))]:
         store.add(one)
     by_title = {one.job.title: one for one in newest}
@@ -174,7 +177,8 @@ def test_records_are_led_to(browser: Browser, url_of: Opener) -> None:
 
 
 def test_names_from_outside_do_nothing(browser: Browser, url_of: Opener) -> None:
-    for key in HOSTILE_PAGES:
+    is_served = url_of(INDEX_KEY).startswith("http")
+    for key in HOSTILE_PAGES[::4] if is_served else HOSTILE_PAGES:
         with opened(browser, url_of(key), viewport=PHONE) as page:
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             assert overflow(page) == 0, key
@@ -209,8 +213,13 @@ def test_ages_are_of_the_moment_at_which_it_is_opened(browser: Browser, disk: Op
         expect(page.locator(".verdict .ago")).to_have_text(" (9 d ago)")
         expect(page.locator("#stale")).to_have_text("Stale: nothing has judged this root for 9 d.")
         expect(page.locator("#old")).to_be_hidden()
-    with opened(browser, disk(page_of_root(DRIFTED))) as page:
-        expect(page.locator("#stale")).to_be_hidden()
+    for fresh in (DRIFTED, BROKEN):
+        with opened(browser, disk(page_of_root(fresh))) as page:
+            expect(page.locator("#stale")).to_be_hidden()
+    with opened(browser, disk(page_of_root(NEVER))) as page:
+        expect(page.locator("#stale")).to_have_text(
+            "Stale: nothing has ever judged this root, which was met 4 d ago."
+        )
 
 
 def test_without_its_script_a_page_says_the_same(browser: Browser, disk: Opener) -> None:

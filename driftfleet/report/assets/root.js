@@ -22,10 +22,10 @@
 
   var stale = document.getElementById("stale");
   if (!stale) return;
-  var judged = stale.dataset.judged;
-  if (judged && since(judged) <= Number(stale.dataset.after)) return;
-  stale.textContent = judged
-    ? "Stale: nothing has judged this root for " + length(since(judged)) + "."
-    : "Nothing has ever judged this root.";
+  var seconds = since(stale.dataset.since);
+  if (seconds <= Number(stale.dataset.after)) return;
+  stale.textContent = stale.dataset.wasJudged === "yes"
+    ? "Stale: nothing has judged this root for " + length(seconds) + "."
+    : "Stale: nothing has ever judged this root, which was met " + length(seconds) + " ago.";
   stale.hidden = false;
 })();

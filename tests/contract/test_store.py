@@ -588,7 +588,9 @@ def test_a_store_in_s3_is_opened_by_its_url(s3: S3) -> None:
 
 
 def test_an_unknown_scheme_is_explained() -> None:
-    with pytest.raises(ConfigurationError, match=r"'gopher' is no known.*file://DIR or s3://BUCKET/PREFIX"):
+    with pytest.raises(
+        ConfigurationError, match=r"'gopher' is no known.*file://DIR or s3://BUCKET/PREFIX"
+    ):
         open_store(ResultSettings(store="gopher://x"))
 
 

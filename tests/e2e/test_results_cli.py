@@ -65,8 +65,7 @@ def test_status_ends_with_what_it_found(run: Run, store: ResultStore) -> None:
     ]
     assert done.stderr == ""
     assert run("status", "--root", "envs/a", expect=0).stdout.endswith("\n1 root: 1 clean\n")
-    for hours in (3, 0):
-        store.add(ago(checked(job("envs/c"), 0, Verdict.ERROR), timedelta(hours=hours)))
+    store.add(ago(checked(job("envs/c"), 0, Verdict.ERROR), timedelta(hours=3)))
     run("status", expect=1)
     run("status", "--verdict", "drifted", expect=3)
     run("status", "--stale", "2h", expect=1)

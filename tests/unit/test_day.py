@@ -40,8 +40,8 @@ def test_a_day_counts_every_root_once_and_those_that_are_gone_apart() -> None:
 
 
 def test_a_root_whose_last_judgement_is_older_is_stale_however_lately_it_failed() -> None:
-    assert day_of(fleet(), AT, DAY).stale == 3
-    assert day_of(fleet(), AT, 26 * HOUR).stale == 2
+    assert day_of(fleet(), AT, DAY).stale == 2
+    assert day_of(fleet(), AT, 26 * HOUR).stale == 1
     assert day_of(FleetStatus(), AT, DAY).stale == 0
 
 

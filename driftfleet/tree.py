@@ -47,19 +47,28 @@ class LocalTree:
 
     A Terraform file counts whatever it is, unless it is a folder: that it ends nowhere, leads out
     or is a pipe is an error that somebody should see. What else is no file does not.
+
+    ``unlisted`` are the folders that `paths` could not look into, each with the reason.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.unlisted: dict[str, str] = {}
         self._files = FilesInside(folder)
 
     def paths(self) -> Iterator[str]:
         top = str(self._folder)
-        for folder, folders, names in os.walk(top):
+        for folder, folders, names in os.walk(top, onerror=self._note):
             folders[:] = [name for name in folders if name not in IGNORED_FOLDERS]
             relative = os.path.relpath(folder, top)
             for name in filter(lambda name: _counts(folder, name), names):
                 yield name if relative == "." else f"{relative}/{name}"
+
+    def _note(self, error: OSError) -> None:
+        # One that has gone meanwhile isn't there.
+        if not isinstance(error, FileNotFoundError):
+            path = os.path.relpath(error.filename, self._folder)
+            self.unlisted[path] = error.strerror or type(error).__name__
 
     def read(self, path: str) -> bytes:
         """A file's bytes. Raises ``OSError``; see `FilesInside`."""

@@ -1,6 +1,6 @@
 """What was found in the targets, and whether that is enough to go on with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,14 +90,24 @@ def merged(outlooks: Iterable[Outlook]) -> Outlook:
     return Outlook(tuple(found.values()), tuple(troubles), tuple(messages))
 
 
-def find_in_folders(folders: Iterable[Path], settings: DiscoverySettings) -> list[Found]:
+def find_in_folders(folders: Iterable[Path], settings: DiscoverySettings) -> Outlook:
     """Discover each folder of this machine."""
-    return [_find(folder, settings) for folder in folders]
+    return merged(_find(folder, settings) for folder in folders)
 
 
-def _find(folder: Path, settings: DiscoverySettings) -> Found:
-    discovery = discover(LocalTree(folder), settings.include, settings.exclude)
-    return Found(Source(kind="local", repo=str(folder), sha=discovery.digest), discovery)
+def _find(folder: Path, settings: DiscoverySettings) -> Outlook:
+    tree = LocalTree(folder)
+    discovery = discover(tree, settings.include, settings.exclude)
+    found = Found(Source(kind="local", repo=str(folder), sha=discovery.digest), discovery)
+    return Outlook((found,), tuple(_unlisted(tree, str(folder), settings.exclude)))
+
+
+def _unlisted(tree: LocalTree, folder: str, exclude: Sequence[str]) -> Iterator[Trouble]:
+    """The folders of which nobody knows what is in them, without those that don't count."""
+    for path, reason in tree.unlisted.items():
+        if not any(folder_matches(path, glob) for glob in exclude):
+            what = f"{folder}: {path} can't be listed ({reason}), so what is in it is not checked"
+            yield Trouble(folder, f"{what}: let it be read, or exclude it (discovery.exclude)")
 
 
 def require_terraform(outlook: Outlook) -> None:

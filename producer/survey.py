@@ -46,7 +46,7 @@ def survey(
     """
     try:
         outlooks = [Outlook(messages=targets.messages)]
-        outlooks.append(Outlook(found=tuple(find_in_folders(targets.folders, settings.discovery))))
+        outlooks.append(find_in_folders(targets.folders, settings.discovery))
         if targets.rules:
             assert folder is not None
             # Folders need no client, which takes its time to import.

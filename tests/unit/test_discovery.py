@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from driftfleet.globs import folder_matches
 from driftfleet.hcl import READ_BYTES
+from driftfleet.settings import DiscoverySettings
 from driftfleet.tree import LocalTree, MemoryTree
 from producer.discovery import Discovery, Folder, discover
+from producer.found import find_in_folders
 
 RESOURCE = 'resource "terraform_data" "x" {}\n'
 BACKEND = 'terraform {\n  backend "s3" {}\n}\n'
@@ -323,7 +325,32 @@ class TestDigest:
         assert discover(tree(turned)).digest == discover(tree(self.FILES)).digest
 
 
+def deeper_than_a_path_may_be(folder: Path) -> None:
+    """Folders in folders, of which the last can't be named from here, by root neither."""
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=at)
+        below = os.open("d" * 250, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+
+
 class TestLocalTree:
+    def test_a_folder_that_cant_be_looked_into_is_told_and_the_look_has_a_gap(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "main.tf").write_text('terraform {\n  backend "s3" {}\n}\n')
+        deeper_than_a_path_may_be(tmp_path)
+        outlook = find_in_folders([tmp_path], DiscoverySettings())
+        (trouble,) = outlook.troubles
+        assert f"{tmp_path}: dddd" in trouble.reason
+        assert "can't be listed (File name too long)" in trouble.reason
+        assert not outlook.is_whole(outlook.found[0])
+        assert [root.path for root in outlook.found[0].discovery.roots] == ["."]
+        excluding = DiscoverySettings(exclude=("d*/**",))
+        assert find_in_folders([tmp_path], excluding).troubles == ()
+
     def test_what_is_no_file_is_listed_where_terraform_would_read_it(self, tmp_path: Path) -> None:
         (tmp_path / "folder.tf").mkdir()
         (tmp_path / "link.tf").symlink_to("folder.tf")

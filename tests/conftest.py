@@ -43,9 +43,13 @@ def require_faketime() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """A shell ignores SIGINT for what it starts in the background, and so would our commands."""
+    """A shell ignores SIGINT for what it starts in the background, nohup SIGHUP; and so would what
+    tests start.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

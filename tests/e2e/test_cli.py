@@ -276,7 +276,7 @@ def test_a_hostile_folder_name_reaches_no_terminal(run: Run, tree: Path) -> None
         (["infra", "--mirror", "nowhere"], r"mirror .*/nowhere: no such folder"),
         (["infra", "--mirror", "infra/app/main.tf"], r"main.tf: is no folder"),
         (["infra", "--results", "infra/app/main.tf"], r"Not a directory; .*--results DIR"),
-        (["infra", "--results", "gopher://x"], r"gopher://x"),
+        (["infra", "--results", "gopher://x"], r"'gopher' is no known scheme"),
         (["infra", "--concurrency", "0"], r"--concurrency"),
         (["infra", "--frobnicate"], r"No such option"),
         ([], r"nothing to look at: name a folder.*or list repositories in fleet.yaml"),

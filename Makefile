@@ -51,9 +51,13 @@ BESIDE := tests/unit tests/contract $(wildcard tests/e2e/test_d*_*.py tests/e2e/
   tests/e2e/test_re*.py tests/e2e/test_secrets_cli.py tests/integration/test_s3_*.py \
   tests/integration/test_report_*.py tests/integration/test_documented_queries.py)
 
+FINISHED := $(CURDIR)/.pytest_cache/finished
+
 test: venv
 	$(BIN)/pytest --numprocesses 2 --dist load $(BESIDE)
-	$(BIN)/pytest $(addprefix --ignore ,$(BESIDE) tests/faults)
+	@rm -f $(FINISHED)
+	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest $(addprefix --ignore ,$(BESIDE) tests/faults)
+	@test -e $(FINISHED) || { echo 'a test ended pytest itself: those after it were not run'; exit 1; }
 	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
 
 faults: venv

@@ -31,7 +31,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OutputFailed as error:
         # `--help` and `--version` print without the commands' own care.
         sys.stderr.write(f"Error: {error.message}\n")
-        sys.exit(1)
+        _leave(1)
+    except SystemExit as ended:
+        told = ended.code
+        _leave(told if isinstance(told, int) else int(told is not None))
+
+
+def _leave(exit_code: int) -> NoReturn:
+    """End this process. Only here, where it is a command's own and nobody's who runs one in his.
+
+    At its end Python waits for executors' threads, and one of ours may wait for a server: after a
+    Ctrl-C or an error, when everything else has been put in order, nobody wants its answer.
+    """
+    import threading  # noqa: PLC0415 - takes its time
+
+    if threading.active_count() > 1:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except OSError:
+                # Whoever read it has gone, which is told already where that is a failure.
+                continue
+        os._exit(exit_code)
+    sys.exit(exit_code)
 
 
 def _end(_signum: int, _frame: FrameType | None) -> NoReturn:

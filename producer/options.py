@@ -1,9 +1,7 @@
 """What the commands share: options, and how errors and signals become messages and exit codes."""
 
 import functools
-import os
 import sys
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -58,15 +56,9 @@ def explained(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def leave(exit_code: int) -> None:
-    """End the process with ``exit_code``, now.
-
-    At its end Python waits for executors' threads, and one of ours may wait for a server: after a
-    Ctrl-C, when everything else has been put in order, nobody wants its answer.
-    """
-    if threading.active_count() > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(exit_code)
+    """End the command with ``exit_code``, when all that it said has been taken."""
+    sys.stdout.flush()
+    sys.stderr.flush()
     raise SystemExit(exit_code)
 
 

@@ -286,15 +286,15 @@ def test_enqueue_sends_a_sweep_a_repository_and_prints_them(
 def test_enqueue_notes_which_roots_there_are_and_where_there_are_none_any_more(
     run: Run, ghe: StandIn, broker: dict[str, str], tmp_path: Path
 ) -> None:
-    ghe.add_repository("acme/leaving", {"a/main.tf": UNAPPLIED, "README.md": "x"})
-    run("enqueue", "acme/leaving", expect=0, **broker)
-    path = tmp_path / "store" / "roots" / "acme" / "leaving.json"
-    assert decode_record(RepositoryRoots, path.read_bytes()).places == ("acme/leaving/a/default",)
-    ghe.commit("acme/leaving", {"b/main.tf": UNAPPLIED}, delete=["a/main.tf"])
-    run("enqueue", "acme/leaving", "--root", "b", expect=0, **broker)
-    assert decode_record(RepositoryRoots, path.read_bytes()).places == ("acme/leaving/a/default",)
-    ghe.commit("acme/leaving", {}, delete=["b/main.tf"])
-    run("enqueue", "acme/leaving", "acme/clean", expect=0, **broker)
+    ghe.add_repository("leavers/infra", {"a/main.tf": UNAPPLIED, "README.md": "x"})
+    run("enqueue", "leavers/infra", expect=0, **broker)
+    path = tmp_path / "store" / "roots" / "leavers" / "infra.json"
+    assert decode_record(RepositoryRoots, path.read_bytes()).places == ("leavers/infra/a/default",)
+    ghe.commit("leavers/infra", {"b/main.tf": UNAPPLIED}, delete=["a/main.tf"])
+    run("enqueue", "leavers/infra", "--root", "b", expect=0, **broker)
+    assert decode_record(RepositoryRoots, path.read_bytes()).places == ("leavers/infra/a/default",)
+    ghe.commit("leavers/infra", {}, delete=["b/main.tf"])
+    run("enqueue", "leavers/infra", "acme/clean", expect=0, **broker)
     assert decode_record(RepositoryRoots, path.read_bytes()).places == ()
 
 

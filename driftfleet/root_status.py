@@ -8,6 +8,7 @@ from pydantic import AwareDatetime
 from driftfleet.errors import Phase
 from driftfleet.latest import LastError, LatestRecord
 from driftfleet.model import Record
+from driftfleet.places import Named
 from driftfleet.results import ErrorKind, Summary, Timings, Verdict
 
 _LONGEST_MESSAGE = 300
@@ -51,6 +52,21 @@ class RootStatus(Record):
     timings_seconds: Timings = Timings()
     sweep_id: str
     result_key: str
+
+    @property
+    def title(self) -> str:
+        """As `driftfleet.jobs.Job.title`."""
+        return Named(self.repo, self.root, self.variant).title
+
+    @property
+    def counts(self) -> Summary:
+        """What of ``summary`` somebody may have to act on.
+
+        Outputs of a clean root only follow what drifted and was taken over.
+        """
+        if self.verdict != Verdict.CLEAN:
+            return self.summary
+        return self.summary.model_copy(update={"outputs": 0})
 
     @property
     def since(self) -> datetime:

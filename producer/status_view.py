@@ -10,7 +10,6 @@ from rich.text import Text
 from driftfleet.duration import show_duration
 from driftfleet.fleet_status import FleetStatus
 from driftfleet.places import named
-from driftfleet.results import Verdict
 from driftfleet.root_status import RootStatus
 from producer.columns import Column, fit
 from producer.page import Page, Printer, show_age
@@ -77,15 +76,13 @@ def what_of(one: RootStatus) -> str:
     if one.error_kind is not None:
         first = next(iter(one.error_message.strip().splitlines()), "")
         return f"{one.error_kind}: {first}"
-    counts = one.summary
-    # Of a clean root they only follow what drifted and was taken over, and nobody has to act.
-    outputs = 0 if one.verdict == Verdict.CLEAN else counts.outputs
+    counts = one.counts
     told = {
         "drifted": counts.drifted,
         "to add": counts.add,
         "to change": counts.change,
         "to destroy": counts.destroy,
-        "output" if outputs == 1 else "outputs": outputs,
+        "output" if counts.outputs == 1 else "outputs": counts.outputs,
     }
     return ", ".join(f"{count} {what}" for what, count in told.items() if count)
 
@@ -97,7 +94,7 @@ def _age(at: datetime | None, now: datetime) -> str:
 def _others(fleet: FleetStatus, page: Page) -> Iterator[str]:
     """What there is no line of in the table."""
     never = [named(place).title for place in fleet.never]
-    gone = [f"{one.repo} {one.root} {one.variant}" for one in fleet.gone]
+    gone = [one.title for one in fleet.gone]
     yield from _section("never answered, though they are in the code", never, page)
     yield from _section("no longer in the code, or excluded, and not counted", gone, page)
 

@@ -85,7 +85,7 @@ class Planner:
         """See what there is to do. Raises `StoreUnavailable`."""
         named = frozenset(root.sweep_id for root in fleet.roots)
         recent = recent_sweeps(self._objects, named, self._manifest.recent, now)
-        by_title = {f"{one.repo} {one.root} {one.variant}": page_of(one.key) for one in fleet.roots}
+        by_title = {one.title: page_of(one.key) for one in fleet.roots}
         sweeps, new_sweeps = self._sweeps(named | self._lasting(by_title), recent, by_title)
         roots = {
             page_of(root.key): self._root(root, bool(sweeps[root.sweep_id].made_of))

@@ -10,7 +10,8 @@ from driftfleet.report.glance import glance
 from driftfleet.report.links import INDEX_KEY
 from driftfleet.report.news import kinds_of_error, longest, news
 from driftfleet.report.pages import render
-from driftfleet.report.table import data, place_of, rows_of
+from driftfleet.report.root import page_of
+from driftfleet.report.table import data, rows_of
 from driftfleet.report.trend_chart import panels
 
 LONGEST = 10
@@ -42,11 +43,11 @@ def front_page(fleet: FleetStatus, days: Sequence[DayRecord], edition: Edition) 
         news=news(fleet, edition.at),
         longest=longest(fleet, LONGEST),
         kinds=kinds_of_error(fleet),
-        place_of=place_of,
+        page_of=page_of,
         rows=rows,
         data=data(rows, edition),
         unreadable=sorted(fleet.unreadable.items()),
-        gone=[f"{one.repo} {one.root} {one.variant}" for one in fleet.gone],
+        gone=[one.title for one in fleet.gone],
         plain_rows=_PLAIN_ROWS,
         most_news=_NEWS,
         most_names=_NAMES,

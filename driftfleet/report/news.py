@@ -59,9 +59,10 @@ def news(fleet: FleetStatus, at: datetime) -> News:
     )
 
 
-def is_new(root: RootStatus, at: datetime) -> bool:
-    """Whether a root is in the `news` of that moment."""
-    return any(vars(news(FleetStatus(roots=(root,)), at)).values())
+def new_keys(fleet: FleetStatus, at: datetime) -> frozenset[str]:
+    """The keys of the roots that are in the `news` of that moment."""
+    told = vars(news(fleet, at)).values()
+    return frozenset(item.root.key for items in told for item in items)
 
 
 def longest(fleet: FleetStatus, most: int) -> Sequence[RootStatus]:

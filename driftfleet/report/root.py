@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from driftfleet.latest import LatestRecord
 from driftfleet.names import is_repository
+from driftfleet.places import place_of_latest
 from driftfleet.remedies import REMEDIES
 from driftfleet.report.changes import grouped
 from driftfleet.report.commands import check_again
@@ -78,7 +79,7 @@ def root_page(key: str, latest: LatestRecord, around: Surroundings, edition: Edi
 
 def page_of(key: str) -> str:
     """The key of the page of the latest record under ``key``."""
-    return root_page_key(key.removeprefix("latest/").removesuffix(".json"))
+    return root_page_key(place_of_latest(key))
 
 
 def shares(timings: Timings) -> tuple[Share, ...]:

@@ -4,22 +4,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import unquote
 
 from markupsafe import Markup
 
 from driftfleet.fleet_status import FleetStatus
-from driftfleet.places import segment
+from driftfleet.places import named, place_of_latest, segment
 from driftfleet.report.edition import Edition
 from driftfleet.report.links import INDEX_KEY, href, root_page_key
-from driftfleet.report.news import is_new
+from driftfleet.report.news import new_keys
 from driftfleet.report.standing import STANDINGS, Standing
 from driftfleet.report.words import visible
-from driftfleet.results import Summary, Verdict
+from driftfleet.results import Summary
 from driftfleet.root_status import RootStatus
 
 _RANK = {one.name: rank for rank, one in enumerate(STANDINGS)}
-_LATEST, _END = "latest/", ".json"
 
 
 @dataclass(frozen=True)
@@ -41,14 +39,10 @@ class Row:
 
 def rows_of(fleet: FleetStatus, edition: Edition) -> Sequence[Row]:
     """A row for each root, what needs somebody first and has for longest."""
-    rows = [_answered(one, edition) for one in fleet.roots]
+    new = new_keys(fleet, edition.at)
+    rows = [_answered(one, edition, is_new=one.key in new) for one in fleet.roots]
     rows += [_unanswered(place) for place in fleet.never]
     return sorted(rows, key=_need)
-
-
-def place_of(root: RootStatus) -> str:
-    """``OWNER/REPO/ROOT/VARIANT`` of a root, as `driftfleet.places` has it."""
-    return root.key.removeprefix(_LATEST).removesuffix(_END)
 
 
 def data(rows: Sequence[Row], edition: Edition) -> Markup:
@@ -70,7 +64,7 @@ def data(rows: Sequence[Row], edition: Edition) -> Markup:
     return Markup(text)  # noqa: S704 - its letters are those of JSON, without any of HTML's
 
 
-def _answered(root: RootStatus, edition: Edition) -> Row:
+def _answered(root: RootStatus, edition: Edition, *, is_new: bool) -> Row:
     return Row(
         standing=Standing.of(root.verdict),
         repo=root.repo,
@@ -78,18 +72,16 @@ def _answered(root: RootStatus, edition: Edition) -> Row:
         variant=root.variant,
         since=root.since,
         checked=root.checked_at,
-        summary=root.summary,
+        summary=root.counts,
         error=root.error_kind or "",
         is_stale=root.is_stale(edition.at, edition.settings.stale_after),
-        is_new=is_new(root, edition.at),
-        page=root_page_key(place_of(root)),
+        is_new=is_new,
+        page=root_page_key(place_of_latest(root.key)),
     )
 
 
 def _unanswered(place: str) -> Row:
-    owner, name, *folders, variant = (unquote(part) for part in place.split("/"))
-    root = "." if "/@root/" in place else "/".join(folders)
-    return Row(Standing.of("never"), f"{owner}/{name}", root, variant)
+    return Row(Standing.of("never"), *named(place))
 
 
 def _need(row: Row) -> tuple[int, float, str, str, str]:
@@ -114,16 +106,11 @@ def _packed(row: Row, repo: int, kinds: Sequence[str]) -> list[object]:
         _RANK[row.standing.name],
         _seconds(row.since),
         _seconds(row.checked),
-        [summary.drifted, summary.add, summary.change, summary.destroy, _outputs(row)],
+        [summary.drifted, summary.add, summary.change, summary.destroy, summary.outputs],
         kinds.index(row.error) if row.error else -1,
         row.is_stale + 2 * row.is_new,
         href(INDEX_KEY, row.page).removeprefix(_folder(row.repo)) if row.page else "",
     ]
-
-
-def _outputs(row: Row) -> int:
-    """Of a clean root they only follow what drifted and was taken over: nobody has to act."""
-    return 0 if row.standing.name == Verdict.CLEAN else row.summary.outputs
 
 
 def _seconds(at: datetime | None) -> int | None:

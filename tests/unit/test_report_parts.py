@@ -19,7 +19,7 @@ from driftfleet.report.assets import assets
 from driftfleet.report.edition import Edition
 from driftfleet.report.glance import glance
 from driftfleet.report.links import INDEX_KEY, href, root_page_key, sweep_page_key
-from driftfleet.report.news import is_new, kinds_of_error, longest, news
+from driftfleet.report.news import kinds_of_error, longest, new_keys, news
 from driftfleet.report.standing import STANDINGS
 from driftfleet.report.table import data, rows_of
 from driftfleet.report.trend_chart import panels
@@ -235,7 +235,7 @@ def test_news_is_what_began_within_a_day() -> None:
         "unapplied": ["also-unapplied"],
         "clean": ["clean-again"],
     }
-    new = {one.root for one in fleet.roots if is_new(one, AT)}
+    new = {one.root for one in fleet.roots if one.key in new_keys(fleet, AT)}
     assert new == {name for names in told.values() for name in names}
 
 

@@ -2,13 +2,6 @@
 (function () {
   "use strict";
 
-  function length(seconds) {
-    if (seconds < 60) return "less than a minute";
-    if (seconds < 3600) return Math.floor(seconds / 60) + " min";
-    if (seconds < 172800) return Math.floor(seconds / 3600) + " h";
-    return Math.floor(seconds / 86400) + " d";
-  }
-
   function since(text) {
     return (Date.now() - Date.parse(text)) / 1000;
   }
@@ -16,7 +9,7 @@
   document.querySelectorAll("time.when").forEach(function (time) {
     var ago = document.createElement("span");
     ago.className = "ago";
-    ago.textContent = " (" + length(Math.max(0, since(time.dateTime))) + " ago)";
+    ago.textContent = " (" + driftfleet.length(Math.max(0, since(time.dateTime))) + " ago)";
     time.after(ago);
   });
 
@@ -25,7 +18,7 @@
   var seconds = since(stale.dataset.since);
   if (seconds <= Number(stale.dataset.after)) return;
   stale.textContent = stale.dataset.wasJudged === "yes"
-    ? "Stale: nothing has judged this root for " + length(seconds) + "."
-    : "Stale: nothing has ever judged this root, which was met " + length(seconds) + " ago.";
+    ? "Stale: nothing has judged this root for " + driftfleet.length(seconds) + "."
+    : "Stale: nothing has ever judged this root, which was met " + driftfleet.length(seconds) + " ago.";
   stale.hidden = false;
 })();

@@ -15,7 +15,7 @@ driftfleet.rows = function (told, staleAfter) {
       since: one[4], checked: one[5], changes: one[6], error: kind, isStale: Boolean(one[8] & 1),
       isNew: Boolean(one[8] & 2), page: one[9] && repo[1] + one[9]
     };
-    row.total = row.changes[0] + row.changes[1] + row.changes[2] + row.changes[3];
+    row.total = row.changes.reduce(function (sum, count) { return sum + count; });
     row.text = [row.repo, row.root, row.variant, kind, standing.word].join("\n").toLowerCase();
     return row;
   }

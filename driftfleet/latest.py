@@ -109,31 +109,27 @@ def _fingerprint_since(latest: LatestRecord | None, result: Result) -> datetime 
 
 def _known_runs(latest: LatestRecord) -> tuple[Run, ...]:
     """Of a record of before there were runs its streak is one."""
-    result = latest.result
-    streak = Run(
-        verdict=result.verdict,
-        fingerprint=result.fingerprint,
-        error=result.error.kind if result.error else None,
-        first=latest.first_seen,
-        last=result.finished_at,
-        checks=latest.streak,
-    )
-    return latest.runs or (streak,)
+    streak = {"first": latest.first_seen, "checks": latest.streak}
+    return latest.runs or (_run(latest.result).model_copy(update=streak),)
 
 
 def _runs(runs: tuple[Run, ...], result: Result) -> tuple[Run, ...]:
-    run = Run(
+    run = _run(result)
+    if runs and _says_the_same(runs[0], run):
+        last = max(runs[0].last, run.last)
+        longer = runs[0].model_copy(update={"last": last, "checks": runs[0].checks + 1})
+        return (longer, *runs[1:])
+    return _newest((run, *runs))
+
+
+def _run(result: Result) -> Run:
+    return Run(
         verdict=result.verdict,
         fingerprint=result.fingerprint,
         error=result.error.kind if result.error else None,
         first=result.finished_at,
         last=result.finished_at,
     )
-    if runs and _says_the_same(runs[0], run):
-        last = max(runs[0].last, run.last)
-        longer = runs[0].model_copy(update={"last": last, "checks": runs[0].checks + 1})
-        return (longer, *runs[1:])
-    return _newest((run, *runs))
 
 
 def _newest(runs: tuple[Run, ...]) -> tuple[Run, ...]:

@@ -38,6 +38,10 @@ class Chosen:
         """Whether roots with this verdict are."""
         return not self.verdicts or verdict in self.verdicts
 
+    def has(self, repo: str, ref: str, root: str, verdict: Verdict) -> bool:
+        """Whether a root is meant with all that is known of it."""
+        return self.has_repository(repo, ref) and self.has_root(root) and self.has_verdict(verdict)
+
     def require(self, known: Iterable[str], where: str) -> None:
         """Refuse a store, at ``where``, that knows nothing, or nothing of one of the repositories.
 

@@ -11,7 +11,6 @@ import click
 
 from driftfleet.configuration import load_settings
 from driftfleet.errors import ConfigurationError, DriftfleetError
-from driftfleet.redaction.redactor import Redactor
 from driftfleet.s3_settings import SCHEME as S3_SCHEME
 from driftfleet.settings import Settings
 from producer.output import discard
@@ -28,6 +27,9 @@ class _Explained(click.ClickException):
     """An error that a person can act on: its message, no traceback."""
 
     def __init__(self, error: DriftfleetError) -> None:
+        # Its patterns take as long to make as most commands take to begin.
+        from driftfleet.redaction.redactor import Redactor  # noqa: PLC0415
+
         super().__init__("\n".join(harmless_lines(Redactor()(error.message))))
 
 

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TextIO
 from urllib.parse import unquote
 
+from driftfleet.content_types import content_type_of
 from driftfleet.errors import ConfigurationError, DriftfleetError, StoreUnavailable
 from driftfleet.report.links import INDEX_KEY
 from driftfleet.report.pages import POLICY
@@ -23,13 +24,6 @@ _HOST = "127.0.0.1"
 _SHOWN = ("site/", "latest/", "results/", "sweeps/")
 # As keys are made (`driftfleet.places`); what begins with a dot is none.
 _SEGMENT = re.compile(r"[A-Za-z0-9_~%@-][A-Za-z0-9_.~%@-]{0,254}")
-_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "json": "application/json",
-    "svg": "image/svg+xml",
-}
 _HEADERS = {
     "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -119,7 +113,7 @@ class ReportServer(ThreadingHTTPServer):
             return _told(503, error.message)
         if body is None:
             return _told(404, "there is no such page")
-        return Answer(200, _TYPES.get(key.rpartition(".")[2], "application/octet-stream"), body)
+        return Answer(200, content_type_of(key), body)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that closes its connection is nobody's concern."""

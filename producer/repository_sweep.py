@@ -1,7 +1,6 @@
 """A sweep of one repository as the schedule asks for it: look at it, and ask for what is due."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ import structlog
 
 from driftfleet.errors import (
     ConfigurationError,
-    ContractError,
     DriftfleetError,
     GitHubRefused,
     RepositoryEmpty,
@@ -43,7 +41,6 @@ log = structlog.get_logger()
 _AGAIN_SECONDS = 300
 _LONGEST_SECONDS = 3600
 # Records of roots that are read at the same time: on S3 each takes its tens of milliseconds.
-_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -156,16 +153,8 @@ class RepositorySweep:
 
     def _latest(self, jobs: list[Job]) -> dict[str, LatestRecord]:
         """The newest record of each root and variant, by its place."""
-        with ThreadPoolExecutor(_READERS) as pool:
-            records = list(pool.map(self._latest_of, jobs))
+        records = self.store.latest_of_each(jobs)
         return {place(job): one for job, one in zip(jobs, records, strict=True) if one}
-
-    def _latest_of(self, job: Job) -> LatestRecord | None:
-        try:
-            return self.store.latest_of(job)
-        except ContractError:
-            # Unreadable: then nothing is known of it, and it is checked.
-            return None
 
     def _note(self, wanted: Wanted, jobs: list[Job], sweep_id: str, now: datetime) -> None:
         known = self._known(wanted)

@@ -123,11 +123,7 @@ def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 def _is_meant(result: Result, chosen: Chosen) -> bool:
     job = result.job
-    return (
-        chosen.has_repository(job.source.slug, job.source.ref)
-        and chosen.has_root(job.root)
-        and chosen.has_verdict(result.verdict)
-    )
+    return chosen.has(job.source.slug, job.source.ref, job.root, result.verdict)
 
 
 def _print(result: Result, order: DumpOrder) -> None:

@@ -82,13 +82,7 @@ def _of(whole: FleetStatus, chosen: Chosen) -> FleetStatus:
     """Those that are meant, what needs somebody first. What isn't known may be any verdict."""
 
     def meant(ones: Iterable[RootStatus]) -> list[RootStatus]:
-        return [
-            one
-            for one in ones
-            if chosen.has_repository(one.repo, one.ref)
-            and chosen.has_root(one.root)
-            and chosen.has_verdict(one.verdict)
-        ]
+        return [one for one in ones if chosen.has(one.repo, one.ref, one.root, one.verdict)]
 
     def is_meant(place: str) -> bool:
         name = _named(place)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ class Terraform:
     """Terraform in one workspace, for one root.
 
     ``folder`` is the root module's folder in the workspace, ``top`` the repository's; ``deadline``
-    is a time of ``time.monotonic``. ``redact`` masks
-    what it prints before that is cut. Every call raises `CheckFailed` for what can't be judged.
+    is a time of ``time.monotonic``. ``redactor`` makes what masks its output before
+    that is cut. Every call raises `CheckFailed` for what can't be judged.
     """
 
     program: Path
@@ -62,7 +62,7 @@ class Terraform:
     mirror: Path | None
     timeout_seconds: int
     isolation: Isolation | None = None
-    redact: Callable[[str], str] = field(default_factory=Redactor)
+    redactor: Callable[[], Callable[[str], str]] = Redactor
 
     def get(self, environment: Mapping[str, str], mirrors: Sequence[Path]) -> None:
         """Fetch the modules, and nothing else; ``environment`` is for this alone.
@@ -216,7 +216,7 @@ class Terraform:
         self, phase: Phase, done: Completed, diagnostics: tuple[Diagnostic, ...]
     ) -> CheckFailed:
         tail = tail_of(done.stdout + done.stderr, _TAIL_BYTES)
-        return explain(phase, diagnostics, tail, done.exit_code, self.redact)
+        return explain(phase, diagnostics, tail, done.exit_code, self.redactor())
 
 
 def _errors_of(done: Completed) -> tuple[Diagnostic, ...]:

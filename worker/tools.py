@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from driftfleet.jobs import Job
@@ -108,5 +108,5 @@ class Tools:
             mirror=settings.mirror,
             timeout_seconds=job.limits.timeout_seconds,
             isolation=isolation_of(settings, self.environment, workspace, named),
-            redact=lambda text: self.redactor(job, learned)(text),  # noqa: PLW0108 - built when needed
+            redactor=partial(self.redactor, job, learned),
         )

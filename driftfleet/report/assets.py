@@ -5,13 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from driftfleet.content_types import content_type_of
 from driftfleet.report.links import SITE
-
-_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
 
 
 @dataclass(frozen=True)
@@ -19,8 +14,12 @@ class Asset:
     """A file beside the pages. Its key changes with its content, so it may be kept for ever."""
 
     key: str
-    content_type: str
     body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """What a server says that it is."""
+        return content_type_of(self.key)
 
 
 @cache
@@ -53,4 +52,4 @@ def _joined(kind: str) -> Asset:
     parts.sort(key=lambda part: (part.name != f"base.{kind}", part.name))
     body = b"\n".join(part.read_bytes() for part in parts)
     digest = hashlib.sha256(body).hexdigest()[:12]
-    return Asset(f"{SITE}/assets/site.{digest}.{kind}", _TYPES[kind], body)
+    return Asset(f"{SITE}/assets/site.{digest}.{kind}", body)

@@ -8,7 +8,6 @@ It is a cache: without it, or with a broken one, everything is read, and the sam
 import gzip
 import zlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Literal, TypeVar
 
 import structlog
@@ -21,6 +20,7 @@ from driftfleet.model import Record, decode_record
 from driftfleet.repository_roots import RepositoryRoots
 from driftfleet.root_status import RootStatus, status_of
 from driftfleet.store.objects import ObjectStore
+from driftfleet.store.reading import read_each
 
 log = structlog.get_logger()
 
@@ -28,7 +28,6 @@ CATALOG_KEY = "catalog/fleet.json.gz"
 # A hundred thousand roots have about a hundred million: more is none that we wrote.
 _MOST_BYTES = 1 << 28
 _GZIP = 16 + zlib.MAX_WBITS
-_READERS = 16
 KeptT = TypeVar("KeptT", bound=Record)
 
 
@@ -98,17 +97,12 @@ class FleetReader:
         stamps = dict(self._objects.listing(prefix))
         same = {key: one for key, one in kept.items() if stamps.get(key) == one.stamp}
         changed = tuple(key for key in stamps if key not in same)
-        pool = ThreadPoolExecutor(_READERS)
-        try:
-            found = pool.map(lambda key: self._read(key, read), changed)
-            new: dict[str, _Kept[KeptT]] = {
-                key: _Kept(stamp=stamps[key], of=one)
-                for key, one in zip(changed, found, strict=True)
-                if one is not None
-            }
-        finally:
-            # Whoever is ended in the middle waits for nobody: a server may be silent for long.
-            pool.shutdown(wait=False, cancel_futures=True)
+        found = read_each(changed, lambda key: self._read(key, read))
+        new: dict[str, _Kept[KeptT]] = {
+            key: _Kept(stamp=stamps[key], of=one)
+            for key, one in zip(changed, found, strict=True)
+            if one is not None
+        }
         return {**same, **new}, changed
 
     def _read(self, key: str, read: Callable[[str, bytes], KeptT]) -> KeptT | None:

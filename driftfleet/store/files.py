@@ -78,20 +78,20 @@ class FileObjects:
 
     def listing(self, prefix: str, after: str = "") -> Iterator[Listed]:
         for key in self.keys(prefix, after):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                yield Listed(key, self._stamp(key))
+            if found := self.stat(key):
+                yield Listed(key, f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}")
 
     def describe(self, key: str) -> str:
         return str(self._folder / key)
 
-    def _stamp(self, key: str) -> str:
+    def stat(self, key: str) -> os.stat_result | None:
+        """What the disk says of an object's file; None where it is gone. Raises as `get` does."""
         try:
-            found = (self._folder / key).stat()
+            return (self._folder / key).stat()
         except (FileNotFoundError, NotADirectoryError):
-            raise
+            return None
         except OSError as error:
             raise StoreUnavailable(f"{self._folder / key}: {error.strerror}") from error
-        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
     @contextlib.contextmanager
     def _staged(self, key: str, body: bytes) -> Iterator[Path]:

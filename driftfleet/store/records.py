@@ -1,10 +1,8 @@
 """Records in an object store: results, the latest of each root, sweeps."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from driftfleet.errors import ContractError, StoreUnavailable
 from driftfleet.fitting import fit
@@ -15,13 +13,12 @@ from driftfleet.places import latest_key, place
 from driftfleet.results import Result
 from driftfleet.store.history import oldest_first
 from driftfleet.store.objects import ObjectStore
+from driftfleet.store.reading import read_each
 from driftfleet.sweeps import SweepManifest, SweepRecord
 
 # Each time somebody else was quicker: so many never are.
 _MOST_TRIES = 100
 _OPEN = "open/"
-_READERS = 16
-T = TypeVar("T")
 
 
 class ResultStore:
@@ -97,11 +94,11 @@ class ResultStore:
 
     def answers_of(self, jobs: Sequence[Job], since: datetime) -> list[Result | None]:
         """`answer_of` for each, many at a time: on a network each takes its time."""
-        return _for_each(jobs, lambda job: self.answer_of(job, since))
+        return read_each(jobs, lambda job: self.answer_of(job, since))
 
     def latest_of_each(self, jobs: Sequence[Job]) -> list[LatestRecord | None]:
         """`latest_of` for each, many at a time; records that can't be read are none."""
-        return _for_each(jobs, lambda job: self._readable_latest(latest_key(job))[0])
+        return read_each(jobs, lambda job: self._readable_latest(latest_key(job))[0])
 
     def _history(self, job: Job, since: datetime) -> Iterator[str]:
         """The keys of the results of the job's place from then on, newest first."""
@@ -176,15 +173,6 @@ class ResultStore:
     def describe(self, key: str) -> str:
         """Where a person finds the record: a path or a URL."""
         return self._objects.describe(key)
-
-
-def _for_each(jobs: Sequence[Job], read: Callable[[Job], T]) -> list[T]:
-    pool = ThreadPoolExecutor(_READERS)
-    try:
-        return list(pool.map(read, jobs))
-    finally:
-        # Whoever is ended in the middle waits for nobody: a server may be silent for long.
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _encode(record: Record) -> bytes:

@@ -130,21 +130,12 @@ class Retention:
                     yield self._sized("leftovers", key)
 
     def _written(self, key: str) -> datetime:
-        found = self._stat(key)
+        found = self._objects.stat(key)
         return datetime.fromtimestamp(found.st_mtime, UTC) if found else self._now
 
     def _sized(self, kind: Kind, key: str) -> Old:
-        found = self._stat(key)
+        found = self._objects.stat(key)
         return Old(kind, key, found.st_size if found else 0)
-
-    def _stat(self, key: str) -> os.stat_result | None:
-        """None where it is gone. Raises `StoreUnavailable`."""
-        try:
-            return (self._folder / key).stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StoreUnavailable(f"{self._folder / key}: {error.strerror}") from error
 
 
 def _folders(top: Path, base: Path) -> Iterator[list[str]]:

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from driftfleet.configuration import process_environment
+from driftfleet.content_types import content_type_of
 from driftfleet.errors import StoreUnavailable
 from driftfleet.s3_settings import S3Place, S3Settings, place_of
 from driftfleet.settings import ResultSettings
@@ -19,16 +20,6 @@ from driftfleet.store.objects import Listed
 from driftfleet.store.s3_client import OwnClient, connect
 from driftfleet.store.s3_errors import Asked, code_of, explain, status_of
 
-_TYPES = {
-    "css": "text/css; charset=utf-8",
-    "gz": "application/gzip",
-    "html": "text/html; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "json": "application/json",
-    "svg": "image/svg+xml",
-    "txt": "text/plain; charset=utf-8",
-}
-_ANY_TYPE = "application/octet-stream"
 # By what keys begin with, the first that fits. Names of assets hold a hash of what is in them.
 _CACHE = {
     "site/assets/": "public, max-age=31536000, immutable",
@@ -140,7 +131,7 @@ class S3Objects:
             "Key": self._place.prefix + key,
             "Body": body,
             "ContentMD5": base64.b64encode(md5).decode(),
-            "ContentType": _TYPES.get(key.rpartition(".")[2], _ANY_TYPE),
+            "ContentType": content_type_of(key),
         }
         if cache := next((how for start, how in _CACHE.items() if key.startswith(start)), None):
             told["CacheControl"] = cache

@@ -6,7 +6,6 @@ The command as people run it: its wall, its CPU, its peak memory, and what it as
 import argparse
 import contextlib
 import json
-import os
 import re
 import sys
 import tempfile
@@ -14,20 +13,19 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from benchmarks.bucket import BUCKET, environment_of, new_text, serve, settings_of
 from benchmarks.status import run_measured
 from driftfleet.results import Verdict
-from driftfleet.s3_settings import S3Settings
 from driftfleet.settings import ResultSettings
 from driftfleet.store import open_objects
 from driftfleet.store.files import FileObjects
 from driftfleet.store.objects import ObjectStore
-from tests.e2e.aws import REGION, running_moto
+from tests.e2e.aws import running_moto
 from tests.sites import HOUR, swept
 
-_BUCKET = "results"
-_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-_ASKED = re.compile(rf'"(GET|PUT|DELETE) /{_BUCKET}([/?])')
+_ASKED = re.compile(rf'"(GET|PUT|DELETE) /{BUCKET}([/?])')
 # Of 20 changed: their latest records and the sweep's, the catalog, the two manifests; their pages,
 # the sweep's, both lists, the day, the catalog and the two manifests.
 CHANGED, MOST_GETS, MOST_PUTS = 20, 28, 28
@@ -57,10 +55,7 @@ def measure(
     asked: Callable[[], Counter[str]],
 ) -> bool:
     """Print a line for each way; whether what is asked for is bounded."""
-    environment = {"PATH": os.environ["PATH"], "DRIFTFLEET_RESULTS__STORE": settings.store, **_KEYS}
-    if settings.s3.endpoint:
-        told = {"endpoint": settings.s3.endpoint, "region": REGION}
-        environment["DRIFTFLEET_RESULTS__S3"] = json.dumps(told)
+    environment = environment_of(settings)
     name = "S3" if settings.s3.endpoint else "folder"
     met = True
     for way in ("cold", "20 changed", "unchanged"):
@@ -91,43 +86,29 @@ def in_folder(roots: int, folder: Path) -> bool:
 
 
 def in_s3(roots: int, folder: Path) -> bool:
-    os.environ.update(_KEYS)
     log = folder / "s3.log"
     server = [sys.executable, str(Path(__file__).absolute()), "--serve", str(roots)]
     with running_moto(log, server) as endpoint:
-        s3 = S3Settings(endpoint=endpoint, region=REGION)
-        settings = ResultSettings(store=f"s3://{_BUCKET}/fleet", s3=s3)
-        objects = open_objects(settings)
-        return measure(settings, objects, roots, folder, _requests(log))
+        settings = settings_of(endpoint)
+        objects, new = open_objects(settings), new_text(log)
+        return measure(settings, objects, roots, folder, lambda: _requests(new()))
 
 
-def _requests(log: Path) -> Callable[[], Counter[str]]:
-    """What was asked for since the last time, from the server's log."""
-    read = 0
-
-    def asked() -> Counter[str]:
-        nonlocal read
-        text = log.read_text(errors="replace")
-        new, read = text[read:], len(text)
-        found = _ASKED.findall(new)
-        return Counter("LIST" if mark == "?" else kind for kind, mark in found)
-
-    return asked
+def _requests(log: str) -> Counter[str]:
+    """What was asked for, from the server's log."""
+    return Counter("LIST" if mark == "?" else kind for kind, mark in _ASKED.findall(log))
 
 
-def serve(roots: int, arguments: list[str]) -> None:
+def serve_full(roots: int, arguments: list[str]) -> None:
     """Be moto's server, with a bucket that is full."""
-    from moto import server  # noqa: PLC0415 - a server's own
-    from moto.s3.models import s3_backends  # noqa: PLC0415
 
-    backend = s3_backends["123456789012"]["aws"]
-    backend.create_bucket(_BUCKET, REGION)
-    with tempfile.TemporaryDirectory() as folder:
-        fill(FileObjects(Path(folder)), roots)
-        for path in Path(folder).rglob("*.json"):
-            key = path.relative_to(folder).as_posix()
-            backend.put_object(_BUCKET, f"fleet/{key}", path.read_bytes())
-    server.main(arguments)
+    def fill_bucket(put: Callable[[str, bytes], Any]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            fill(FileObjects(Path(folder)), roots)
+            for path in Path(folder).rglob("*.json"):
+                put(path.relative_to(folder).as_posix(), path.read_bytes())
+
+    serve(fill_bucket, arguments)
 
 
 def main() -> int:
@@ -137,7 +118,7 @@ def main() -> int:
     parser.add_argument("-p", dest="port", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.serve, ["-p", options.port])
+        serve_full(options.serve, ["-p", options.port])
         return 0
     print(f"{options.roots:,} roots")
     print(f"{'':<20}{'wall':>9}{'CPU':>10}{'peak memory':>11}")

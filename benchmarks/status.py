@@ -8,7 +8,6 @@ longer than all the rest.
 import argparse
 import contextlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -20,23 +19,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from benchmarks.bucket import BUCKET, environment_of, new_text, serve, settings_of
 from driftfleet.fingerprint import fingerprint
 from driftfleet.jobs import Job, Source
 from driftfleet.latest import LatestRecord, follow
 from driftfleet.results import Change, Result, Summary, Timings, Verdict, Versions
-from driftfleet.s3_settings import S3Settings
 from driftfleet.settings import ResultSettings
 from driftfleet.store import FleetReader, open_objects
-from tests.e2e.aws import REGION, running_moto
+from tests.e2e.aws import running_moto
 from tests.e2e.command import COMMAND
 
 TARGET_SECONDS, TARGET_BYTES = 3.0, 150e6
-_BUCKET = "results"
 _FULL = "full"
-_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-_LISTED = re.compile(rf"GET /{_BUCKET}\?\S*prefix=([^&\s]*)")
-_READ = re.compile(rf"GET /{_BUCKET}/(\w+)")
+_LISTED = re.compile(rf"GET /{BUCKET}\?\S*prefix=([^&\s]*)")
+_READ = re.compile(rf"GET /{BUCKET}/(\w+)")
 
 
 def objects(roots: int, results: int) -> Iterator[tuple[str, bytes]]:
@@ -135,14 +133,7 @@ def measure(
     name: str, settings: ResultSettings, roots: int, folder: Path, asked: Callable[[], str]
 ) -> bool:
     """Print a line for each way to read it; whether all are in the target."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "DRIFTFLEET_RESULTS__STORE": settings.store,
-        **_KEYS,
-    }
-    if settings.s3.endpoint:
-        told = {"endpoint": settings.s3.endpoint, "region": REGION}
-        environment["DRIFTFLEET_RESULTS__S3"] = json.dumps(told)
+    environment = environment_of(settings)
     run_status(roots, environment, folder)  # nobody pays for a cold page cache
     runs = []
     for way in ("all is read", "from the catalog"):
@@ -170,51 +161,35 @@ def in_folder(roots: int, results: int, folder: Path) -> bool:
 
 
 def in_s3(roots: int, results: int, folder: Path) -> bool:
-    os.environ.update(_KEYS)
     log = folder / "s3.log"
     server = [sys.executable, str(Path(__file__).absolute()), "--serve", f"{roots}x{results}"]
     with running_moto(log, server) as endpoint:
-        s3 = S3Settings(endpoint=endpoint, region=REGION)
-        settings = ResultSettings(store=f"s3://{_BUCKET}/fleet", s3=s3)
-        store = open_objects(settings)
+        settings = settings_of(endpoint)
+        store, new = open_objects(settings), new_text(log)
         while store.get(_FULL) is None:
             time.sleep(0.5)
-        return measure("S3", settings, roots, folder, _requests(log))
+        return measure("S3", settings, roots, folder, lambda: _requests(new()))
 
 
-def _requests(log: Path) -> Callable[[], str]:
-    """What was asked for since the last time, from the server's log."""
-    read = 0
-
-    def asked() -> str:
-        nonlocal read
-        text = log.read_text(errors="replace")
-        new, read = text[read:], len(text)
-        lists = Counter(found.replace("%2F", "/") for found in _LISTED.findall(new))
-        if any("results/" in prefix for prefix in lists):
-            raise SystemExit(f"the history was listed: {lists}")
-        return f"{lists.total()} LIST, {len(_READ.findall(new))} GET"
-
-    return asked
+def _requests(log: str) -> str:
+    """What was asked for, from the server's log."""
+    lists = Counter(found.replace("%2F", "/") for found in _LISTED.findall(log))
+    if any("results/" in prefix for prefix in lists):
+        raise SystemExit(f"the history was listed: {lists}")
+    return f"{lists.total()} LIST, {len(_READ.findall(log))} GET"
 
 
-def serve(size: str, arguments: list[str]) -> None:
+def serve_full(size: str, arguments: list[str]) -> None:
     """Be moto's server, with a bucket that is full."""
-    from moto import server  # noqa: PLC0415 - a server's own
-    from moto.s3.models import s3_backends  # noqa: PLC0415
-
     roots, results = map(int, size.split("x"))
-    backend = s3_backends["123456789012"]["aws"]
-    backend.create_bucket(_BUCKET, REGION)
 
-    def fill() -> None:
+    def fill(put: Callable[[str, bytes], Any]) -> None:
         for key, body in objects(roots, results):
-            backend.put_object(_BUCKET, f"fleet/{key}", body)
-        backend.put_object(_BUCKET, f"fleet/{_FULL}", b"")
+            put(key, body)
+        put(_FULL, b"")
 
     # It takes longer than anybody waits for a server to answer.
-    threading.Thread(target=fill, daemon=True).start()
-    server.main(arguments)
+    serve(lambda put: threading.Thread(target=fill, args=(put,), daemon=True).start(), arguments)
 
 
 def main() -> int:
@@ -225,7 +200,7 @@ def main() -> int:
     parser.add_argument("-p", dest="port", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        serve(options.serve, ["-p", options.port])
+        serve_full(options.serve, ["-p", options.port])
         return 0
     print(f"{options.roots:,} roots, {options.roots * options.results:,} results")
     print(f"{'':<26}{'wall':>8}{'CPU':>10}{'peak memory':>13}")

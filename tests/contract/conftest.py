@@ -18,20 +18,9 @@ from driftfleet.store.s3 import S3Objects
 from driftfleet.store.s3_client import OwnClient, connect
 from producer.embedded import embedded_redis
 from tests.ledgers import MemoryMoments, Moments, RedisMoments
-from tests.s3 import S3, have_keys, running_s3
+from tests.s3 import S3, have_keys, s3, s3_server
 
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with running_s3(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture
-def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
-    """An S3 that this process has keys for."""
-    have_keys(monkeypatch)
-    return s3_server
+__all__ = ["s3", "s3_server"]
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,20 @@
 """deploy/lambda with the real AWS provider: rules and targets, and who may do what."""
 
 import json
-import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from driftfleet.configuration import load_settings
-from tests.conftest import lacking
-from tests.e2e.aws import Cloud, find_mirror, running_cloud
+from tests.e2e.aws import Cloud
+from tests.e2e.deployment import cloud, initialised, run
 from worker.aws_lambda_event import CheckRequest, decode_event
 
-SOURCE = Path(__file__).resolve().parents[2] / "deploy" / "lambda"
+__all__ = ["cloud"]
+
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:driftfleet-AbCdEf"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"
 ROOTS = {
@@ -33,37 +32,8 @@ VARIABLES: Mapping[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    mirror = find_mirror()
-    if mirror is None:
-        lacking("no provider mirror with hashicorp/aws: name one in DRIFT_PROVIDER_MIRROR")
-    with running_cloud(tmp_path_factory.mktemp("cloud"), mirror) as cloud:
-        yield cloud
-
-
-@pytest.fixture(scope="module")
 def folder(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("deploy") / "lambda"
-    shutil.copytree(SOURCE, folder)
-    run(folder, cloud, "init", "-input=false")
-    return folder
-
-
-def run(
-    folder: Path, cloud: Cloud, *arguments: str, expect: int = 0
-) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        ["terraform", *arguments, "-no-color"],
-        cwd=folder,
-        env=dict(cloud.environment),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == expect, f"{arguments}:\n{done.stdout}{done.stderr}"
-    return done
+    return initialised("lambda", cloud, tmp_path_factory.mktemp("deploy"))
 
 
 def planned(folder: Path, cloud: Cloud, **variables: Any) -> list[dict[str, Any]]:

@@ -4,54 +4,24 @@ It is planned, not applied: the provider waits for a minute until a lifecycle st
 """
 
 import json
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import lacking
-from tests.e2e.aws import Cloud, find_mirror, running_cloud
+from tests.e2e.aws import Cloud
+from tests.e2e.deployment import cloud, initialised, run
 
-SOURCE = Path(__file__).resolve().parents[2] / "deploy" / "results-bucket"
+__all__ = ["cloud"]
+
 NAME = "acme-drift-results"
 BUCKET = f"arn:aws:s3:::{NAME}"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0f0e0d0c-0b0a-0908-0706-050403020100"
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    mirror = find_mirror()
-    if mirror is None:
-        lacking("no provider mirror with hashicorp/aws: name one in DRIFT_PROVIDER_MIRROR")
-    with running_cloud(tmp_path_factory.mktemp("cloud"), mirror) as cloud:
-        yield cloud
-
-
-@pytest.fixture(scope="module")
 def folder(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("deploy") / "bucket"
-    shutil.copytree(SOURCE, folder)
-    run(folder, cloud, "init", "-input=false")
-    return folder
-
-
-def run(folder: Path, cloud: Cloud, *arguments: str, expect: int = 0) -> str:
-    """What it said: on stdout, and where it failed on stderr."""
-    done = subprocess.run(
-        ["terraform", *arguments, "-no-color"],
-        cwd=folder,
-        env=dict(cloud.environment),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    assert done.returncode == expect, f"{arguments}:\n{done.stdout}{done.stderr}"
-    return done.stdout if expect == 0 else done.stderr
+    return initialised("results-bucket", cloud, tmp_path_factory.mktemp("deploy"))
 
 
 class Planned:
@@ -60,7 +30,7 @@ class Planned:
     def __init__(self, folder: Path, cloud: Cloud, **variables: Any) -> None:
         (folder / "test.auto.tfvars.json").write_text(json.dumps({"name": NAME, **variables}))
         run(folder, cloud, "plan", "-input=false", "-out=plan")
-        values = json.loads(run(folder, cloud, "show", "-json", "plan"))["planned_values"]
+        values = json.loads(run(folder, cloud, "show", "-json", "plan").stdout)["planned_values"]
         resources = values["root_module"]["resources"]
         self._values = {one["type"]: one["values"] for one in resources if "values" in one}
         self.outputs = {name: one.get("value") for name, one in values["outputs"].items()}
@@ -76,7 +46,7 @@ class Planned:
 
 def test_it_is_formatted_and_valid(folder: Path, cloud: Cloud) -> None:
     run(folder, cloud, "fmt", "-check", "-diff")
-    assert json.loads(run(folder, cloud, "validate", "-json"))["diagnostics"] == []
+    assert json.loads(run(folder, cloud, "validate", "-json").stdout)["diagnostics"] == []
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +91,7 @@ def test_a_key_of_ones_own_encrypts_and_the_policies_have_the_rights_to_it(plan:
 def test_wrong_variables_are_told(folder: Path, cloud: Cloud) -> None:
     wrong = {"name": "Upper", "prefix": "fleet/", "history_days": 0.5}
     (folder / "test.auto.tfvars.json").write_text(json.dumps(wrong))
-    told = " ".join(run(folder, cloud, "plan", "-input=false", expect=1).replace("│", " ").split())
+    said = run(folder, cloud, "plan", "-input=false", expect=1).stderr
+    told = " ".join(said.replace("│", " ").split())
     for words in ("small letters", "neither begins nor ends", "At least a whole day"):
         assert words in told

@@ -26,11 +26,13 @@ from tests.producing import Producer
 from tests.releases import Releases
 from tests.releases import serving as serving_releases
 from tests.runtime_api import RuntimeApi
-from tests.s3 import S3, have_keys, running_s3
+from tests.s3 import S3, have_keys, s3, s3_server
 from tests.s3_proxy import S3Proxy, proxied
 from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.standin.monorepo import make_monorepo, make_wide_tree
+
+__all__ = ["s3", "s3_server"]
 
 
 @pytest.fixture
@@ -141,19 +143,6 @@ def sandbox(
 @pytest.fixture
 def lambda_store(sandbox: LambdaSandbox) -> ResultStore:
     return open_store(ResultSettings(store=f"file://{sandbox.writable['/mnt/results']}"))
-
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
-    with running_s3(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture
-def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
-    """An S3 that this process has keys for."""
-    have_keys(monkeypatch)
-    return s3_server
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import referencing
 import yaml
 from jsonschema import Draft202012Validator
 
+from driftfleet.configuration import load_settings
+from driftfleet.settings import Settings
 from tests.binaries import crd_schema, kubectl, kubernetes_schemas
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy" / "kubernetes"
 OVERLAYS = sorted(p.parent.name for p in DEPLOY.glob("overlays/*/kustomization.yaml"))
-_SCHEMAS = "kubernetes_validate/kubernetes-json-schema/v1.37.0-local-strict"
+ROLES = ("beat", "producer", "worker", "flower")
+each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+_SCHEMAS = "kubernetes_validate/kubernetes-json-schema/v{}.0-local-strict"
 _UNITS = {"": 1, "m": 0.001, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 Object = dict[str, Any]
@@ -72,28 +78,42 @@ def amount(text: str) -> float:
     return float(number) * _UNITS[unit]
 
 
-def faults(one: Object) -> list[str]:
-    """In what it is no object of its kind; a key that the kind doesn't have is one, too."""
-    return [f"{error.json_path}: {error.message}" for error in _validator(one).iter_errors(one)]
+def settings_of(overlay: str, role: str, folder: Path) -> Settings:
+    """What a pod would load."""
+    (fleet,) = [m for m in of_kind(overlay, "ConfigMap").values() if "fleet.yaml" in m["data"]]
+    (folder / "fleet.yaml").write_text(fleet["data"]["fleet.yaml"], encoding="utf-8")
+    return load_settings(folder / "fleet.yaml", environment(overlay, role))
 
 
-def _validator(one: Object) -> Draft202012Validator:
+def faults(one: Object, version: str = "1.37") -> list[str]:
+    """In what it is no object of its kind; a key that the kind doesn't have is one, too.
+
+    ``version`` is Kubernetes'.
+    """
+    found = _validator(one, version).iter_errors(one)
+    return [f"{error.json_path}: {error.message}" for error in found]
+
+
+def _validator(one: Object, of_cluster: str) -> Draft202012Validator:
     group, _, version = one["apiVersion"].rpartition("/")
     if "." in group and not group.endswith(".k8s.io"):
         return Draft202012Validator(json.loads(crd_schema(one["kind"]).read_text()))
     parts = (one["kind"].lower(), *([group.partition(".")[0]] if group else []), version)
-    return Draft202012Validator(_schema("-".join(parts)), registry=_definitions())
+    return Draft202012Validator(
+        _schema("-".join(parts), of_cluster), registry=_definitions(of_cluster)
+    )
 
 
 @functools.cache
-def _definitions() -> referencing.Registry[Any]:
-    return referencing.Resource.from_contents(_schema("_definitions")) @ referencing.Registry()
+def _definitions(of_cluster: str) -> referencing.Registry[Any]:
+    contents = _schema("_definitions", of_cluster)
+    return referencing.Resource.from_contents(contents) @ referencing.Registry()
 
 
 @functools.cache
-def _schema(name: str) -> Any:
+def _schema(name: str, of_cluster: str) -> Any:
     with zipfile.ZipFile(kubernetes_schemas()) as archive:
-        return json.loads(archive.read(f"{_SCHEMAS}/{name}.json"))
+        return json.loads(archive.read(f"{_SCHEMAS.format(of_cluster)}/{name}.json"))
 
 
 _REFERENCES = {

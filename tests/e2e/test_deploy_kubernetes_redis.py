@@ -6,23 +6,26 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import redis
-import yaml
 from pydantic import SecretStr
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from driftfleet.celery_app import build_app, send
-from driftfleet.configuration import load_settings
 from driftfleet.jobs import CHECK_QUEUES
 from driftfleet.settings import BrokerSettings, Settings
 from producer.broker import Broker, queue_keys
 from producer.embedded import find_server
-from tests.kubernetes import DEPLOY, amount, container, environment, of_kind, pods
+from tests.kubernetes import DEPLOY, amount, container, environment, of_kind, settings_of
 from tests.ledgers import job
 from tests.redis_on_a_port import Server, serving
 
 _PASSWORD = "correct-horse-battery"
+# By key of the secret; neither is one of letters and digits alone.
+_PASSWORDS = {"password": "p'a$s \\w\"ord", "keda": "another-horse"}
 _FOLDER = DEPLOY / "components" / "autoscaling"
 # What KEDA's scaler runs for each of its keys (2.20, pkg/scalers/redis_scaler.go), shortened.
 _LENGTH = """
@@ -129,9 +132,7 @@ def test_how_many_there_are_is_keda_s_alone_and_slots_are_the_settings(tmp_path:
     assert "replicas" not in of_kind("own-redis", "Deployment")["driftfleet-worker"]["spec"]
     assert spec["minReplicaCount"] >= 1
     assert "fallback" not in spec
-    (fleet,) = [m for m in of_kind("own-redis", "ConfigMap").values() if "fleet.yaml" in m["data"]]
-    (tmp_path / "fleet.yaml").write_text(fleet["data"]["fleet.yaml"])
-    settings = load_settings(tmp_path / "fleet.yaml", environment("own-redis", "worker"))
+    settings = settings_of("own-redis", "worker", tmp_path)
     assert spec["advanced"]["scalingModifiers"]["target"] == str(settings.worker.concurrency)
     down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
     assert down["stabilizationWindowSeconds"] >= settings.worker.drain_seconds
@@ -151,30 +152,11 @@ def test_keda_asks_the_redis_of_the_fleet(overlay: str, address: str, tls: str) 
         t["parameter"]: maps[t["name"]]["data"][t["key"]]
         for t in found["spec"]["configMapTargetRef"]
     }
-    assert told == {"address": address, "tls": tls}
+    assert told == {"address": address, "tls": tls, "username": "driftfleet-keda"}
     url = environment(overlay, "worker")["DRIFTFLEET_BROKER__URL"]
-    assert url == f"{'rediss' if tls == 'enable' else 'redis'}://{address}/0"
-    password = {"parameter": "password", "name": "driftfleet-redis", "key": "password"}
+    assert url == f"{'rediss' if tls == 'enable' else 'redis'}://driftfleet@{address}/0"
+    password = {"parameter": "password", "name": "driftfleet-redis", "key": "keda"}
     assert found["spec"]["secretTargetRef"] == [password]
-
-
-def test_kedas_user_may_count_and_nothing_else(server: Server, client: redis.Redis) -> None:
-    text = (DEPLOY / "README.md").read_text(encoding="utf-8")
-    (rule,) = re.findall(r"ACL SETUSER driftfleet-keda [^`]*", text)
-    words = rule.replace("PASSWORD", "another-horse").split()
-    client.execute_command(*words)
-    with redis.Redis(
-        port=server.port, username="driftfleet-keda", password="another-horse"
-    ) as keda:
-        client.rpush(queue_keys()[-1], "x")
-        assert metric(keda) == 0.25
-        for refused in (
-            ("RPUSH", queue_keys()[0], "x"), ("LRANGE", queue_keys()[0], 0, -1),
-            ("CONFIG", "GET", "*"),
-            ("HGETALL", "unacked"), ("KEYS", "*"), ("ZCARD", "driftfleet:later"),
-        ):  # fmt: skip
-            with pytest.raises(redis.exceptions.NoPermissionError):
-                keda.execute_command(*refused)
 
 
 # The server that components/redis starts
@@ -182,58 +164,115 @@ def test_kedas_user_may_count_and_nothing_else(server: Server, client: redis.Red
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Its port: the command and the file of the pod, with other places."""
+    """Its port: the command and the files of the pod, with other places."""
     folder = tmp_path_factory.mktemp("own")
-    (folder / "password").write_text(f"{_PASSWORD}\n")
-    (conf,) = [m for m in of_kind("own-redis", "ConfigMap").values() if "redis.conf" in m["data"]]
+    for name, password in _PASSWORDS.items():
+        (folder / name).write_text(f"{password}\n")
     with serving(folder) as free:
         port = free.port
-    lines = (
-        conf["data"]["redis.conf"]
-        .replace("port 6379", f"port {port}")
-        .replace("/data", str(folder))
-    )
-    (folder / "redis.conf").write_text(lines.replace("bind * -::*", "bind 127.0.0.1"))
-    shell, option, script = container("own-redis", "redis")["command"]
-    for place, here in (
-        ("/run/secrets/redis", folder), ("/etc/redis", folder), ("redis-server", find_server()),
-    ):  # fmt: skip
-        script = script.replace(str(place), str(here))
-    process = subprocess.Popen([shell, option, script], stdout=subprocess.DEVNULL)
+    (conf,) = [m for m in of_kind("own-redis", "ConfigMap").values() if "redis.conf" in m["data"]]
+    for name, text in conf["data"].items():
+        (folder / name).write_text(_moved(text, folder, port))
+    assert container("own-redis", "redis")["command"] == ["sh", "/etc/redis/start.sh"]
+    process = subprocess.Popen(["sh", folder / "start.sh"], stdout=subprocess.DEVNULL)
     try:
-        _await(port)
+        fleet(port, patiently=True).ping()
         yield port
     finally:
         process.terminate()
         assert process.wait(10) == 0
 
 
-def _await(port: int) -> None:
-    redis.Redis(
-        port=port,
-        password=_PASSWORD,
-        retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200),
-    ).ping()
+def _moved(text: str, folder: Path, port: int) -> str:
+    places = {
+        "bind * -::*": "bind 127.0.0.1", "port 6379": f"port {port}", "dir /data": f"dir {folder}",
+        "/run/secrets/redis": f"{folder}", "/etc/redis": f"{folder}",
+        "exec redis-server": f"exec {find_server()}",
+    }  # fmt: skip
+    for place, here in places.items():
+        text = text.replace(place, here)
+    # Redis knows it from 7.2 on.
+    return text if _knows_setinfo() else text.replace("+client|setinfo ", "")
 
 
-def test_it_wants_the_password_keeps_what_it_has_and_forgets_nothing(own: int) -> None:
-    with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=own).ping()
-    with redis.Redis(port=own, password=_PASSWORD, decode_responses=True) as client:
-        assert client.config_get("append*") | client.config_get("maxmemory*") | {
-            "appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction",
-        } == client.config_get("append*") | client.config_get("maxmemory*")  # fmt: skip
-        bound = int(client.config_get("maxmemory")["maxmemory"])
+def _knows_setinfo() -> bool:
+    said = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True)
+    (version,) = re.findall(r" v=(\d+\.\d+)", said.stdout)
+    return tuple(map(int, version.split("."))) >= (7, 2)
+
+
+def fleet(port: int, *, patiently: bool = False) -> redis.Redis:
+    """As the fleet."""
+    retry = Retry(ConstantBackoff(0.05), 200 if patiently else 0)
+    return redis.Redis(
+        port=port, username="driftfleet", password=_PASSWORDS["password"], retry=retry,
+        decode_responses=True,
+    )  # fmt: skip
+
+
+def test_the_two_get_in_with_their_passwords_and_nobody_else_does(own: int) -> None:
+    with redis.Redis(port=own) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    default = redis.Redis(port=own, password=_PASSWORDS["password"])
+    with default, pytest.raises(redis.AuthenticationError):
+        default.ping()
+    assert fleet(own).ping()
+
+
+def test_the_fleet_may_do_what_it_has_to_and_keda_may_count(own: int) -> None:
+    word = quote(_PASSWORDS["password"], safe="")
+    url = f"redis://driftfleet:{word}@127.0.0.1:{own}/0"
+    with build_app(Settings(broker=BrokerSettings(url=SecretStr(url)))) as app:
+        send(app, [job(repo="acme/infra", root=f"r{n}") for n in range(4)])
+    keda = redis.Redis(port=own, username="driftfleet-keda", password=_PASSWORDS["keda"])
+    with keda, fleet(own) as client:
+        assert Broker(client).length() == 4
+        assert metric(keda) == 1
+        for refused in (
+            ("RPUSH", queue_keys()[0], "x"), ("LRANGE", queue_keys()[0], 0, -1), ("KEYS", "*"),
+            ("HGETALL", "unacked"), ("ZCARD", "driftfleet:later"), ("CONFIG", "GET", "*"),
+        ):  # fmt: skip
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                keda.execute_command(*refused)
+
+
+def test_the_fleets_user_is_the_one_of_the_documentation() -> None:
+    documented = (DEPLOY.parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    (rule,) = re.findall(r"ACL SETUSER driftfleet on[^`]*", documented)
+    script = (DEPLOY / "components" / "redis" / "start.sh").read_text(encoding="utf-8")
+    (user,) = re.findall(r"^user driftfleet on .*", script, re.MULTILINE)
+    # Of Redis 7.2; and what `driftfleet doctor` looks at.
+    more = {"+client|setinfo", "+info", "+config|get"}
+    assert set(re.findall(r"[+~&-]\S+", user)) == set(re.findall(r"[+~&-]\S+", rule)) | more
+
+
+def test_it_keeps_what_it_has_and_forgets_nothing(own: int) -> None:
+    with fleet(own) as client:
+        found = client.config_get("*")
+    kept = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+    assert {name: found[name] for name in kept} == kept
+    bound = int(found["maxmemory"])
     limit = amount(container("own-redis", "redis")["resources"]["limits"]["memory"])
     # Copies of pages while it rewrites its file.
     assert 2 * bound <= limit
-    claim = of_kind("own-redis", "StatefulSet")["driftfleet-redis"]["spec"]["volumeClaimTemplates"][
-        0
+    (claim,) = of_kind("own-redis", "StatefulSet")["driftfleet-redis"]["spec"][
+        "volumeClaimTemplates"
     ]
     assert amount(claim["spec"]["resources"]["requests"]["storage"]) >= 4 * bound
 
 
-def test_its_probes_tell_life_without_the_password_and_readiness_with_it(
+def test_it_does_not_start_without_passwords(tmp_path: Path) -> None:
+    script = _moved((DEPLOY / "components/redis/start.sh").read_text(), tmp_path, 0)
+    (tmp_path / "password").write_text("one")
+    (tmp_path / "keda").write_text("\n")
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, check=False, timeout=10
+    )
+    assert done.returncode == 1
+    assert "the keys password and keda" in done.stderr
+
+
+def test_its_probes_tell_life_without_a_password_and_readiness_with_it(
     own: int, tmp_path: Path
 ) -> None:
     one = container("own-redis", "redis")
@@ -241,16 +280,12 @@ def test_its_probes_tell_life_without_the_password_and_readiness_with_it(
     alive = [*one["livenessProbe"]["exec"]["command"]]
     alive[1:1] = ["-p", str(own)]
     assert subprocess.run(alive, env=environ, check=False).returncode == 0
+    alive[2] = "1"
+    assert subprocess.run(alive, env=environ, check=False, stderr=-3).returncode != 0
     shell, option, script = one["readinessProbe"]["exec"]["command"]
-    for password, code in ((_PASSWORD, 0), ("wrong", 1)):
+    for password, code in ((_PASSWORDS["password"], 0), ("wrong", 1)):
         (tmp_path / "password").write_text(password)
-        here = script.replace("/run/secrets/redis", str(tmp_path)).replace(
-            "redis-cli", f"redis-cli -p {own}"
-        )
-        assert subprocess.run([shell, option, here], env=environ, check=False).returncode == code
-
-
-def test_no_password_is_in_the_manifests_of_redis() -> None:
-    pod = yaml.safe_dump(pods("own-redis")["redis"])
-    assert 'requirepass "$password"' in pod.replace("\\", "")
-    assert "--requirepass" not in pod
+        here = script.replace("/run/secrets/redis", str(tmp_path))
+        here = here.replace("redis-cli", f"redis-cli -p {own}")
+        asked = subprocess.run([shell, option, here], env=environ, check=False)
+        assert asked.returncode == code

@@ -32,8 +32,13 @@ Object = dict[str, Any]
 @functools.cache
 def rendered(overlay: str) -> list[Object]:
     """The objects of an overlay, as ``kubectl apply -k`` would send them."""
+    return render(DEPLOY / "overlays" / overlay)
+
+
+def render(folder: Path) -> list[Object]:
+    """The objects of a folder with a ``kustomization.yaml``."""
     done = subprocess.run(
-        [kubectl(), "kustomize", DEPLOY / "overlays" / overlay],
+        [kubectl(), "kustomize", folder],
         capture_output=True,
         text=True,
         check=False,

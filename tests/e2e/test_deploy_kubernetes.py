@@ -7,6 +7,7 @@ settings, Redis, what KEDA counts in it, and the alarms.
 import re
 import tomllib
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.kubernetes import (
     of_kind,
     pods,
     references,
+    render,
     rendered,
 )
 
@@ -120,6 +122,26 @@ def _matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     return all(labels.get(k) == v for k, v in exact.items()) and all(
         e["operator"] == "In" and labels.get(e["key"]) in e["values"] for e in among
     )
+
+
+def test_the_overlay_that_the_readme_shows_is_one(tmp_path: Path) -> None:
+    text = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "driftfleet").symlink_to(DEPLOY.parents[1])
+    (tmp_path / "kustomization.yaml").write_text(shown)
+    (tmp_path / "fleet.yaml").write_text("schedule: {every: 2h}\n")
+    found = {_name(one): one for one in render(tmp_path)}
+    worker = found["Deployment driftfleet-worker"]["spec"]["template"]["spec"]
+    (image,) = [c["image"] for c in worker["containers"]]
+    assert image == "123456789012.dkr.ecr.eu-central-1.amazonaws.com/driftfleet:0.1.0"
+    (fleet,) = [v["configMap"]["name"] for v in worker["volumes"] if v["name"] == "fleet"]
+    assert found[f"ConfigMap {fleet}"]["data"] == {"fleet.yaml": "schedule: {every: 2h}\n"}
+    spec = found["ScaledObject driftfleet-worker"]["spec"]
+    assert (spec["maxReplicaCount"], len(spec["triggers"])) == (40, 129)
+    assert found["PersistentVolumeClaim driftfleet-mirror"]["spec"]["storageClassName"] == "efs-sc"
+    account = found["ServiceAccount driftfleet-worker"]
+    assert account["automountServiceAccountToken"] is False
+    assert "eks.amazonaws.com/role-arn" in account["metadata"]["annotations"]
 
 
 # Pod Security

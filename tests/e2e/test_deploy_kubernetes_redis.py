@@ -141,11 +141,13 @@ def test_how_many_there_are_is_keda_s_alone_and_slots_are_the_settings(tmp_path:
 @pytest.mark.parametrize(
     ("overlay", "address", "tls"),
     [
-        ("own-redis", "driftfleet-redis:6379", "disable"),
+        ("own-redis", "driftfleet-redis.driftfleet.svc:6379", "disable"),
         ("managed-redis", "redis.example.com:6379", "enable"),
     ],
 )
-def test_keda_asks_the_redis_of_the_fleet(overlay: str, address: str, tls: str) -> None:
+def test_keda_asks_the_redis_of_the_fleet_by_a_name_that_holds_in_its_own_namespace(
+    overlay: str, address: str, tls: str
+) -> None:
     (found,) = of_kind(overlay, "TriggerAuthentication").values()
     maps = of_kind(overlay, "ConfigMap")
     told = {
@@ -153,6 +155,10 @@ def test_keda_asks_the_redis_of_the_fleet(overlay: str, address: str, tls: str) 
         for t in found["spec"]["configMapTargetRef"]
     }
     assert told == {"address": address, "tls": tls, "username": "driftfleet-keda"}
+    if overlay == "own-redis":
+        service = of_kind(overlay, "Service")["driftfleet-redis"]
+        about, (port,) = service["metadata"], service["spec"]["ports"]
+        assert address == f"{about['name']}.{about['namespace']}.svc:{port['port']}"
     url = environment(overlay, "worker")["DRIFTFLEET_BROKER__URL"]
     assert url == f"{'rediss' if tls == 'enable' else 'redis'}://driftfleet@{address}/0"
     password = {"parameter": "password", "name": "driftfleet-redis", "key": "keda"}

@@ -29,7 +29,7 @@ def test_the_fleet_takes_these_settings(overlay: str, role: str, tmp_path: Path)
     assert found.broker.url is not None
     assert found.broker.url.get_secret_value() == {
         "managed-redis": "rediss://driftfleet@redis.example.com:6379/0"
-    }.get(overlay, "redis://driftfleet@driftfleet-redis:6379/0")
+    }.get(overlay, "redis://driftfleet@driftfleet-redis.driftfleet.svc:6379/0")
     assert found.results.store.startswith("s3://")
     assert found.github.token == "file:///run/secrets/github/token"
     assert found.flower.password == "file:///run/secrets/flower/password"

@@ -75,7 +75,23 @@ def test_what_is_named_is_there(overlay: str) -> None:
 def test_no_secret_is_in_it(overlay: str) -> None:
     assert of_kind(overlay, "Secret") == {}
     for role in ROLES:
-        assert not any(re.search("PASSWORD|TOKEN", name) for name in environment(overlay, role))
+        found = environment(overlay, role).items()
+        named = [value for name, value in found if re.search("PASSWORD|TOKEN|KEY|SECRET", name)]
+        assert all(value.startswith("file:///run/secrets/") for value in named)
+
+
+@each_overlay
+def test_every_secret_that_a_services_settings_name_is_mounted_there(overlay: str) -> None:
+    (fleet,) = [
+        m["data"]["fleet.yaml"]
+        for m in of_kind(overlay, "ConfigMap").values()
+        if "fleet.yaml" in m["data"]
+    ]
+    for role in ("producer", "worker"):
+        named = re.findall("file://(/run/secrets/[a-z/]+)", fleet + str(environment(overlay, role)))
+        mounts = [mount["mountPath"] for mount in container(overlay, role)["volumeMounts"]]
+        assert named
+        assert all(path.rpartition("/")[0] in mounts for path in named)
 
 
 @each_overlay

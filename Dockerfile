@@ -106,7 +106,7 @@ ENV PATH=/opt/driftfleet/bin:/usr/local/bin:/usr/bin:/bin \
 WORKDIR /etc/driftfleet
 USER 10001:10001
 # Of the service that the container runs (docs/health.md); any other command is healthy while it runs.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["driftfleet-health"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=4 CMD ["driftfleet-health"]
 # tini reaps what ends below it, and hands signals on.
 ENTRYPOINT ["/usr/bin/tini", "--", "driftfleet"]
 CMD ["--help"]

@@ -64,7 +64,7 @@ class Stack:
         self._furnish()
         self.compose("up", "--detach", "--no-build", "--scale", f"worker={workers}")
         services = ("redis", "beat", "producer", "flower", "worker", "aws")
-        assert wait_until(lambda: all(map(self.healthy, services)), 90), self.story()
+        assert wait_until(lambda: all(map(self.healthy, services)), 180), self.story()
 
     def _furnish(self) -> None:
         """A new volume is filled with what the image has at its place."""

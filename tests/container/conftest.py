@@ -82,6 +82,7 @@ def folder(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a clone holds of the stack, with what `make up` makes besides."""
     folder = tmp_path_factory.mktemp("stack")
     shutil.copy2(TOP / "docker-compose.yml", folder)
+    shutil.copy2(TOP / "tests" / "container" / "stack.yml", folder)
     shutil.copytree(TOP / "deploy" / "compose", folder / "deploy" / "compose")
     run([str(folder / "deploy" / "compose" / "prepare.sh")])
     (folder / "tls").mkdir()

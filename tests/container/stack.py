@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.container.engine import TOP, docker, inspect, run
+from tests.container.engine import docker, inspect, run
 from tests.container.github import TOKEN
 from tests.workers import wait_until
 
@@ -35,6 +35,7 @@ class Stack:
         self.project = f"driftfleet{os.getpid()}{int(time.time()) % 10000}"
         self._furnished = furnished
         self._compose = compose or ["docker-compose"]
+        self.files: tuple[str, ...] = ("-f", "docker-compose.yml", "-f", "stack.yml")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.flower_port = int(probe.getsockname()[1])
@@ -54,9 +55,8 @@ class Stack:
     def compose(
         self, *arguments: str, check: bool = True, seconds: float = 240
     ) -> subprocess.CompletedProcess[str]:
-        files = ("-f", "docker-compose.yml", "-f", str(TOP / "tests/container/stack.yml"))
-        command = [*self._compose, "-p", self.project, "--project-directory", str(self.folder)]
-        return run([*command, *files, *arguments], check=check, seconds=seconds, folder=self.folder)
+        command = [*self._compose, "-p", self.project, *self.files, *arguments]
+        return run(command, check=check, seconds=seconds, folder=self.folder)
 
     def up(self, workers: int) -> None:
         """Start all of it, and wait until all of it is healthy."""

@@ -60,7 +60,11 @@ RUN set -eu; umask 022; mkdir -p /out/srv/terraform/terraform /out/srv/providers
              "versions that are in TERRAFORM_VERSIONS" >&2; \
         exit 1; \
       fi; \
-      install -D "/vendor/terraform/$version/terraform" "/out/srv/terraform/terraform/$version/terraform"; \
+      place="/out/srv/terraform/terraform/$version"; \
+      install -D "/vendor/terraform/$version/terraform" "$place/terraform"; \
+      # As driftfleet/installs/shelf.py wants it: what has no record passes for half an installation.
+      printf '{"program": "terraform", "version": "%s", "bytes": %s}' \
+        "$version" "$(stat -c %s "$place/terraform")" > "$place/installed.json"; \
       [ -e /out/usr/local/bin/terraform ] || \
         ln -s "/srv/terraform/terraform/$version/terraform" /out/usr/local/bin/terraform; \
     done; \
@@ -106,7 +110,7 @@ ENV PATH=/opt/driftfleet/bin:/usr/local/bin:/usr/bin:/bin \
 WORKDIR /etc/driftfleet
 USER 10001:10001
 # Of the service that the container runs (docs/health.md); any other command is healthy while it runs.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["driftfleet-health"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=4 CMD ["driftfleet-health"]
 # tini reaps what ends below it, and hands signals on.
 ENTRYPOINT ["/usr/bin/tini", "--", "driftfleet"]
 CMD ["--help"]

@@ -1,10 +1,10 @@
-"""Makes the bucket of results in the stand-in for S3 of the profile ``dev``; one that is there stays."""
+"""Makes the bucket of the profile ``dev``; one that is there stays."""
 
 import os
 import sys
 import time
 
-import boto3
+import boto3  # noqa: TID251 - a program of its own
 from botocore.exceptions import BotoCoreError, ClientError
 
 _PATIENCE_SECONDS = 60

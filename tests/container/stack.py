@@ -116,11 +116,12 @@ class Stack:
             "from driftfleet.configuration import load_settings\n"
             "from driftfleet.store import open_objects\n"
             "found = open_objects(load_settings().results).get(sys.argv[1])\n"
-            "sys.stdout.write(found.decode() if found else '')\n"
+            "sys.stdout.write(found.decode())\n"
         )
         place = f"sweeps/{sweep_id}.json"
         said = self.compose("exec", "-T", "producer", "python", "-c", code, place).stdout
-        return json.loads(said) if said.strip() else None
+        record: dict[str, Any] = json.loads(said)
+        return record if record["closed_at"] else None
 
     def closed(self, sweep_id: str, seconds: float) -> dict[str, Any]:
         """The record of a sweep, once it is closed."""

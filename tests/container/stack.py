@@ -17,6 +17,7 @@ github: {url: "https://github:8443", token: "file:///run/secrets/github_token"}
 repositories: [platform/example]
 broker: {visibility_timeout_seconds: 15}
 worker: {concurrency: 2, drain_seconds: 5}
+metrics: {cloudwatch: {every_seconds: 10}}
 limits: {timeout_seconds: 180, workspace_bytes: 134217728}
 cache: {limit_bytes: 67108864}
 variants:

@@ -17,6 +17,7 @@ github: {url: "https://github:8443", token: "file:///run/secrets/github_token"}
 repositories: [platform/example]
 broker: {visibility_timeout_seconds: 15}
 worker: {concurrency: 2, drain_seconds: 5}
+metrics: {cloudwatch: {every_seconds: 10}}
 limits: {timeout_seconds: 180, workspace_bytes: 134217728}
 cache: {limit_bytes: 67108864}
 variants:
@@ -116,11 +117,12 @@ class Stack:
             "from driftfleet.configuration import load_settings\n"
             "from driftfleet.store import open_objects\n"
             "found = open_objects(load_settings().results).get(sys.argv[1])\n"
-            "sys.stdout.write(found.decode() if found else '')\n"
+            "sys.stdout.write(found.decode())\n"
         )
         place = f"sweeps/{sweep_id}.json"
         said = self.compose("exec", "-T", "producer", "python", "-c", code, place).stdout
-        return json.loads(said) if said.strip() else None
+        record: dict[str, Any] = json.loads(said)
+        return record if record["closed_at"] else None
 
     def closed(self, sweep_id: str, seconds: float) -> dict[str, Any]:
         """The record of a sweep, once it is closed."""

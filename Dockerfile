@@ -60,7 +60,11 @@ RUN set -eu; umask 022; mkdir -p /out/srv/terraform/terraform /out/srv/providers
              "versions that are in TERRAFORM_VERSIONS" >&2; \
         exit 1; \
       fi; \
-      install -D "/vendor/terraform/$version/terraform" "/out/srv/terraform/terraform/$version/terraform"; \
+      place="/out/srv/terraform/terraform/$version"; \
+      install -D "/vendor/terraform/$version/terraform" "$place/terraform"; \
+      # As driftfleet/installs/shelf.py wants it: what has no record passes for half an installation.
+      printf '{"program": "terraform", "version": "%s", "bytes": %s}' \
+        "$version" "$(stat -c %s "$place/terraform")" > "$place/installed.json"; \
       [ -e /out/usr/local/bin/terraform ] || \
         ln -s "/srv/terraform/terraform/$version/terraform" /out/usr/local/bin/terraform; \
     done; \

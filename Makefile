@@ -96,6 +96,7 @@ bench: venv
 	$(BIN)/python benchmarks/aws.py
 
 up:
+	@docker info >/dev/null 2>&1 || { echo 'make up needs Docker: its engine does not answer (docker info says why)'; exit 2; }
 	@deploy/compose/prepare.sh
 	$(COMPOSE) build volumes
 	$(COMPOSE) up --detach --scale worker=$(WORKERS)

@@ -65,11 +65,27 @@ def inspect(container: str) -> dict[str, Any]:
     return facts
 
 
-def build_image(tag: str, *arguments: str, context: Path = TOP) -> str:
+def build_image(
+    context: Path, tag: str, *options: str, check: bool = True, **arguments: str
+) -> str:
     """Build with the plain builder, without BuildKit; return what it said."""
-    command = ["docker", "build", "--network", NETWORK, "--tag", tag, *arguments, str(context)]
+    given = [
+        word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")
+    ]
+    command = [
+        "docker",
+        "build",
+        "--network",
+        NETWORK,
+        "--tag",
+        tag,
+        *options,
+        *given,
+        str(context),
+    ]
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
-    return run(command, seconds=900, environment=environment).stdout
+    done = run(command, check=check, seconds=900, environment=environment)
+    return done.stdout + done.stderr
 
 
 def tfenv_version() -> str:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.container.engine import TOP, docker, inspect, run
+from tests.container.engine import docker, inspect, run
 from tests.container.github import TOKEN
 from tests.workers import wait_until
 
@@ -17,6 +17,7 @@ github: {url: "https://github:8443", token: "file:///run/secrets/github_token"}
 repositories: [platform/example]
 broker: {visibility_timeout_seconds: 15}
 worker: {concurrency: 2, drain_seconds: 5}
+metrics: {cloudwatch: {every_seconds: 10}}
 limits: {timeout_seconds: 180, workspace_bytes: 134217728}
 cache: {limit_bytes: 67108864}
 variants:
@@ -35,6 +36,7 @@ class Stack:
         self.project = f"driftfleet{os.getpid()}{int(time.time()) % 10000}"
         self._furnished = furnished
         self._compose = compose or ["docker-compose"]
+        self.files: tuple[str, ...] = ("-f", "docker-compose.yml", "-f", "stack.yml")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.flower_port = int(probe.getsockname()[1])
@@ -54,9 +56,8 @@ class Stack:
     def compose(
         self, *arguments: str, check: bool = True, seconds: float = 240
     ) -> subprocess.CompletedProcess[str]:
-        files = ("-f", "docker-compose.yml", "-f", str(TOP / "tests/container/stack.yml"))
-        command = [*self._compose, "-p", self.project, "--project-directory", str(self.folder)]
-        return run([*command, *files, *arguments], check=check, seconds=seconds, folder=self.folder)
+        command = [*self._compose, "-p", self.project, *self.files, *arguments]
+        return run(command, check=check, seconds=seconds, folder=self.folder)
 
     def up(self, workers: int) -> None:
         """Start all of it, and wait until all of it is healthy."""
@@ -64,7 +65,7 @@ class Stack:
         self._furnish()
         self.compose("up", "--detach", "--no-build", "--scale", f"worker={workers}")
         services = ("redis", "beat", "producer", "flower", "worker", "aws")
-        assert wait_until(lambda: all(map(self.healthy, services)), 90), self.story()
+        assert wait_until(lambda: all(map(self.healthy, services)), 180), self.story()
 
     def _furnish(self) -> None:
         """A new volume is filled with what the image has at its place."""
@@ -116,11 +117,12 @@ class Stack:
             "from driftfleet.configuration import load_settings\n"
             "from driftfleet.store import open_objects\n"
             "found = open_objects(load_settings().results).get(sys.argv[1])\n"
-            "sys.stdout.write(found.decode() if found else '')\n"
+            "sys.stdout.write(found.decode())\n"
         )
         place = f"sweeps/{sweep_id}.json"
         said = self.compose("exec", "-T", "producer", "python", "-c", code, place).stdout
-        return json.loads(said) if said.strip() else None
+        record: dict[str, Any] = json.loads(said)
+        return record if record["closed_at"] else None
 
     def closed(self, sweep_id: str, seconds: float) -> dict[str, Any]:
         """The record of a sweep, once it is closed."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import providers
-from tests.container.engine import docker
+from tests.container.engine import build_image, docker, tfenv_version
 from tests.runtime_api import RuntimeApi
 from tests.standin import StandIn
 from tests.standin.fixture import serving
@@ -64,6 +64,76 @@ def test_it_has_what_checks_need_and_nothing_that_builds(image: str) -> None:
     assert inside(image, "find / -xdev -name .git 2>/dev/null; true") == ""
     # What is the image's own can be written by nobody but root.
     assert inside(image, "find /opt /usr/local -xdev -perm /022 ! -type l 2>/dev/null; true") == ""
+
+
+def test_it_is_a_few_layers_with_labels_and_a_health_check(image: str) -> None:
+    facts = json.loads(docker("image", "inspect", image).stdout)[0]
+    base = json.loads(docker("image", "inspect", "python:3.13-slim-trixie").stdout)[0]
+    assert len(facts["RootFS"]["Layers"]) == len(base["RootFS"]["Layers"]) + 3
+    assert facts["Size"] - base["Size"] < 260_000_000
+    assert facts["Config"]["Healthcheck"]["Test"] == ["CMD", "driftfleet-health"]
+    labels = facts["Config"]["Labels"]
+    names = {name.removeprefix("org.opencontainers.image.") for name in labels}
+    assert names == {"title", "description", "version", "revision", "base.name"}
+
+
+def test_what_is_no_service_is_healthy_while_it_runs(image: str) -> None:
+    assert "nothing to look at" in inside(image, "driftfleet-health")
+
+
+def test_a_service_that_has_not_started_is_unhealthy(image: str) -> None:
+    done = docker(
+        *("run", "--rm", *CLOSED, "--entrypoint", "driftfleet-health", image, "worker"), check=False
+    )
+    assert (done.returncode, "nobody answers" in done.stdout) == (1, True)
+
+
+def test_no_zombie_stays(image: str) -> None:
+    """A process whose parent has ended belongs to the first one."""
+    name = docker(
+        *("run", "--rm", "--detach", *CLOSED, "--entrypoint", "/usr/bin/tini", image),
+        *("--", "sh", "-c", "(sleep 0.2 & exec true); exec sleep 60"),
+    ).stdout.strip()
+    try:
+        assert wait_until(lambda: len(docker("top", name).stdout.splitlines()) == 3, 20)
+    finally:
+        docker("kill", name)
+
+
+def test_the_second_target_has_terraform_and_installs_nothing(
+    with_terraform: str, terraform_version: str
+) -> None:
+    done = docker("run", "--rm", *CLOSED, with_terraform, "doctor", "--json", check=False)
+    found = {one["what"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert terraform_version in found["terraform"]["finding"], found
+    assert found["versions"]["level"] == "ok", found
+    assert terraform_version in found["versions"]["finding"], found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"TERRAFORM_VERSIONS": "9.9.9"}, "vendor/terraform/9.9.9/terraform is not there"),
+        ({"PROVIDERS": "vendor"}, "vendor/providers is not there"),
+        ({"PROVIDERS": "all"}, "PROVIDERS is 'all': it can be none, or vendor"),
+        ({"TFENV_VERSION": "0.0.1"}, "vendor/tfenv-0.0.1.tar.gz is not there"),
+    ],
+)
+def test_what_is_not_there_ends_the_build_with_the_reason(
+    image: str, context: Path, arguments: dict[str, str], words: str
+) -> None:
+    given = {"TFENV_VERSION": tfenv_version(), **arguments}
+    said = build_image(context, f"{image}-fails", check=False, **given)
+    assert words in said
+    assert "Successfully tagged" not in said
+
+
+def test_a_build_without_tfenv_says_so(image: str, context: Path) -> None:
+    said = build_image(
+        context, f"{image}-without", "--target", "tfenv", "--no-cache", TFENV_VERSION="none"
+    )
+    assert "tfenv is left out of this image" in said
+    docker("image", "rm", f"{image}-without")
 
 
 def test_the_function_answers_in_a_sandbox(image: str, ghe: StandIn, tmp_path: Path) -> None:

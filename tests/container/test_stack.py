@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from tests.container.engine import docker, inspect
-from tests.container.github import MANY
+from tests.container.github import MANY, TOKEN
 from tests.container.stack import Stack
 from tests.e2e.test_demo import EXPECTED
 from tests.workers import wait_until
@@ -83,16 +83,36 @@ def test_the_example_fleet_gets_the_right_verdicts_into_s3(stack: Stack) -> None
     assert len(status.splitlines()) >= len(EXPECTED)
 
 
-def in_s3(stack: Stack, prefix: str) -> list[str]:
-    (aws,) = stack.containers("aws")
-    networks = inspect(aws)["NetworkSettings"]["Networks"]
+def aws(stack: Stack, service: str) -> Any:
+    """A client of what stands for AWS."""
+    (container,) = stack.containers("aws")
+    networks = inspect(container)["NetworkSettings"]["Networks"]
     (address,) = [one["IPAddress"] for one in networks.values()]
-    client = boto3.client(
-        "s3", endpoint_url=f"http://{address}:5000", region_name="eu-central-1",
+    return boto3.client(
+        service, endpoint_url=f"http://{address}:5000", region_name="eu-central-1",
         aws_access_key_id="test", aws_secret_access_key="test",
     )  # fmt: skip
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket="driftfleet-dev", Prefix=prefix)
+
+
+def in_s3(stack: Stack, prefix: str) -> list[str]:
+    listing = aws(stack, "s3").get_paginator("list_objects_v2")
+    pages = listing.paginate(Bucket="driftfleet-dev", Prefix=prefix)
     return [one["Key"] for page in pages for one in page.get("Contents", ())]
+
+
+def test_secrets_and_metrics_are_in_what_stands_for_aws(stack: Stack) -> None:
+    aws(stack, "secretsmanager").create_secret(Name="github", SecretString=TOKEN)
+    place = ("-e", "DRIFTFLEET_GITHUB__TOKEN=secretsmanager://github")
+    told = stack.compose("exec", "-T", *place, "producer", "driftfleet", "doctor", "--json")
+    found = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [one for one in found if "secretsmanager://github can be read" in one["finding"]], found
+    assert not [one for one in found if one["level"] == "fail"], found
+    cloudwatch = aws(stack, "cloudwatch")
+
+    def named() -> set[str]:
+        return {one["MetricName"] for one in cloudwatch.list_metrics()["Metrics"]}
+
+    assert wait_until(lambda: {"Checks", "QueueJobs", "HeartbeatAge"} <= named(), 90), named()
 
 
 def flower(stack: Stack, path: str, password: str = "") -> tuple[int, bytes]:

@@ -1,5 +1,6 @@
 """Settings: where they come from, which wins, and what a person is told who errs."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -380,3 +381,13 @@ def test_the_current_folder_may_be_gone(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_home_folder_that_nobody_knows_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="~nobody-of-this-name/m"):
         load_settings(config(tmp_path, "worker: {mirror: ~nobody-of-this-name/m}"), {})
+
+
+def test_a_machine_without_any_writable_folder_has_settings_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    assert load_settings(environment={}).worker.writable_root.parent == Path("/tmp")

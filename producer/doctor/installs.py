@@ -83,6 +83,9 @@ def installed(settings: Settings, environment: Mapping[str, str]) -> Finding:
         return ok(
             "versions", f"{folder}: {many}" + ("" if existing == folder else ", not made yet")
         )
+    if there and settings.installs.installer == "none":
+        # As in an image that has them: nobody is to add any.
+        return ok("versions", f"{folder}: {many}, and nothing is to install more")
     mend = (
         "name a folder that can be written to in installs.folder (DRIFTFLEET_INSTALLS__FOLDER), or "
         "install ahead whatever roots ask for: driftfleet versions --install TARGET"

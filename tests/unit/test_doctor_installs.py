@@ -81,22 +81,26 @@ def test_a_file_in_place_of_a_folder_fails(tmp_path: Path) -> None:
     assert of(tmp_path / "file" / "installs").level == "fail"
 
 
-def test_a_folder_that_is_read_only_is_told_with_the_mend(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("installer", "level"), [("auto", "warn"), ("none", "ok")])
+def test_a_folder_that_is_read_only_is_told_with_the_mend(
+    tmp_path: Path, installer: str, level: str
+) -> None:
     bwrap = require_program("bwrap", "apt-get install bubblewrap")
     Program(tmp_path / "bin").installs(tmp_path / "i").ensure("terraform", "1.5.7", soon())
     code = (
         "import sys\n"
         "from driftfleet.settings import Settings\n"
         "from producer.doctor.installs import installed\n"
-        "settings = Settings.model_validate({'installs': {'folder': sys.argv[1]}})\n"
+        "installs = {'folder': sys.argv[1], 'installer': sys.argv[2]}\n"
+        "settings = Settings.model_validate({'installs': installs})\n"
         "print(installed(settings, {'PATH': ''}).model_dump_json())\n"
     )
     world = (str(bwrap), "--ro-bind", "/", "/", "--dev", "/dev", "--tmpfs", "/var/tmp")
-    said, problems = start(code, tmp_path / "i", prefix=world).communicate()
+    said, problems = start(code, tmp_path / "i", installer, prefix=world).communicate()
     assert said, problems
     found = Finding.model_validate_json(said)
-    assert (found.level, "read-only: 1 installed" in found.finding) == ("warn", True)
-    assert "driftfleet versions --install" in found.mend
+    assert (found.level, "1 installed" in found.finding) == (level, True)
+    assert ("driftfleet versions --install" in found.mend) == (level == "warn")
 
 
 def test_both_are_part_of_an_examination(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

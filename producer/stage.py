@@ -55,7 +55,7 @@ def require_machine(
         Terraform, the mirror or a writable folder is missing; says how to mend it.
     """
     worker = settings.worker
-    if not _can_plan(settings, environment):
+    if not can_plan(settings, environment):
         raise ConfigurationError(
             f"'{worker.terraform}' is no program here: install Terraform "
             "(https://developer.hashicorp.com/terraform/install) and put it on the PATH, or name "
@@ -146,7 +146,7 @@ def _own_settings(
     return settings.model_copy(update={"worker": worker, "broker": broker, "cache": kept})
 
 
-def _can_plan(settings: Settings, environment: Mapping[str, str]) -> bool:
+def can_plan(settings: Settings, environment: Mapping[str, str]) -> bool:
     """Whether there is a program, or what installs one for roots that name a version."""
     path = environment.get("PATH")
     if any(shutil.which(name, path=path) for name in (settings.worker.terraform, "tofu")):

@@ -15,12 +15,15 @@ from driftfleet.settings import Settings
 from producer.cache_place import cache_folder, why_not_kept
 from producer.doctor.findings import Finding, fail, ok, warn
 from producer.programs import printed
+from producer.stage import can_plan
 
 
 def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
     """Whether terraform is there and runs."""
     program = settings.worker.terraform
     path = shutil.which(program)
+    if path is None and can_plan(settings, environment):
+        return _planned_by_versions(program, settings.terraform.default)
     if path is None:
         return fail(
             "terraform",
@@ -36,6 +39,20 @@ def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
             f"run `{path} version` and see what it says",
         )
     return ok("terraform", f"{version} at {path}")
+
+
+def _planned_by_versions(program: str, default: str) -> Finding:
+    """Of a machine where roots are planned by what is installed for them."""
+    if default:
+        return ok(
+            "terraform",
+            f"none on the PATH; where a root asks for none, terraform.default {default}",
+        )
+    return warn(
+        "terraform",
+        f"'{program}' is no program here: a root that asks for no version can't be planned",
+        "set terraform.default to the version that plans those",
+    )
 
 
 def git(environment: Mapping[str, str]) -> Finding:

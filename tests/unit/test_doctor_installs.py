@@ -9,6 +9,7 @@ from driftfleet.settings import Settings
 from producer.doctor.examination import Doctor, examine
 from producer.doctor.findings import Finding
 from producer.doctor.installs import installed, installer
+from producer.doctor.machine import terraform
 from tests.conftest import require_program
 from tests.installers import Program, soon, start
 
@@ -108,3 +109,25 @@ def test_both_are_part_of_an_examination(tmp_path: Path, monkeypatch: pytest.Mon
     environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     found = {finding.what for finding in examine(Doctor(None, [], environment))}
     assert {"installer", "versions"} <= found
+
+
+@pytest.mark.parametrize(
+    ("there", "default", "level", "words"),
+    [
+        ([], "", "fail", "no program here"),
+        (["tfenv"], "", "warn", "a root that asks for no version"),
+        (["tfenv"], "1.5.7", "ok", "terraform.default 1.5.7"),
+    ],
+)
+def test_what_plans_may_be_installed_for_each_root(
+    tmp_path: Path, there: list[str], default: str, level: str, words: str
+) -> None:
+    for name in there:
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    told = {
+        "worker": {"terraform": "no-such-terraform", "writable_root": str(tmp_path / "w")},
+        "terraform": {"default": default},
+    }
+    found = terraform(Settings.model_validate(told), {"PATH": str(tmp_path)})
+    assert (found.level, words in found.finding) == (level, True), found

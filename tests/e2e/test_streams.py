@@ -102,6 +102,7 @@ def test_a_database_that_is_no_number_is_told_with_its_setting(tree: Path, comma
     assert done.returncode == (1 if command == "doctor" else 2)
 
 
+@pytest.mark.alone("guesses when Python comes to our first line")
 def test_ctrl_c_at_any_early_moment_is_130_without_a_traceback(tree: Path) -> None:
     # What Python does before our first line is not ours to catch.
     started = time.monotonic()

@@ -205,6 +205,7 @@ def _terraforms(fleet: Fleet) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.alone("what others make in the system's temporary folders is taken for its own")
 def test_nothing_is_left_after_sixty_checks_a_third_of_them_killed(fleet: Fleet) -> None:
     """The leak test: SIGKILL to terraform, to pool children and to whole workers."""
     chance = random.Random(20)

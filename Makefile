@@ -56,10 +56,10 @@ test: venv
 	@rm -f $(FINISHED)
 	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest -m alone $(WORLD)
 	@test -e $(FINISHED) || { echo 'a test ended pytest itself: those after it were not run'; exit 1; }
-	$(BIN)/pytest --numprocesses 6 --dist load --maxschedchunk 1 tests/faults
+	$(BIN)/pytest --numprocesses 5 --dist load --maxschedchunk 1 tests/faults
 
 faults: venv
-	$(BIN)/pytest --numprocesses 6 --dist load --maxschedchunk 1 tests/faults
+	$(BIN)/pytest --numprocesses 5 --dist load --maxschedchunk 1 tests/faults
 
 check: venv
 	$(BIN)/ruff format --check .

@@ -52,7 +52,7 @@ FINISHED := $(CURDIR)/.pytest_cache/finished
 
 test: venv
 	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/unit
-	$(BIN)/pytest --numprocesses 4 --dist loadgroup -m 'not alone' $(WORLD)
+	$(BIN)/pytest --numprocesses 4 --dist loadfile -m 'not alone' $(WORLD)
 	@rm -f $(FINISHED)
 	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest -m alone $(WORLD)
 	@test -e $(FINISHED) || { echo 'a test ended pytest itself: those after it were not run'; exit 1; }

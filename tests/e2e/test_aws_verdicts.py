@@ -11,8 +11,7 @@ import pytest
 from driftfleet.results import Change, ErrorKind, Result, Verdict
 from tests.e2e.aws import HEADER, Cloud, Scan, apply, find_mirror, running_cloud, scan, write_root
 
-# What they share takes long to start.
-pytestmark = [pytest.mark.timeout(420), pytest.mark.xdist_group(__name__)]
+pytestmark = pytest.mark.timeout(420)
 
 QUEUE = """
 resource "aws_sqs_queue" "jobs" {

@@ -14,8 +14,6 @@ from tests.e2e.deployment import cloud, initialised, run
 from worker.aws_lambda_event import CheckRequest, decode_event
 
 __all__ = ["cloud"]
-# What they share takes long to start.
-pytestmark = pytest.mark.xdist_group(__name__)
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:driftfleet-AbCdEf"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"

@@ -13,8 +13,6 @@ from tests.e2e.aws import Cloud
 from tests.e2e.deployment import cloud, initialised, run
 
 __all__ = ["cloud"]
-# What they share takes long to start.
-pytestmark = pytest.mark.xdist_group(__name__)
 
 NAME = "acme-drift-results"
 BUCKET = f"arn:aws:s3:::{NAME}"

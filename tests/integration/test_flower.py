@@ -33,9 +33,6 @@ from tests.flower import FlowerProcess, basic, running_flower
 from tests.integration.test_read_only_world import in_read_only_world
 from tests.workers import Fleet, short_folder, wait_until
 
-# What they share takes long to start.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 PASSWORD = "correct horse: battery"
 BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
 HOSTILE = "envs/<b onclick=x>eu"

@@ -18,9 +18,6 @@ from tests.measuring import measuring
 from tests.scrape import scrape, served_at
 from tests.workers import wait_until
 
-# What they share takes long to start.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 NAMESPACE = "fleet/checks"
 FLEET = ("fleet", "prod")
 TOLD = "metrics_not_published"

@@ -15,9 +15,6 @@ from driftfleet.secrets import open_secret
 from tests.e2e.aws import REGION, running_moto
 from tests.scripted import everything_logged
 
-# What they share takes long to start.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 SECRET = "ghp_" + "s3cr3t" * 6
 
 

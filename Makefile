@@ -47,19 +47,20 @@ binaries: .binaries/.complete
 
 # Unit tests work all the time; the others mostly wait, those that break a fleet the most, and do so beside
 # each other. Which ones can't, and why, says their mark `alone`.
-WORLD := $(addprefix --ignore ,tests/unit tests/faults)
 FINISHED := $(CURDIR)/.pytest_cache/finished
+FAULTS := $(BIN)/pytest --numprocesses 5 --dist load --maxschedchunk 1 -m 'not alone' tests/faults
 
 test: venv
 	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/unit
-	$(BIN)/pytest --numprocesses 4 --dist loadfile -m 'not alone' $(WORLD)
+	$(BIN)/pytest --numprocesses 4 --dist loadfile -m 'not alone' --ignore tests/unit --ignore tests/faults
+	$(FAULTS)
 	@rm -f $(FINISHED)
-	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest -m alone $(WORLD)
+	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest -m alone --ignore tests/unit
 	@test -e $(FINISHED) || { echo 'a test ended pytest itself: those after it were not run'; exit 1; }
-	$(BIN)/pytest --numprocesses 5 --dist load --maxschedchunk 1 tests/faults
 
 faults: venv
-	$(BIN)/pytest --numprocesses 5 --dist load --maxschedchunk 1 tests/faults
+	$(FAULTS)
+	$(BIN)/pytest -m alone tests/faults
 
 check: venv
 	$(BIN)/ruff format --check .

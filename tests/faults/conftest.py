@@ -18,19 +18,12 @@ _HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take longest begins first: the others run beside it, and none waits for it.
-
-    A process of xdist's is given two at a time: one of those, and one that is over soon.
-    """
-    mine = [item for item in items if item.path.is_relative_to(_HERE)]
-    mine.sort(key=lambda item: -_most_seconds(item))
-    half = (len(mine) + 1) // 2
-    mine[::2], mine[1::2] = mine[:half], mine[half:]
-    items[:] = [item for item in items if not item.path.is_relative_to(_HERE)] + mine
+    """What may take longest begins first: the others run beside it, and none waits for it."""
+    items.sort(key=lambda item: -_most_seconds(item))
 
 
 def _most_seconds(item: pytest.Item) -> float:
-    mark = item.get_closest_marker("timeout")
+    mark = item.get_closest_marker("timeout") if item.path.is_relative_to(_HERE) else None
     return mark.args[0] if mark else 0
 
 

@@ -18,7 +18,10 @@ _HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take longest begins first: the others run beside it, and none waits for it."""
+    """What may take longest begins first: the others run beside it, and none waits for it.
+
+    A process of xdist's is given two at a time, so the two that work the most don't do so at once.
+    """
     items.sort(key=lambda item: -_most_seconds(item))
 
 

@@ -59,23 +59,22 @@ binaries: .binaries/.complete
 	$(BIN)/python -m tests.crds .binaries
 	@touch $@
 
-# Those that nothing hangs on how busy the machine is share two processes; fault tests wait most of the
-# time, and do so beside each other.
-BESIDE := tests/unit tests/contract $(wildcard tests/e2e/test_d*_*.py tests/e2e/test_dashboard.py \
-  tests/e2e/test_re*.py tests/e2e/test_secrets_cli.py tests/integration/test_s3_*.py \
-  tests/integration/test_report_*.py tests/integration/test_documented_queries.py)
-
+# Unit tests work all the time; the others mostly wait, those that break a fleet the most, and do so beside
+# each other. Which ones can't, and why, says their mark `alone`.
 FINISHED := $(CURDIR)/.pytest_cache/finished
+FAULTS := $(BIN)/pytest --numprocesses 5 --dist load --maxschedchunk 1 -m 'not alone' tests/faults
 
 test: venv
-	$(BIN)/pytest --numprocesses 2 --dist load $(BESIDE)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/unit
+	$(BIN)/pytest --numprocesses 4 --dist loadfile -m 'not alone' --ignore tests/unit --ignore tests/faults
+	$(FAULTS)
 	@rm -f $(FINISHED)
-	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest $(addprefix --ignore ,$(BESIDE) tests/faults)
+	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest -m alone --ignore tests/unit
 	@test -e $(FINISHED) || { echo 'a test ended pytest itself: those after it were not run'; exit 1; }
-	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
 
 faults: venv
-	$(BIN)/pytest --numprocesses 3 --dist load tests/faults
+	$(FAULTS)
+	$(BIN)/pytest -m alone tests/faults
 
 check: venv
 	$(BIN)/ruff format --check .

@@ -14,6 +14,22 @@ from tests.workers import short_folder
 MakeFleet = Callable[..., BrokenFleet]
 
 
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What may take longest begins first: the others run beside it, and none waits for it.
+
+    A process of xdist's is given two at a time, so the two that work the most don't do so at once.
+    """
+    items.sort(key=lambda item: -_most_seconds(item))
+
+
+def _most_seconds(item: pytest.Item) -> float:
+    mark = item.get_closest_marker("timeout") if item.path.is_relative_to(_HERE) else None
+    return mark.args[0] if mark else 0
+
+
 @pytest.fixture
 def make_fleet(tmp_path: Path, mirror: Path) -> Iterator[MakeFleet]:
     """Makes one; at its end the workers' writable root is empty, and no process is left.

@@ -160,6 +160,7 @@ def test_a_message_that_vanishes_from_the_queue_is_put_back(make_fleet: MakeFlee
     assert (len(record.answered), record.missing) == (2, ())
 
 
+@pytest.mark.alone("of ten seconds it waits for most")
 def test_a_redis_that_hangs_under_a_producer_is_told_of_within_ten_seconds(
     make_fleet: MakeFleet, ghe: StandIn
 ) -> None:

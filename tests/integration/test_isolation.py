@@ -220,6 +220,7 @@ def drifted_root(host: Host, name: str = "root") -> None:
     world.write_text("two")
 
 
+@pytest.mark.alone("reads all of the machine within the time of a plan")
 def test_a_hostile_provider_finds_and_changes_nothing_of_the_workers(
     host: Host, listener: Listener
 ) -> None:

@@ -199,6 +199,7 @@ def stamps(mirror: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_ino, path.stat().st_ctime_ns) for path in found}
 
 
+@pytest.mark.alone("twenty plans at once leave others no processor")
 def test_every_check_is_right(
     fleet: Fleet, fleet_mirror: Path, tmp_path: Path, program_versions: dict[str, str]
 ) -> None:

@@ -20,6 +20,7 @@ from producer.sending import Sender
 from producer.sweep_queue import SweepQueue
 
 
+@pytest.mark.alone("takes less than a minute")
 @pytest.mark.timeout(300)
 def test_a_hundred_thousand_waiting_jobs(tmp_path: Path) -> None:
     with embedded_redis(tmp_path) as redis:

@@ -163,6 +163,7 @@ class TestAFleet:
 
 
 class TestCost:
+    @pytest.mark.alone("takes less than a second")
     def test_a_hundred_thousand_pending_checks_are_counted_and_not_fetched(
         self, server: RedisServer
     ) -> None:

@@ -189,6 +189,8 @@ def test_a_hung_redis_does_not_lose_the_answer(fleet: Fleet) -> None:
 def test_term_lets_a_running_plan_finish(fleet: Fleet) -> None:
     providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
     fleet.send([fleet.job("root")])
+    # Its three seconds, and what comes before and after them where others plan, too.
+    fleet.environment = {"DRIFTFLEET_WORKER__DRAIN_SECONDS": "15"}
     worker = fleet.start_worker()
     assert wait_until(lambda: _terraforms(fleet) != [], 30)
     worker.terminate()
@@ -205,6 +207,7 @@ def _terraforms(fleet: Fleet) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.alone("what others make in the system's temporary folders is taken for its own")
 def test_nothing_is_left_after_sixty_checks_a_third_of_them_killed(fleet: Fleet) -> None:
     """The leak test: SIGKILL to terraform, to pool children and to whole workers."""
     chance = random.Random(20)

@@ -62,14 +62,15 @@ binaries: .binaries/.complete
 # Unit tests work all the time; the others mostly wait, those that break a fleet the most, and do so beside
 # each other. Which ones can't, and why, says their mark `alone`.
 FINISHED := $(CURDIR)/.pytest_cache/finished
-FAULTS := $(BIN)/pytest --numprocesses 5 --dist load --maxschedchunk 1 -m 'not alone' tests/faults
+FAULTS := $(BIN)/pytest --numprocesses 4 --dist load --maxschedchunk 1 -m 'not alone' tests/faults
 
 test: venv
 	$(BIN)/pytest --numprocesses 2 --dist worksteal tests/unit
-	$(BIN)/pytest --numprocesses 4 --dist loadfile -m 'not alone' --ignore tests/unit --ignore tests/faults
+	$(BIN)/pytest --numprocesses 4 --dist loadfile -m 'not alone' \
+	  --ignore tests/unit --ignore tests/faults --ignore tests/container
 	$(FAULTS)
 	@rm -f $(FINISHED)
-	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest -m alone --ignore tests/unit
+	TESTS_FINISHED=$(FINISHED) $(BIN)/pytest -m alone --ignore tests/unit --ignore tests/container
 	@test -e $(FINISHED) || { echo 'a test ended pytest itself: those after it were not run'; exit 1; }
 
 faults: venv

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from driftfleet import transport
 from driftfleet.errors import BrokerUnavailable, ConfigurationError
 from driftfleet.jobs import CHECK_QUEUES, CHECK_TASK, Job
+from driftfleet.pulse_step import PulseStep
 from driftfleet.redis_client import CONNECT_SECONDS, SOCKET_SECONDS
 from driftfleet.settings import Settings
 
@@ -95,6 +96,7 @@ def build_app(settings: Settings) -> Celery:
         broker_connection_timeout=CONNECT_SECONDS,
         broker_use_ssl=_tls(settings),
     )
+    app.steps["consumer"].add(PulseStep)
     return app
 
 

@@ -178,6 +178,7 @@ def _anchor(tree: dict[str, Any], base: Path) -> None:
         (github, "token"),
         (app, "private_key"),
         (tree.get("flower"), "password"),
+        (tree.get("broker"), "password"),
     )
     for section, key in places:
         if isinstance(section, dict) and isinstance(section.get(key), str):

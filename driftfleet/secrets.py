@@ -69,6 +69,7 @@ def secrets_of(settings: "Settings") -> dict[str, str]:
         "github.token": settings.github.token,
         "github.app.private_key": app.private_key if app else None,
         "flower.password": settings.flower.password,
+        "broker.password": settings.broker.password,
     }
     return {key: url for key, url in named.items() if url}
 

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from driftfleet.broker_password import holds_password
 from driftfleet.cap_settings import CapSettings
 from driftfleet.contradictions import contradictions
 from driftfleet.cron import Cron
@@ -43,13 +44,30 @@ class BrokerSettings(Record):
     """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own.
 
     With ``rediss://`` the certificate is verified, against ``ca_file`` where there is one.
+    ``password`` is the URL of a secret (`driftfleet.secrets`), for a ``url`` that has none.
     """
 
     url: SecretStr | None = None
+    password: str | None = None
     ca_file: Path | None = None
     visibility_timeout_seconds: int = Field(default=120, ge=10)
     # What Flower listens to.
     events: bool = True
+
+    @field_validator("password")
+    @classmethod
+    def _is_a_place(cls, password: str | None) -> str | None:
+        return None if password is None else require_place(password, "password")
+
+    @model_validator(mode="after")
+    def _has_one_password(self) -> Self:
+        if self.password is None:
+            return self
+        if self.url is None:
+            raise ValueError("has 'password', and no 'url' that it is for")
+        if holds_password(self.url.get_secret_value()):
+            raise ValueError("has 'password', and one in 'url': take it out of the URL")
+        return self
 
     @field_serializer("url", when_used="json")
     def _reveal(self, url: SecretStr | None) -> str | None:

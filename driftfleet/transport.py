@@ -13,6 +13,7 @@ from kombu import transport
 from kombu.transport import redis
 from redis.exceptions import ResponseError
 
+from driftfleet import pulse
 from driftfleet.envelope import QUEUES, NoMessage, open_envelope
 from driftfleet.refusals import heeding
 
@@ -123,6 +124,11 @@ class Transport(redis.Transport):
     def lose(self) -> None:
         """Have the event loop take the connection as lost, whichever of it noticed that."""
         self.lost = True
+
+    def establish_connection(self) -> Any:
+        # Each try of a service whose Redis is away: meanwhile no other loop of it turns.
+        pulse.turn()
+        return super().establish_connection()  # type: ignore[no-untyped-call]
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         super().register_with_event_loop(connection, loop)  # type: ignore[no-untyped-call]

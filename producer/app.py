@@ -11,6 +11,8 @@ from typing import Any
 
 from celery import Celery, signals
 
+from driftfleet import pulse
+from driftfleet.broker_password import with_broker_password
 from driftfleet.celery_app import build_app, queues_named
 from driftfleet.configuration import load_settings, process_environment
 from driftfleet.errors import ConfigurationError
@@ -52,6 +54,8 @@ def create(settings: Settings) -> Celery:
     )
     Ending(settings.worker.drain_seconds).connect()
     meter = open_meter(settings.metrics, "producer")
+    signals.worker_init.connect(lambda **_: pulse.begin("producer"), weak=False)
+    signals.beat_init.connect(lambda **_: pulse.begin("beat"), weak=False)
     signals.worker_ready.connect(lambda **_: meter.start(), weak=False)
     signals.worker_shutdown.connect(lambda **_: meter.close(), weak=False)
     register(app, settings, process_environment(), meter)
@@ -79,10 +83,12 @@ def _app() -> Celery:
     os.umask(0o077)
     # As in worker/app.py: else a folder of the pool is left behind in the system's temporary one.
     multiprocessing.process.current_process()._config["tempdir"] = "/dev/shm"  # type: ignore[attr-defined]  # noqa: S108
-    settings, environment = load_settings(), process_environment()
+    environment = process_environment()
+    settings = with_broker_password(load_settings(), environment)
+    url = settings.broker.url.get_secret_value() if settings.broker.url else ""
 
     def set_up_logs(**_: Any) -> None:
-        configure_logs(settings.logs, Redactor(secrets_in(environment)))
+        configure_logs(settings.logs, Redactor(secrets_in({**environment, "broker": url})))
 
     signals.setup_logging.connect(set_up_logs, weak=False)
     # Celery warns of its user before it asks for logs.

@@ -93,6 +93,7 @@ def enqueue_command(
             **filters(include, exclude),
         },
     )
+    from driftfleet.broker_password import with_broker_password  # noqa: PLC0415
     from producer.targets import read_targets  # noqa: PLC0415
 
     read = read_targets(targets, settings, folders=False)
@@ -102,7 +103,7 @@ def enqueue_command(
 
     order = Enqueue(
         targets=read,
-        settings=settings,
+        settings=with_broker_password(settings, process_environment()),
         environment=process_environment(),
         progress=standard_progress(),
         stdout=sys.stdout,
@@ -229,9 +230,11 @@ def _become(
     what: str, arguments: list[str], settings: Settings, environment: dict[str, str]
 ) -> NoReturn:
     """Become one of Celery's services."""
+    from driftfleet.broker_password import with_broker_password  # noqa: PLC0415
     from driftfleet.redis_client import connect  # noqa: PLC0415
     from producer.enqueue import require_broker  # noqa: PLC0415
 
-    # What can't be a URL of Redis is told here: Celery would end in a traceback.
-    connect(require_broker(settings, what)).close()
+    # What can't be a URL of Redis, or no password, is told here: Celery would end in a traceback.
+    known = with_broker_password(settings, environment)
+    connect(require_broker(known, what)).close()
     os.execve(arguments[0], arguments, environment)  # noqa: S606

@@ -11,8 +11,11 @@ import structlog
 from celery import Celery
 from pydantic import SecretStr
 from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 
+from driftfleet import pulse
+from driftfleet.broker_password import with_broker_password
 from driftfleet.celery_app import build_app
 from driftfleet.configuration import drop_variable
 from driftfleet.errors import ConfigurationError
@@ -31,6 +34,7 @@ log = structlog.get_logger()
 
 # Who is not let in yet may send this much.
 _BODY_BYTES = 1 << 20
+_TURN_MILLISECONDS = 5000
 
 
 def serve_flower(settings: Settings, environment: Mapping[str, str]) -> int:
@@ -43,6 +47,7 @@ def serve_flower(settings: Settings, environment: Mapping[str, str]) -> int:
     SecretUnavailable
         The place that keeps the password did not answer.
     """
+    settings = with_broker_password(settings, environment)
     url = require_broker(settings, "flower")
     # What can't be a URL of Redis is told here; whether Redis is there is told by the log.
     connect(url, settings.broker.ca_file).close()
@@ -73,8 +78,12 @@ async def _serve(
     server = HTTPServer(application, max_body_size=_BODY_BYTES)
     server.add_sockets(sockets)
     application.events.start()
+    pulse.begin("flower")
+    turning = PeriodicCallback(pulse.turn, _TURN_MILLISECONDS)
+    turning.start()
     _tell(settings, sockets, protected=password is not None)
     received = await ended
+    turning.stop()
     server.stop()
     log.info("flower_ended", signal=signal.Signals(received).name)
     return 128 + received

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from driftfleet.configuration import process_environment
 from producer.options import explained, leave, settings_from
 
 
@@ -42,7 +43,9 @@ def top_command(config: Path | None, *, every: float, once: bool, as_json: bool)
       driftfleet top --once
       driftfleet top --json | jq '.queue.oldest_seconds'
     """
-    settings = settings_from(config, {})
+    from driftfleet.broker_password import with_broker_password  # noqa: PLC0415
+
+    settings = with_broker_password(settings_from(config, {}), process_environment())
     from driftfleet.ledger import RedisLedger  # noqa: PLC0415 - `--help` needs none of it
     from driftfleet.redis_client import connect  # noqa: PLC0415
     from producer.broker import Broker  # noqa: PLC0415

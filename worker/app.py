@@ -9,6 +9,8 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SoftTimeLimitExceeded
 
+from driftfleet import pulse
+from driftfleet.broker_password import with_broker_password
 from driftfleet.celery_app import build_app
 from driftfleet.configuration import load_settings, process_environment
 from driftfleet.ledger import RedisLedger
@@ -34,15 +36,18 @@ log = structlog.get_logger()
 
 def create() -> Celery:
     """Build the application from the settings and register its task and its signals."""
-    settings = load_settings()
+    environment = process_environment()
+    settings = with_broker_password(load_settings(), environment)
     app = build_app(settings)
     app.steps["consumer"].add(UnackedHeartbeat)
-    environment = process_environment()
+    assert settings.broker.url is not None
+    url = settings.broker.url.get_secret_value()
+    # So it is masked as all that the environment holds; no plan sees a variable of ours.
+    environment |= {"DRIFTFLEET_BROKER__URL": url}
     connection = connection_of(settings, environment)
     tools = build_tools(settings, environment, connection)
     tools = dataclasses.replace(tools, time_limits=(SoftTimeLimitExceeded,))
-    assert settings.broker.url is not None
-    redis = connect(settings.broker.url.get_secret_value(), settings.broker.ca_file)
+    redis = connect(url, settings.broker.ca_file)
     ledger = RedisLedger(redis)
     room = Room(settings.worker)
     # These before the pool forks: its children share them.
@@ -91,6 +96,7 @@ def _connect_signals(settings: Settings, tools: Tools, connection: LazyConnectio
     signals.setup_logging.connect(set_up_logs, weak=False)
     # Celery warns of its user before it asks for logs.
     set_up_logs()
+    signals.worker_init.connect(lambda **_: pulse.begin("worker"), weak=False)
     signals.worker_init.connect(clear, weak=False)
     signals.worker_process_init.connect(sweep, weak=False)
     signals.worker_process_shutdown.connect(close, weak=False)

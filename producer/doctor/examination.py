@@ -6,15 +6,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from driftfleet.broker_password import with_broker_password
 from driftfleet.configuration import CONFIG_VARIABLE, load_settings
-from driftfleet.errors import ConfigurationError
+from driftfleet.errors import ConfigurationError, DriftfleetError
 from driftfleet.repository_rule import RepositoryRule
 from driftfleet.settings import Settings
 from producer.cache_place import cache_folder
 from producer.doctor import installs, machine
 from producer.doctor.broker import check_broker
 from producer.doctor.disk import disks
-from producer.doctor.findings import Finding, fail, ok
+from producer.doctor.findings import Finding, fail, ok, skip
 from producer.doctor.fleet import heartbeat, workers
 from producer.doctor.plan_role import plan_role
 from producer.doctor.secrets import named_secrets
@@ -56,7 +57,7 @@ def examine(order: Doctor) -> Iterator[Finding]:
     yield from named_secrets(settings, order.environment)
     if (found := plan_role(settings, order.environment)) is not None:
         yield found
-    yield from check_broker(settings, [workers])
+    yield from _broker(settings, order.environment)
     if settings.broker.url is not None:
         yield heartbeat(settings)
     for folder in targets.folders:
@@ -64,6 +65,15 @@ def examine(order: Doctor) -> Iterator[Finding]:
     if settings.github.is_named:
         yield machine.cache(settings, order.environment)
     yield from _github(order, settings, targets)
+
+
+def _broker(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        known = with_broker_password(settings, environment)
+    except DriftfleetError:
+        yield skip("broker", "its password isn't there: see the finding about broker.password")
+    else:
+        yield from check_broker(known, [workers])
 
 
 def _targets(order: Doctor, settings: Settings) -> tuple[Targets, list[Finding]]:

@@ -84,7 +84,7 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   metric_query {
     id          = "percent"
     label       = "Checks in error, in percent"
-    expression  = "100 * FILL(e, 0) / c"
+    expression  = "100 * e / c"
     return_data = true
   }
 

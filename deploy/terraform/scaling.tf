@@ -24,7 +24,7 @@ resource "aws_appautoscaling_policy" "queue" {
       metrics {
         id          = "each"
         label       = "Checks that wait or run, for each worker"
-        expression  = "(FILL(waiting, 0) + FILL(running, 0)) / workers"
+        expression  = "(waiting + running) / workers"
         return_data = true
       }
 

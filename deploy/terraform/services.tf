@@ -35,6 +35,9 @@ resource "aws_ecs_service" "worker" {
   wait_for_steady_state              = var.wait_for_steady_state
   tags                               = var.tags
 
+  # Without it another share of Spot would be another service.
+  force_new_deployment = true
+
   # The first is never on Spot: a heartbeat goes through it.
   capacity_provider_strategy {
     capacity_provider = "FARGATE"

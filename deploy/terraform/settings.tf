@@ -6,12 +6,12 @@ locals {
   whole = ["repositories", "variants"]
 
   given = merge(
-    { for section, value in var.settings : upper("DRIFTFLEET_${section}") => jsonencode(value) if contains(local.whole, section) },
+    { for section, value in var.settings : upper("DRIFTFLEET_${section}") => jsonencode(value) if contains(local.whole, section) && value != null },
     [
       for section, value in var.settings : {
         for key, inner in value :
         upper("DRIFTFLEET_${section}__${key}") => try(tostring(inner), jsonencode(inner)) if inner != null
-      } if !contains(local.whole, section)
+      } if !contains(local.whole, section) && value != null
     ]...
   )
 
@@ -23,6 +23,8 @@ locals {
       DRIFTFLEET_GITHUB__TOKEN            = "secretsmanager://${local.secret_arns.github}${local.token_key}"
       DRIFTFLEET_METRICS__CLOUDWATCH      = jsonencode({ namespace = local.namespace, dimensions = local.dimensions })
       DRIFTFLEET_WORKER__WRITABLE_ROOT    = local.work
+      DRIFTFLEET_CACHE__FOLDER            = "${local.work}/cache"
+      DRIFTFLEET_INSTALLS__FOLDER         = "${local.work}/installs"
       DRIFTFLEET_WORKER__CONCURRENCY      = tostring(var.worker.concurrency)
       DRIFTFLEET_WORKER__MIRROR           = var.mirror.folder
       DRIFTFLEET_WORKER__PLAN_ROLE        = local.plan_role_arn

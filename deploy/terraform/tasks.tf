@@ -23,6 +23,26 @@ locals {
     16384 = range(32768, 122881, 8192)
   }
 
+  # What Docker gives every container, less CHOWN.
+  all_but_chown = [
+    "AUDIT_WRITE", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW", "SETFCAP",
+    "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+  ]
+
+  log = {
+    for role in keys(local.roles) : role => {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = "/${var.name}/${role}"
+        awslogs-region        = local.region
+        awslogs-stream-prefix = var.name
+        # No plan waits for CloudWatch.
+        mode            = "non-blocking"
+        max-buffer-size = "25m"
+      }
+    }
+  }
+
   on_file_system = { for role, of in local.roles : role => of.mirror && var.mirror.file_system != null }
 }
 
@@ -47,7 +67,21 @@ resource "aws_ecs_task_definition" "role" {
   task_role_arn            = aws_iam_role.task[each.key].arn
   tags                     = var.tags
 
+  # Fargate's volumes are root's, unless the image says VOLUME: the first container gives it to the fleet's user, and ends.
   container_definitions = jsonencode([{
+    name                   = "volume"
+    image                  = lookup(var.images, each.key, var.image)
+    entryPoint             = ["chown", "10001:10001", local.work]
+    command                = []
+    essential              = false
+    user                   = "0:0"
+    readonlyRootFilesystem = true
+    environment            = []
+    portMappings           = []
+    linuxParameters        = { capabilities = { drop = local.all_but_chown }, initProcessEnabled = false }
+    mountPoints            = [{ sourceVolume = "work", containerPath = local.work, readOnly = false }]
+    logConfiguration       = local.log[each.key]
+    }, {
     name                   = each.key
     image                  = lookup(var.images, each.key, var.image)
     command                = [each.key]
@@ -70,20 +104,11 @@ resource "aws_ecs_task_definition" "role" {
       retries     = 3
       startPeriod = 60
     }
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        awslogs-group         = "/${var.name}/${each.key}"
-        awslogs-region        = local.region
-        awslogs-stream-prefix = var.name
-        # No plan waits for CloudWatch.
-        mode            = "non-blocking"
-        max-buffer-size = "25m"
-      }
-    }
+    dependsOn        = [{ containerName = "volume", condition = "SUCCESS" }]
+    logConfiguration = local.log[each.key]
   }])
 
-  # Of the task's own disk, and empty at its start; whose it is says the image (README.md).
+  # Of the task's own disk, and empty at its start.
   volume {
     name = "work"
   }

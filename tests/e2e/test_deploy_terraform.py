@@ -71,6 +71,7 @@ OTHERWISE: Mapping[str, Any] = {
         "schedule": {"every": "6h", "not_between": ["08:00-10:00"]},
         "limits": {"timeout_seconds": 1200},
         "terraform": {"default": "1.11.4"},
+        "caps": None,
         "worker": {"gogc": 200, "complete_lock_files": False},
     },
 }
@@ -98,11 +99,14 @@ class Planned:
             if one["type"] == f"aws_{kind}" and one["mode"] == "managed"
         }
 
-    def container(self, role: str) -> dict[str, Any]:
-        """The only container of a role's task."""
+    def containers(self, role: str) -> dict[str, Any]:
+        """Those of a role's task, by name."""
         task = self.of("ecs_task_definition")[f"role.{role}"]
-        (container,) = json.loads(task["container_definitions"])
-        return dict(container)
+        return {one["name"]: one for one in json.loads(task["container_definitions"])}
+
+    def container(self, role: str) -> dict[str, Any]:
+        """The one that does the role's work."""
+        return dict(self.containers(role)[role])
 
     def variables(self, role: str) -> dict[str, str]:
         return {one["name"]: one["value"] for one in self.container(role)["environment"]}
@@ -193,6 +197,13 @@ class TestTasks:
             writable = {m["containerPath"] for m in container["mountPoints"] if not m["readOnly"]}
             mirror = {"/srv/providers"} if role == "producer" else set()
             assert writable == {"/var/lib/driftfleet"} | mirror
+            # Root for a moment: it gives the volume away, and can do nothing else.
+            volume = otherwise.containers(role)["volume"]
+            assert volume["entryPoint"] == ["chown", "10001:10001", "/var/lib/driftfleet"]
+            assert (volume["essential"], volume["readonlyRootFilesystem"]) == (False, True)
+            assert "CHOWN" not in volume["linuxParameters"]["capabilities"]["drop"]
+            assert len(volume["linuxParameters"]["capabilities"]["drop"]) == 13
+            assert container["dependsOn"] == [{"containerName": "volume", "condition": "SUCCESS"}]
         assert otherwise.container("worker")["image"].endswith(":2")
         assert otherwise.container("producer")["image"].endswith(":1")
 
@@ -274,6 +285,8 @@ class TestSettings:
             assert settings.worker.plan_external_id == "driftfleet"
             assert str(settings.worker.writable_root) == "/var/lib/driftfleet"
             assert str(settings.worker.mirror) == "/srv/providers"
+            assert settings.cache.folder is not None
+            assert settings.cache.folder.is_relative_to(settings.worker.writable_root)
             assert settings.mirror.sync_at is not None
             assert (settings.worker.gogc, settings.worker.complete_lock_files) == (200, False)
             assert settings.terraform.default == "1.11.4"
@@ -505,6 +518,8 @@ def test_the_bucket_is_the_one_of_results_bucket(otherwise: Planned) -> None:
 # What is not applied: the provider waits for a minute until a lifecycle stays as it is, and moto's
 # Application Auto Scaling has no ListTagsForResource, which it asks for again and again.
 NOT_APPLIED = ("aws_s3_bucket_lifecycle_configuration", "aws_appautoscaling_")
+# moto neither keeps how services are spread and on which capacity they run, nor what some rules say.
+FORGOTTEN = {"availability_zone_rebalancing", "capacity_provider_strategy", "description"}
 
 
 def test_what_is_applied_is_what_aws_takes_and_stays_as_it_is(
@@ -524,20 +539,28 @@ def test_what_is_applied_is_what_aws_takes_and_stays_as_it_is(
         }  # fmt: skip
         for service in found:
             task = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])
-            (container,) = task["taskDefinition"]["containerDefinitions"]
+            container = task["taskDefinition"]["containerDefinitions"][1]
             given = {one["name"]: one["value"] for one in container["environment"]}
             assert load_settings(environment=given).worker.plan_role == f"{ROLE}-plan"
         again = ("plan", *variables, "-out=again")
         run(folder, cloud, *again)
         plan = json.loads(run(folder, cloud, "show", "-json", "again").stdout)
-        changed = {
-            one["address"]: one["change"]["actions"]
-            for one in plan["resource_changes"]
-            if one["change"]["actions"] not in (["no-op"], ["read"])
-        }
-        assert changed == {address: ["create"] for address in left}
+        changes = {one["address"]: one["change"] for one in plan["resource_changes"]}
+        made = {address for address, one in changes.items() if one["actions"] == ["create"]}
+        assert made == left
+        updated = {a: one for a, one in changes.items() if one["actions"] == ["update"]}
+        assert {a: names for a, one in updated.items() if (names := differing(one))} == {}
+        others = [one["actions"] for a, one in changes.items() if a not in made | updated.keys()]
+        assert all(actions in (["no-op"], ["read"]) for actions in others)
     finally:
         run(folder, cloud, "destroy", "-auto-approve", *variables, "-parallelism=30")
+
+
+def differing(change: Mapping[str, Any]) -> set[str]:
+    """The attributes that a change is of, less what moto forgets."""
+    before, after = change["before"], change["after"]
+    names = {name for name in after if before.get(name) != after[name]}
+    return names - FORGOTTEN
 
 
 def told(folder: Path, cloud: Cloud, **wrong: Any) -> str:

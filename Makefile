@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN := DRIFTFLEET_CONFIG=examples/fleet.yaml $(BIN)/driftfleet
 
-.PHONY: help venv demo binaries test faults check format schemas bench clean
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+WORKERS ?= 1
+
+.PHONY: help venv demo binaries test test-container faults check format schemas bench up down logs clean
 
 help:
 	@echo 'make demo     install into .venv, then find the drift of the example fleet'
@@ -15,6 +18,11 @@ help:
 	@echo 'make check    formatting, lint, types, imports, schemas'
 	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue; status; the dashboard'
 	@echo 'make schemas  write docs/schemas from the records'
+	@echo
+	@echo 'make up       build the image, and start a fleet in containers (docs/compose.md); WORKERS=4 for four workers'
+	@echo 'make logs     what its services say, as they say it'
+	@echo 'make down     end it; what waits in Redis, the mirror and installed versions stay'
+	@echo 'make test-container   run it for real, kill its containers, fill its disks'
 
 venv: $(STAMP)
 
@@ -86,6 +94,22 @@ bench: venv
 	$(BIN)/python benchmarks/publish.py
 	$(BIN)/python benchmarks/builtin.py
 	$(BIN)/python benchmarks/aws.py
+
+up:
+	@docker info >/dev/null 2>&1 || { echo 'make up needs Docker: its engine does not answer (docker info says why)'; exit 2; }
+	@deploy/compose/prepare.sh
+	$(COMPOSE) build volumes
+	$(COMPOSE) up --detach --scale worker=$(WORKERS)
+
+down:
+	$(COMPOSE) down
+
+logs:
+	$(COMPOSE) logs --follow --tail 100
+
+# It wants a Docker engine, and says so where there is none.
+test-container: venv
+	REQUIRE_DOCKER=1 $(BIN)/pytest tests/container
 
 clean:
 	rm -rf $(VENV) .demo drift-results

@@ -40,6 +40,14 @@ PLAN_ENVIRONMENT = (
 )  # fmt: skip
 
 
+def _temporary_folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        # Nothing can be written at all, as where beat runs: who does write is told of the folder.
+        return "/tmp"  # noqa: S108
+
+
 class BrokerSettings(Record):
     """Redis, through which jobs travel. Without a URL only `scan` works: it starts its own.
 
@@ -189,7 +197,7 @@ class WorkerSettings(Record):
 
     concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
     writable_root: Path = Field(
-        default_factory=lambda: Path(tempfile.gettempdir()) / f"driftfleet-{os.getuid()}"
+        default_factory=lambda: Path(_temporary_folder()) / f"driftfleet-{os.getuid()}"
     )
     terraform: str = "terraform"
     mirror: Path | None = None

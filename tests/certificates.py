@@ -14,13 +14,14 @@ class Certificate(NamedTuple):
     key: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """A certificate of 127.0.0.1."""
+def make_certificate(folder: Path, name: str = "127.0.0.1") -> Certificate:
+    """A certificate of an address, or of a host by its name."""
+    kind = "IP" if name[0].isdigit() else "DNS"
     openssl = require_program("openssl", "it makes the test's certificate")
     made = Certificate(folder / "ca.pem", folder / "key.pem")
     subprocess.run(
         [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", made.key,
+         f"/CN={name}", "-addext", f"subjectAltName={kind}:{name}", "-keyout", made.key,
          "-out", made.path],
         check=True, capture_output=True,
     )  # fmt: skip

@@ -1,24 +1,22 @@
 """The fleet's image, with every right taken away that it doesn't need.
 
-Name a built image in DRIFTFLEET_IMAGE; without it these are skipped, in CI too: it has no Docker.
+It is built from this checkout, or named in DRIFTFLEET_IMAGE.
 """
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import providers
+from tests.container.engine import build_image, docker, tfenv_version
 from tests.runtime_api import RuntimeApi
 from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.workers import wait_until
 
-IMAGE = os.environ.get("DRIFTFLEET_IMAGE", "")
-pytestmark = pytest.mark.skipif(not IMAGE, reason="no image is named in DRIFTFLEET_IMAGE")
+pytestmark = pytest.mark.timeout(600)
 
 CLOSED = (
     *("--read-only", "--tmpfs", "/tmp:exec,size=512m", "--cap-drop", "ALL"),
@@ -32,49 +30,113 @@ def ghe(tmp_path: Path) -> Iterator[StandIn]:
         yield standin
 
 
-def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["docker", *arguments], check=False, capture_output=True, text=True, timeout=120
-    )
-
-
-def inside(command: str) -> str:
+def inside(image: str, command: str) -> str:
     """What a shell in the image prints."""
-    done = docker("run", "--rm", *CLOSED, "--entrypoint", "sh", IMAGE, "-c", command)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return docker("run", "--rm", *CLOSED, "--entrypoint", "sh", image, "-c", command).stdout
 
 
-def test_the_command_is_what_it_runs() -> None:
-    done = docker("run", "--rm", *CLOSED, IMAGE, "--version")
+def test_the_command_is_what_it_runs(image: str) -> None:
+    done = docker("run", "--rm", *CLOSED, image, "--version")
     assert done.stdout.startswith("driftfleet, version "), done.stderr
 
 
-def test_doctor_runs_and_finds_what_is_missing() -> None:
-    done = docker("run", "--rm", *CLOSED, IMAGE, "doctor")
+def test_doctor_runs_and_finds_what_is_missing(image: str) -> None:
+    done = docker("run", "--rm", *CLOSED, image, "doctor", check=False)
     assert "ok    git" in done.stdout
     assert " workspaces    /tmp/driftfleet-10001" in done.stdout
     assert "Traceback" not in done.stderr
 
 
-def test_it_has_a_user_of_its_own_and_tini_above_it() -> None:
-    assert inside("id -u; id -g").split() == ["10001", "10001"]
-    facts = json.loads(docker("image", "inspect", IMAGE).stdout)[0]["Config"]
+def test_it_has_a_user_of_its_own_and_tini_above_it(image: str) -> None:
+    assert inside(image, "id -u; id -g").split() == ["10001", "10001"]
+    facts = json.loads(docker("image", "inspect", image).stdout)[0]["Config"]
     assert facts["User"] == "10001:10001"
     assert facts["Entrypoint"][0] == "/usr/bin/tini"
     assert facts["Labels"]["org.opencontainers.image.title"] == "driftfleet"
 
 
-def test_it_has_what_checks_need_and_nothing_that_builds() -> None:
-    inside("for one in git bwrap gpgv curl unzip bash tini driftfleet; do command -v $one; done")
+def test_it_has_what_checks_need_and_nothing_that_builds(image: str) -> None:
+    inside(
+        image, "for one in git bwrap gpgv curl unzip bash tini driftfleet; do command -v $one; done"
+    )
     there = "for one in gcc cc make g++ ld; do command -v $one; done; true"
-    assert inside(there) == ""
-    assert inside("find / -xdev -name .git 2>/dev/null; true") == ""
+    assert inside(image, there) == ""
+    assert inside(image, "find / -xdev -name .git 2>/dev/null; true") == ""
     # What is the image's own can be written by nobody but root.
-    assert inside("find /opt /usr/local -xdev -perm /022 ! -type l 2>/dev/null; true") == ""
+    assert inside(image, "find /opt /usr/local -xdev -perm /022 ! -type l 2>/dev/null; true") == ""
 
 
-def test_the_function_answers_in_a_sandbox(ghe: StandIn, tmp_path: Path) -> None:
+def test_it_is_a_few_layers_with_labels_and_a_health_check(image: str) -> None:
+    facts = json.loads(docker("image", "inspect", image).stdout)[0]
+    base = json.loads(docker("image", "inspect", "python:3.13-slim-trixie").stdout)[0]
+    assert len(facts["RootFS"]["Layers"]) == len(base["RootFS"]["Layers"]) + 3
+    assert facts["Size"] - base["Size"] < 260_000_000
+    assert facts["Config"]["Healthcheck"]["Test"] == ["CMD", "driftfleet-health"]
+    labels = facts["Config"]["Labels"]
+    names = {name.removeprefix("org.opencontainers.image.") for name in labels}
+    assert names == {"title", "description", "version", "revision", "base.name"}
+
+
+def test_what_is_no_service_is_healthy_while_it_runs(image: str) -> None:
+    assert "nothing to look at" in inside(image, "driftfleet-health")
+
+
+def test_a_service_that_has_not_started_is_unhealthy(image: str) -> None:
+    done = docker(
+        *("run", "--rm", *CLOSED, "--entrypoint", "driftfleet-health", image, "worker"), check=False
+    )
+    assert (done.returncode, "nobody answers" in done.stdout) == (1, True)
+
+
+def test_no_zombie_stays(image: str) -> None:
+    """A process whose parent has ended belongs to the first one."""
+    name = docker(
+        *("run", "--rm", "--detach", *CLOSED, "--entrypoint", "/usr/bin/tini", image),
+        *("--", "sh", "-c", "(sleep 0.2 & exec true); exec sleep 60"),
+    ).stdout.strip()
+    try:
+        assert wait_until(lambda: len(docker("top", name).stdout.splitlines()) == 3, 20)
+    finally:
+        docker("kill", name)
+
+
+def test_the_second_target_has_terraform_and_installs_nothing(
+    with_terraform: str, terraform_version: str
+) -> None:
+    done = docker("run", "--rm", *CLOSED, with_terraform, "doctor", "--json", check=False)
+    found = {one["what"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert terraform_version in found["terraform"]["finding"], found
+    assert found["versions"]["level"] == "ok", found
+    assert terraform_version in found["versions"]["finding"], found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"TERRAFORM_VERSIONS": "9.9.9"}, "vendor/terraform/9.9.9/terraform is not there"),
+        ({"PROVIDERS": "vendor"}, "vendor/providers is not there"),
+        ({"PROVIDERS": "all"}, "PROVIDERS is 'all': it can be none, or vendor"),
+        ({"TFENV_VERSION": "0.0.1"}, "vendor/tfenv-0.0.1.tar.gz is not there"),
+    ],
+)
+def test_what_is_not_there_ends_the_build_with_the_reason(
+    image: str, context: Path, arguments: dict[str, str], words: str
+) -> None:
+    given = {"TFENV_VERSION": tfenv_version(), **arguments}
+    said = build_image(context, f"{image}-fails", check=False, **given)
+    assert words in said
+    assert "Successfully tagged" not in said
+
+
+def test_a_build_without_tfenv_says_so(image: str, context: Path) -> None:
+    said = build_image(
+        context, f"{image}-without", "--target", "tfenv", "--no-cache", TFENV_VERSION="none"
+    )
+    assert "tfenv is left out of this image" in said
+    docker("image", "rm", f"{image}-without")
+
+
+def test_the_function_answers_in_a_sandbox(image: str, ghe: StandIn, tmp_path: Path) -> None:
     results = tmp_path / "results"
     results.mkdir()
     results.chmod(0o777)  # the container's user is another
@@ -95,7 +157,7 @@ def test_the_function_answers_in_a_sandbox(ghe: StandIn, tmp_path: Path) -> None
             *("--volume", f"{terraform}:/usr/local/bin/terraform:ro"),
             *(part for pair in environment.items() for part in ("--env", "=".join(pair))),
             *("--env", f"AWS_LAMBDA_RUNTIME_API={api.address}"),
-            *("--entrypoint", "/opt/driftfleet/bin/python", IMAGE),
+            *("--entrypoint", "/opt/driftfleet/bin/python", image),
             *("-m", "awslambdaric", "worker.aws_lambda.handler"),
         )
         container = started.stdout.strip()

@@ -518,7 +518,7 @@ def test_the_bucket_is_the_one_of_results_bucket(otherwise: Planned) -> None:
 # What is not applied: the provider waits for a minute until a lifecycle stays as it is, and moto's
 # Application Auto Scaling has no ListTagsForResource, which it asks for again and again.
 NOT_APPLIED = ("aws_s3_bucket_lifecycle_configuration", "aws_appautoscaling_")
-# moto neither keeps how services are spread and on which capacity they run, nor what some rules say.
+# moto keeps neither how services are spread, nor on which capacity they run, nor what rules say.
 FORGOTTEN = {"availability_zone_rebalancing", "capacity_provider_strategy", "description"}
 
 

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import ssl
 import threading
 import time
 import traceback
@@ -34,6 +35,7 @@ class StandIn(Catalog, Access):
     no such header, as on github.com), and what `Access` has.
 
     ``clock`` is the server's time (limits, expiries); pauses end early when the server stops.
+    ``place`` is the name and the port by which others reach it, with ``tls`` over https.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class StandIn(Catalog, Access):
         api_prefix: str = "/api/v3",
         version: str | None = "3.19.2",
         clock: Callable[[], float] = time.time,
+        place: tuple[str, int] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         Catalog.__init__(self, folder)
         Access.__init__(self, token, clock)
@@ -60,7 +64,7 @@ class StandIn(Catalog, Access):
         self._archives: dict[str, tuple[Repository, str, float]] = {}
         self._lock = threading.Lock()
         self._prefix = api_prefix
-        self._listener = Listener(address, self._handle)
+        self._listener = Listener(address, self._handle, place, tls)
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -23,17 +24,31 @@ _Handle = Callable[[Request], Answer]
 class Listener:
     """A listening socket and its threads; ``stop`` ends every connection, pauses included."""
 
-    def __init__(self, address: str, handle: _Handle) -> None:
+    def __init__(
+        self,
+        address: str,
+        handle: _Handle,
+        place: tuple[str, int] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.stopping = threading.Event()
-        self._server = _Server((address, 0), _handler(handle, self.stopping))
+        self._place = place
+        self._scheme = "https" if tls else "http"
+        port = place[1] if place else 0
+        self._server = _Server((address, port), _handler(handle, self.stopping))
+        if tls is not None:
+            # A handshake is its connection's own business, not that of whoever accepts.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), daemon=True
         )
 
     @property
     def url(self) -> str:
-        address, port = self._server.server_address[:2]
-        return f"http://{address!s}:{port}"
+        address, port = self._place or self._server.server_address[:2]
+        return f"{self._scheme}://{address!s}:{port}"
 
     def start(self) -> None:
         self._thread.start()

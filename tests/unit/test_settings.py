@@ -1,5 +1,6 @@
 """Settings: where they come from, which wins, and what a person is told who errs."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -393,3 +394,13 @@ def test_a_home_folder_that_nobody_knows_is_named(tmp_path: Path) -> None:
 def test_a_role_of_plans_that_can_be_none_is_refused(worker: dict[str, str], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         WorkerSettings.model_validate(worker)
+
+
+def test_a_machine_without_any_writable_folder_has_settings_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    assert load_settings(environment={}).worker.writable_root.parent == Path("/tmp")

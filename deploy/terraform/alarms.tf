@@ -113,6 +113,26 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   }
 }
 
+resource "aws_cloudwatch_metric_alarm" "redis" {
+  count = var.redis == null ? 1 : 0
+
+  alarm_name          = "${var.name}-redis"
+  alarm_description   = "Redis' memory is 80 % full, and a full one takes no more checks: a larger elasticache.node_type, or see why so many wait. ${local.what_to_do}"
+  namespace           = "AWS/ElastiCache"
+  metric_name         = "DatabaseMemoryUsagePercentage"
+  dimensions          = { CacheClusterId = "${aws_elasticache_replication_group.redis[0].replication_group_id}-001" }
+  statistic           = "Maximum"
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 80
+  period              = 300
+  evaluation_periods  = 3
+  treat_missing_data  = "notBreaching"
+  actions_enabled     = var.running
+  alarm_actions       = var.alarm_actions
+  ok_actions          = var.ok_actions
+  tags                = var.tags
+}
+
 # Each running task tells of its CPU once a minute: that costs nothing, and needs nothing that the fleet publishes.
 resource "aws_cloudwatch_metric_alarm" "workers" {
   alarm_name          = "${var.name}-workers"

@@ -404,6 +404,8 @@ class TestRedis:
         assert group["automatic_failover_enabled"] is False
         (parameters,) = usual.of("elasticache_parameter_group").values()
         assert parameters["family"] == "valkey7"
+        alarm = usual.of("cloudwatch_metric_alarm")["redis.0"]
+        assert alarm["dimensions"] == {"CacheClusterId": "driftfleet-001"}
         assert parameters["parameter"] == [{"name": "maxmemory-policy", "value": "noeviction"}]
 
     def test_its_user_may_do_what_the_documentation_says_and_no_more(self, usual: Planned) -> None:
@@ -550,8 +552,14 @@ def test_what_is_applied_is_what_aws_takes_and_stays_as_it_is(
         assert made == left
         updated = {a: one for a, one in changes.items() if one["actions"] == ["update"]}
         assert {a: names for a, one in updated.items() if (names := differing(one))} == {}
-        others = [one["actions"] for a, one in changes.items() if a not in made | updated.keys()]
-        assert all(actions in (["no-op"], ["read"]) for actions in others)
+        replaced = {
+            a: one["replace_paths"] for a, one in changes.items() if len(one["actions"]) > 1
+        }
+        assert replaced == {"aws_ecs_service.worker": [["capacity_provider_strategy"]]}
+        rest = [
+            one["actions"] for a, one in changes.items() if a not in {*made, *updated, *replaced}
+        ]
+        assert all(actions in (["no-op"], ["read"]) for actions in rest)
     finally:
         run(folder, cloud, "destroy", "-auto-approve", *variables, "-parallelism=30")
 

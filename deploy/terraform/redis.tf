@@ -8,7 +8,7 @@ locals {
     local.redis_port
   )
 
-  # docs/operations.md, "Who may do what in Redis"; a test holds the two against each other. `info` is for
+  # docs/redis.md, "Who may do what in Redis"; a test holds the two against each other. `info` is for
   # `driftfleet doctor`, `client|setinfo` is what clients say of themselves from 7.2 on.
   redis_access = join(" ", [
     "on ~driftfleet* ~unacked* ~_kombu.binding* ~celeryev.* resetchannels &/0.celeryev/* -@all",

@@ -54,7 +54,7 @@ locals {
 
   taken = setintersection(keys(local.given), concat(keys(local.own), keys(local.of_flower)))
 
-  # What a worker's disk has to hold: docs/operations.md, "Sizes".
+  # What a worker's disk has to hold: docs/operations.md, "Sizing".
   worker_disk_bytes = sum([
     var.worker.concurrency * try(var.settings.limits.workspace_bytes, 1073741824),
     try(var.settings.cache.limit_bytes, 4294967296),

@@ -54,8 +54,13 @@ class Published:
     removed: int
 
 
-def publish(objects: ObjectStore, settings: Settings, now: datetime) -> Published:
+def publish(
+    objects: ObjectStore, settings: Settings, now: datetime, *, roots_at_once: int = 5000
+) -> Published:
     """Make the pages of the fleet as it is, those that are as they should be left alone.
+
+    Each time that ``roots_at_once`` pages of roots were written it is noted that they are there:
+    whoever is ended in the middle of a large fleet has not made them for nothing.
 
     Raises
     ------
@@ -65,7 +70,7 @@ def publish(objects: ObjectStore, settings: Settings, now: datetime) -> Publishe
     """
     doubtful: frozenset[str] = frozenset()
     for _ in range(_MOST_ROUNDS):
-        work = _Round(objects, settings, now, doubtful)
+        work = _Round(objects, settings, now, doubtful, roots_at_once)
         if (published := work.run()) is not None:
             return published
         doubtful |= work.written
@@ -78,36 +83,42 @@ class _Round:
     """One go at it. ``written`` are the pages that it may have written."""
 
     def __init__(
-        self, objects: ObjectStore, settings: Settings, now: datetime, doubtful: frozenset[str]
+        self,
+        objects: ObjectStore,
+        settings: Settings,
+        now: datetime,
+        doubtful: frozenset[str],
+        roots_at_once: int,
     ) -> None:
         self._objects = RememberedObjects(objects, _LATEST)
         self._edition = Edition(at=now, settings=settings.report)
         self._github_url = _github_url(settings)
         self._today = now.astimezone(UTC).date()
         self._doubtful = doubtful
+        self._roots_at_once = roots_at_once
+        self._known = Manifest()
+        self._tag: str | None = None
         self._there: frozenset[str] = frozenset()
         self.written: frozenset[str] = frozenset()
 
     def run(self) -> Published | None:
         """Do it; None where somebody else did the same meanwhile."""
-        manifest, tag = read_manifest(self._objects)
+        self._known, self._tag = read_manifest(self._objects)
         reader = FleetReader(self._objects)
         fleet = reader.read()
+        reader.keep()
         self._there = frozenset(self._objects.keys(f"{SITE}/"))
-        plan = self._planner(manifest).plan(fleet, self._edition.at)
-        days = read_days(self._objects, self._edition.at, manifest.days)
-        begun = self._begin(manifest, tag, plan)
-        if begun is None:
-            return None
+        plan = self._planner(self._known).plan(fleet, self._edition.at)
+        days = read_days(self._objects, self._edition.at, self._known.days)
         try:
+            self._begin(plan)
             pages = self._write_pages(plan) + self._write_fronts(fleet, plan, days)
         except _Moved:
             return None
         removed = self._remove(plan)
-        reader.keep()
         over = {day.date: day for day in days if day.date < self._today}
         told = plan.manifest.model_copy(update={"days": over})
-        if not self._objects.put_if(MANIFEST_KEY, told.encode(), begun):
+        if not self._objects.put_if(MANIFEST_KEY, told.encode(), self._tag):
             return None
         return Published(roots=len(plan.roots), pages=pages, removed=removed)
 
@@ -123,19 +134,24 @@ class _Round:
             today=self._today,
         )
 
-    def _begin(self, manifest: Manifest, tag: str | None, plan: Plan) -> str | None:
-        """Say that nobody knows any more what these pages are; the tag of the manifest then."""
+    def _begin(self, plan: Plan) -> None:
+        """Say that nobody knows any more what these pages are. Raises `_Moved`."""
         roots = frozenset(plan.new_roots)
         sweeps = frozenset(page.sweep.sweep_id for page in plan.new_sweeps)
         self.written = roots | frozenset(map(sweep_page_key, sweeps))
-        without = manifest.without(roots, sweeps)
-        if tag is not None and without == manifest:
-            return tag
-        body = without.encode()
-        if not self._objects.put_if(MANIFEST_KEY, body, tag):
-            return None
+        without = self._known.without(roots, sweeps)
+        if self._tag is None or without != self._known:
+            self._say(without)
+
+    def _say(self, known: Manifest) -> None:
+        """Put a manifest there that is true for now. Raises `_Moved`."""
+        body = known.encode()
+        if not self._objects.put_if(MANIFEST_KEY, body, self._tag):
+            raise _Moved
         found = self._objects.get_tagged(MANIFEST_KEY)
-        return found[1] if found and found[0] == body else None
+        if found is None or found[0] != body:
+            raise _Moved
+        self._known, self._tag = known, found[1]
 
     def _write_pages(self, plan: Plan) -> int:
         """What pages load; a stand-in for what they lead to; roots; then what leads to roots."""
@@ -145,7 +161,7 @@ class _Round:
             if key not in self._there:
                 self._objects.put(key, render("begun.html", key, self._edition).encode())
         write_all(self._objects, self._first_sweeps(plan))
-        written = write_all(self._objects, self._roots(plan))
+        written = self._write_roots(plan)
         return written + write_all(
             self._objects,
             (
@@ -162,8 +178,19 @@ class _Round:
                 led_to = {t: page for t, page in one.pages.items() if page in self._there}
                 yield key, self._sweep(one.sweep, led_to)
 
-    def _roots(self, plan: Plan) -> Iterator[tuple[str, bytes]]:
-        for key in plan.new_roots:
+    def _write_roots(self, plan: Plan) -> int:
+        written, step = 0, self._roots_at_once
+        for first in range(0, len(plan.new_roots), step):
+            if first:
+                there = {key: plan.roots[key].made_of for key in plan.new_roots[:first]}
+                pages = {**self._known.pages, **there}
+                self._say(self._known.model_copy(update={"pages": pages}))
+            some = plan.new_roots[first : first + step]
+            written += write_all(self._objects, self._roots(plan, some))
+        return written
+
+    def _roots(self, plan: Plan, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        for key in keys:
             page = plan.roots[key]
             body = self._objects.take(page.root.key)
             try:
@@ -198,7 +225,7 @@ class _Round:
 
 
 class _Moved(Exception):
-    """A record is no longer as it was when the fleet was read."""
+    """Somebody else has changed what was read, or the manifest."""
 
 
 def _github_url(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -186,10 +187,21 @@ def nothing_is_left(container: str) -> None:
     assert set(left) <= {"cache"}, left
     kept = docker("exec", container, "du", "-sb", "/var/lib/driftfleet").stdout.split()[0]
     assert int(kept) < 1 << 26
-    assert docker("diff", container).stdout == ""
+    assert written(container) == []
     running = docker("top", container, "-eo", "pid,comm").stdout
     assert "terraform" not in running
     assert "<defunct>" not in running
+
+
+def written(container: str) -> list[str]:
+    """What differs in a container's writable layer but for the places of its mounts.
+
+    Docker makes those when it makes the container.
+    """
+    mounts = {one["Destination"] for one in inspect(container)["Mounts"]}
+    places = mounts.union(*(map(str, Path(mount).parents) for mount in mounts))
+    lines = docker("diff", container).stdout.splitlines()
+    return [line for line in lines if line.partition(" ")[2] not in places]
 
 
 def test_a_plan_that_fills_the_disk_ends_and_its_neighbour_goes_on(stack: Stack) -> None:

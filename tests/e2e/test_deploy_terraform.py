@@ -410,7 +410,7 @@ class TestRedis:
 
     def test_its_user_may_do_what_the_documentation_says_and_no_more(self, usual: Planned) -> None:
         (user,) = usual.of("elasticache_user").values()
-        page = (TOP / "docs" / "operations.md").read_text()
+        page = (TOP / "docs" / "redis.md").read_text()
         said = re.search(r"ACL SETUSER driftfleet on >PASSWORD (.*?)```", page, re.S)
         assert said is not None
         written = set(said[1].split()) - {"resetkeys"}

@@ -164,7 +164,7 @@ class TestTls:
 
 
 class TestUser:
-    """The rule in docs/operations.md is all that a fleet needs."""
+    """The rule in docs/redis.md is all that a fleet needs."""
 
     @pytest.fixture
     def server(self, tmp_path: Path) -> Iterator[Server]:
@@ -289,8 +289,8 @@ def _refused(operator: Any) -> set[tuple[str, str]]:
 
 
 def _rule(user: str) -> list[str]:
-    """What docs/operations.md says that a user may do."""
-    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    """What docs/redis.md says that a user may do."""
+    text = (Path(__file__).parents[2] / "docs" / "redis.md").read_text()
     block = text.partition(f"ACL SETUSER {user} on >PASSWORD ")[2].partition("```")[0]
     assert block
     return block.split()

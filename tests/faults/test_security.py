@@ -1,6 +1,6 @@
 """Who can write to Redis, and what that is good for: no code runs, nobody is stopped, all is told.
 
-Redis' password and TLS keep strangers out (docs/operations.md); this is about one who got in.
+Redis' password and TLS keep strangers out (docs/redis.md); this is about one who got in.
 """
 
 import json

@@ -312,6 +312,31 @@ def test_one_that_was_cut_off_in_the_middle_is_completed(objects: Watched) -> No
     assert all(b"v-drifted" in objects.site[page(f"r{n}")] for n in range(30))
 
 
+def test_what_was_ended_in_the_middle_goes_on_from_there(objects: Watched) -> None:
+    """A hundred thousand pages take longer than the producer lets one go at it take."""
+    swept(objects, [f"r{n}" for n in range(30)])
+    made: list[str] = []
+
+    def end(key: str) -> None:
+        if key.startswith("site/roots/"):
+            made.append(key)
+        if len(made) > 25:
+            raise StoreUnavailable("it took too long")
+
+    objects.before_write = end
+    with pytest.raises(StoreUnavailable):
+        publish(objects, SETTINGS, AT, roots_at_once=10)
+    objects.before_write = lambda key: None
+    objects.clear()
+    done = publish(objects, SETTINGS, AT + HOUR, roots_at_once=10)
+    written = [key for key in objects.puts if key.startswith("site/roots/")]
+    assert len(written) == 10
+    assert done.roots == 30
+    # Nor is any record read again for the status: those of the ten pages alone.
+    assert len([key for key in objects.gets if key.startswith("latest/")]) == 10
+    assert broken_links(objects) == []
+
+
 def test_others_that_publish_all_the_time_are_told_of(objects: Watched) -> None:
     swept(objects, ["a"])
 

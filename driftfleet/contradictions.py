@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from driftfleet.role_name import MARGIN_SECONDS, MOST_SECONDS
+
 if TYPE_CHECKING:
     from driftfleet.settings import Settings
 
@@ -26,6 +28,13 @@ def _found(settings: "Settings") -> Iterator[str]:
             f"worker.stop_grace_seconds ({worker.stop_grace_seconds:g}) must be less than "
             f"limits.timeout_seconds ({settings.limits.timeout_seconds}): ending a plan would take "
             "longer than the plan may"
+        )
+    longest = MOST_SECONDS - MARGIN_SECONDS
+    if worker.plan_role is not None and settings.limits.timeout_seconds > longest:
+        yield (
+            f"limits.timeout_seconds ({settings.limits.timeout_seconds}) must be at most {longest} "
+            "with worker.plan_role: AWS gives a role for an hour to who has a role itself (role "
+            "chaining), and a plan would lose its keys while it runs"
         )
     yield from _same_port(settings)
 

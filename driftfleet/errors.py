@@ -2,12 +2,14 @@
 
 DriftfleetError
 ├── ConfigurationError      the person who set this up must change something: exit code 2
-│   └── CredentialsRefused  our token was not accepted; nothing more is asked with it
+│   ├── CredentialsRefused  our token was not accepted; nothing more is asked with it
+│   └── RoleRefused         the role that plans run as may not be assumed
 ├── ContractError           a message or record is not what the schema says: never retried
 ├── TransientError          trying again can help; may say after how long
 │   ├── StoreUnavailable    the result store did not take or give a record
 │   ├── BrokerUnavailable   Redis did not answer
 │   ├── SecretUnavailable   the place that keeps a secret did not answer
+│   ├── RoleUnavailable     the role that plans run as could not be assumed this time
 │   ├── GitHubUnavailable   GitHub did not answer in time or in order, or wants us to wait
 │   └── InstallUnavailable  a version could not be installed this time: network, disk, time
 └── PermanentError          trying again gives the same answer
@@ -45,6 +47,10 @@ class CredentialsRefused(ConfigurationError):
     """Our token was not accepted. Asking on with it could lock its account out, so nobody does."""
 
 
+class RoleRefused(ConfigurationError):
+    """The role that plans run as may not be assumed."""
+
+
 class ContractError(DriftfleetError):
     """A message or a record is not what its schema says.
 
@@ -76,6 +82,10 @@ class BrokerUnavailable(TransientError):
 
 class SecretUnavailable(TransientError):
     """The place that keeps a secret did not answer."""
+
+
+class RoleUnavailable(TransientError):
+    """The role that plans run as could not be assumed this time."""
 
 
 class GitHubUnavailable(TransientError):

@@ -61,8 +61,10 @@ REMEDIES: Mapping[ErrorKind, str] = {
     ErrorKind.CREDENTIALS: (
         "In the phase `source` put a valid token where the worker's `github.token` says; it is "
         "read again after a refusal, so nothing needs a restart, and `driftfleet doctor` on that "
-        "machine tells whether it is taken. Else give the worker credentials that may read the "
-        "state and everything that the root manages. Only expired ones may pass by themselves."
+        "machine tells whether it is taken. Else give the worker, or the role in "
+        "`worker.plan_role`, what it takes to read the state and everything that the root "
+        "manages; of a role that may not be assumed the message says what is missing. Only "
+        "expired ones may pass by themselves."
     ),
     ErrorKind.STATE_LOCKED: (
         "Wait, or find who holds it: the message says so where the backend does."

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from driftfleet.model import Record
+from driftfleet.role_name import require_external_id, require_role
 
 SCHEME = "s3://"
 _FORM = "s3://BUCKET or s3://BUCKET/PREFIX"
@@ -17,8 +18,6 @@ _PREFIX_SEGMENT = re.compile(r"[^\x00-\x20\x7f\\?#*]+")
 # A key has 1,024 bytes at most, and what we append has a few hundred.
 _PREFIX_LENGTH = 200
 _REGION = re.compile(r"[a-z0-9-]{1,64}")
-_ROLE = re.compile(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}", re.ASCII)
-_EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
 class S3Place(NamedTuple):
@@ -89,16 +88,12 @@ class S3Settings(Record):
     @field_validator("assume_role")
     @classmethod
     def _is_a_role(cls, role: str | None) -> str | None:
-        if role is not None and not _ROLE.fullmatch(role):
-            raise ValueError("must be a role's ARN, such as arn:aws:iam::123456789012:role/results")
-        return role
+        return None if role is None else require_role(role, "results")
 
     @field_validator("external_id")
     @classmethod
     def _can_be_sent(cls, external_id: str | None) -> str | None:
-        if external_id is not None and not _EXTERNAL_ID.fullmatch(external_id):
-            raise ValueError("must be 2 to 1224 letters, digits or any of '+=,.@:/-_'")
-        return external_id
+        return None if external_id is None else require_external_id(external_id)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:

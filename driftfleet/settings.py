@@ -24,6 +24,7 @@ from driftfleet.metrics_settings import MetricsSettings
 from driftfleet.model import Record
 from driftfleet.report_settings import ReportSettings
 from driftfleet.repository_rule import RepositoryRule
+from driftfleet.role_name import require_external_id, require_role
 from driftfleet.s3_settings import SCHEME as S3_SCHEME
 from driftfleet.s3_settings import S3Settings, place_of
 from driftfleet.schedule_settings import ScheduleSettings, refuse_contradiction
@@ -191,6 +192,7 @@ class WorkerSettings(Record):
     A plan starts where ``memory_reserve_bytes`` stay free beside what it and those that run will
     take (``plan_memory_bytes`` where nobody knows), and where the disk of ``writable_root`` has
     ``min_free_bytes``: 1 GiB, or a tenth of a smaller one.
+    ``plan_role`` is assumed for each plan, which has its keys and none of the worker's own.
     """
 
     concurrency: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
@@ -201,6 +203,8 @@ class WorkerSettings(Record):
     mirror: Path | None = None
     local_roots: tuple[Path, ...] = ()
     environment: tuple[str, ...] = PLAN_ENVIRONMENT
+    plan_role: str | None = None
+    plan_external_id: str | None = None
     gogc: int = Field(default=400, ge=10)
     gogc_free_bytes: int = Field(default=1 << 30, ge=0)
     parallelism: int = Field(default=10, ge=1)
@@ -214,6 +218,22 @@ class WorkerSettings(Record):
     plan_memory_bytes: int = Field(default=800 << 20, gt=0)
     memory_reserve_bytes: int = Field(default=256 << 20, ge=0)
     min_free_bytes: int | None = Field(default=None, ge=0)
+
+    @field_validator("plan_role")
+    @classmethod
+    def _is_a_role(cls, role: str | None) -> str | None:
+        return None if role is None else require_role(role, "plans")
+
+    @field_validator("plan_external_id")
+    @classmethod
+    def _can_be_sent(cls, external_id: str | None) -> str | None:
+        return None if external_id is None else require_external_id(external_id)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if self.plan_external_id is not None and self.plan_role is None:
+            raise ValueError("has 'plan_external_id' without 'plan_role', which is what it is for")
+        return self
 
 
 class ProducerSettings(Record):

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from driftfleet.mirror.layout import platform_name
 from driftfleet.mirror.permissions import require_unwritable
 from driftfleet.results import CheckError, ErrorKind, Result, Summary, Timings, Verdict, Versions
 from worker.cost import Meter
-from worker.environment import DATA_FOLDER, module_environment
+from worker.environment import DATA_FOLDER
 from worker.lockfile import LockFile
 from worker.mirror import sync_command
 from worker.module_fetch import fetch_modules
@@ -128,9 +128,22 @@ def _plan(course: _Course, workspace: Workspace) -> _Answer:
             course.learned.extend(sensitive_values(workspace.source, job))
             # In use until the check is over: nobody removes it meanwhile.
             choice = stack.enter_context(tools.chooser.use(job, closure, workspace, deadline))
+        course = _as_plan(course, deadline)
         program = choice.chosen.path
-        terraform = tools.terraform_in(workspace, job, program, deadline, learned=course.learned)
+        terraform = course.tools.terraform_in(
+            workspace, job, program, deadline, learned=course.learned
+        )
         return _judged(course, terraform, closure, choice)
+
+
+def _as_plan(course: _Course, deadline: float) -> _Course:
+    """The check with the credentials that its plan is to have."""
+    if course.tools.plan_role is None:
+        return course
+    with course.watch.measure("init"):
+        tools = course.tools.as_plan(course.job, deadline - time.monotonic())
+    course.learned.extend(tools.keys.values())
+    return replace(course, tools=tools)
 
 
 def _judged(course: _Course, terraform: Terraform, closure: Closure, choice: Choice) -> _Answer:
@@ -148,7 +161,7 @@ def _judged(course: _Course, terraform: Terraform, closure: Closure, choice: Cho
                 choice,
                 terraform,
                 access=tools.modules,
-                environment=_module_environment(tools, terraform.workspace),
+                environment=tools.module_environment(terraform.workspace),
             )
         notes = terraform.init(
             job.variant,
@@ -170,11 +183,6 @@ def _judged(course: _Course, terraform: Terraform, closure: Closure, choice: Cho
         providers=lock_file.providers(),
     )
     return _Answer(judgement, (*notes, *judgement.notes), versions)
-
-
-def _module_environment(tools: Tools, workspace: Workspace) -> Mapping[str, str]:
-    settings = tools.settings
-    return module_environment(tools.environment, settings.environment, workspace, tools.withheld)
 
 
 def _shown(terraform: Terraform, planned: Planned, watch: Stopwatch) -> Mapping[str, Any] | None:

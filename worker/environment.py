@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 
 from driftfleet.errors import CheckFailed, ConfigurationError
 from worker.workspace import Workspace
@@ -26,6 +27,18 @@ _PROFILES = (
     "AWS_SDK_LOAD_CONFIG", "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES",
 )  # fmt: skip
 _REFUSED = ("hg",)
+# By which clients of AWS find credentials. Where plans have a role's keys they are of nobody else.
+CREDENTIALS = frozenset(
+    {
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+        "AWS_CREDENTIAL_EXPIRATION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE", "AWS_SDK_LOAD_CONFIG", "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    }
+)  # fmt: skip
+_NO_KEYS: Mapping[str, str] = MappingProxyType({})
 # Variables whose value is a file or a folder, which isolated plans are shown.
 _FILES = (
     "AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
@@ -44,11 +57,13 @@ def plan_environment(
     gogc: int | None,
     *,
     withheld: Collection[str] = (),
+    keys: Mapping[str, str] = _NO_KEYS,
 ) -> dict[str, str]:
     """Build the environment of terraform and its providers, without what only git reads.
 
     ``own`` is the worker's environment, ``variant`` what the job adds. ``withheld`` are names of
-    variables that hold the worker's own secrets: they stay here, whatever is ``allowed``.
+    variables that hold the worker's own secrets: they stay here, whatever is ``allowed``. Where
+    there are ``keys``, variables with a role's, they are all the plan has of AWS' credentials.
 
     Raises
     ------
@@ -56,10 +71,12 @@ def plan_environment(
         The job wants to set a variable that the allow-list doesn't hold, or one of git's: a job
         comes from Redis, and may not decide what a process loads or where our token goes.
     """
-    passing = _passing(own, allowed, withheld)
+    passing = _passing(own, allowed, withheld, keys)
     for name in variant:
         if fnmatchcase(name, _GIT):
             reason = f"the variant sets {name}: git's variables are the worker's own"
+        elif keys and name in CREDENTIALS:
+            reason = f"the variant sets {name}: worker.plan_role gives plans their credentials"
         elif name in withheld or not _matches(name, allowed):
             reason = f"the variant sets {name}, which worker.environment doesn't allow"
         else:
@@ -71,6 +88,7 @@ def plan_environment(
         "PATH": own.get("PATH", "/usr/local/bin:/usr/bin:/bin"),
         **{name: value for name, value in passing.items() if not fnmatchcase(name, _GIT)},
         **variant,
+        **keys,
         "HOME": str(workspace.home),
         "TMPDIR": str(workspace.temporary),
         "PLUGIN_UNIX_SOCKET_DIR": str(workspace.temporary),
@@ -93,6 +111,7 @@ def module_environment(
     allowed: Sequence[str],
     workspace: Workspace,
     withheld: Collection[str] = (),
+    keys: Mapping[str, str] = _NO_KEYS,
 ) -> dict[str, str]:
     """The environment in which modules are fetched: `plan_environment` with what git reads.
 
@@ -106,8 +125,8 @@ def module_environment(
     ConfigurationError
         There is no ``false`` on this machine.
     """
-    passing = _passing(own, allowed, withheld)
-    environment = plan_environment(own, allowed, {}, workspace, None, withheld=withheld)
+    passing = _passing(own, allowed, withheld, keys)
+    environment = plan_environment(own, allowed, {}, workspace, None, withheld=withheld, keys=keys)
     return {
         **{name: value for name, value in environment.items() if name not in _PROFILES},
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -136,13 +155,16 @@ def _refusing(workspace: Workspace, path: str) -> Path:
 
 
 def named_files(
-    own: Mapping[str, str], allowed: Sequence[str], withheld: Collection[str]
+    own: Mapping[str, str],
+    allowed: Sequence[str],
+    withheld: Collection[str],
+    keys: Mapping[str, str] = _NO_KEYS,
 ) -> list[Path]:
     """The files and folders that the worker's own environment names for plans.
 
     Not a variant's: a job comes from Redis, and may not decide what a plan is shown.
     """
-    passing = _passing(own, allowed, withheld)
+    passing = _passing(own, allowed, withheld, keys)
     values = (passing[name] for name in _FILES if name in passing)
     # SSL_CERT_DIR may hold several.
     paths = (Path(part) for value in values for part in value.split(os.pathsep))
@@ -150,9 +172,13 @@ def named_files(
 
 
 def _passing(
-    own: Mapping[str, str], allowed: Sequence[str], withheld: Collection[str]
+    own: Mapping[str, str],
+    allowed: Sequence[str],
+    withheld: Collection[str],
+    keys: Mapping[str, str],
 ) -> dict[str, str]:
-    names = {name for name in own if _matches(name, allowed)}.difference(withheld)
+    hidden = CREDENTIALS if keys else ()
+    names = {name for name in own if _matches(name, allowed)}.difference(withheld, hidden)
     return {name: own[name] for name in names}
 
 

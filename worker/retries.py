@@ -12,6 +12,7 @@ from driftfleet.errors import (
     DriftfleetError,
     GitHubUnavailable,
     InstallUnavailable,
+    RoleUnavailable,
     SecretUnavailable,
     StoreUnavailable,
     TransientError,
@@ -53,6 +54,7 @@ FAILURES: dict[type[DriftfleetError], Retry] = {
     BrokerUnavailable: Retry(None, first_seconds=2, longest_seconds=300),
     GitHubUnavailable: _SOURCE,
     SecretUnavailable: _SOURCE,
+    RoleUnavailable: Retry(5, first_seconds=5, longest_seconds=300, spent=ErrorKind.CREDENTIALS),
     InstallUnavailable: Retry(5, first_seconds=5, longest_seconds=300, spent=ErrorKind.VERSION),
     TransientError: Retry(5, first_seconds=2, longest_seconds=60),
 }

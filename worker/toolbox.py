@@ -11,6 +11,7 @@ from worker.github_source import GitHubSource
 from worker.installed_programs import InstalledPrograms
 from worker.local_source import LocalSource
 from worker.module_access import ModuleAccess
+from worker.plan_credentials import plan_role_of
 from worker.process import Programs
 from worker.source import RootSource, Sources
 from worker.tools import Tools
@@ -38,6 +39,7 @@ def build_tools(
         name=socket.gethostname(),
         withheld=withheld_variables(settings),
         modules=modules,
+        plan_role=plan_role_of(settings.worker, environment),
         terraform=settings.terraform,
         installs=InstalledPrograms(
             ProgramsOnPath(programs, settings.worker.terraform, environment),

@@ -1,7 +1,7 @@
 """What checks work with, and the terraform that it gives to one of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from driftfleet.redaction.names import secrets_in
 from driftfleet.redaction.redactor import Redactor
 from driftfleet.settings import WorkerSettings
 from driftfleet.version_settings import TerraformSettings
-from worker.environment import named_files, plan_environment
+from worker.environment import module_environment, named_files, plan_environment
 from worker.isolation import isolation_of
 from worker.machine import available_memory_bytes
 from worker.mirror import cli_configuration
 from worker.module_access import ModuleAccess
+from worker.plan_credentials import PlanRole, variables_of
 from worker.process import Programs
 from worker.sensitive import secrets_of
 from worker.source import RootSource
@@ -29,8 +30,10 @@ class Tools:
 
     ``withheld`` are the variables of it that hold secrets of driftfleet's own, ``modules`` is how
     private modules are fetched; without it they are fetched as anybody would. ``installs`` are the
-    programs that may plan; without it those of the PATH. ``time_limits`` are what Celery raises in
-    the middle of a check whose time is over: a Lambda function doesn't pay for Celery's import.
+    programs that may plan; without it those of the PATH. ``plan_role`` is what plans run as, with
+    its ``keys`` once they are of one check; without it plans have the worker's own. ``time_limits``
+    are what Celery raises in the middle of a check whose time is over: a Lambda function doesn't
+    pay for Celery's import.
     """
 
     settings: WorkerSettings
@@ -44,6 +47,8 @@ class Tools:
     terraform: TerraformSettings = field(default_factory=TerraformSettings)
     installs: PlanningPrograms | None = None
     time_limits: tuple[type[Exception], ...] = ()
+    plan_role: PlanRole | None = None
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def redactor(self, job: Job, learned: Sequence[str] = ()) -> Redactor:
         """Masks every secret that the worker, its sources and the job know by now.
@@ -52,6 +57,21 @@ class Tools:
         """
         given = secrets_of(job.variant)
         return Redactor((*self.secrets, *given, *self.source.secrets(), *learned))
+
+    def as_plan(self, job: Job, seconds: float) -> "Tools":
+        """These tools with the credentials for a plan of ``job``, which may take so long.
+
+        Raises as `PlanRole.keys`.
+        """
+        if self.plan_role is None:
+            return self
+        return replace(self, keys=variables_of(self.plan_role.keys(job, seconds)))
+
+    def module_environment(self, workspace: Workspace) -> Mapping[str, str]:
+        """The environment in which a check's modules are fetched. Raises `ConfigurationError`."""
+        return module_environment(
+            self.environment, self.settings.environment, workspace, self.withheld, self.keys
+        )
 
     @cached_property
     def chooser(self) -> Chooser:
@@ -64,7 +84,7 @@ class Tools:
     def secrets(self) -> tuple[str, ...]:
         """What the worker's own environment holds of them."""
         held = (self.environment[name] for name in self.withheld & self.environment.keys())
-        return (*secrets_in(self.environment), *held)
+        return (*secrets_in(self.environment), *secrets_in(self.keys), *held)
 
     def terraform_in(
         self,
@@ -92,9 +112,10 @@ class Tools:
             workspace,
             settings.gogc if roomy else None,
             withheld=self.withheld,
+            keys=self.keys,
         )
         workspace.cli_config.write_text(cli_configuration(settings.mirror, workspace.home))
-        named = named_files(self.environment, settings.environment, self.withheld)
+        named = named_files(self.environment, settings.environment, self.withheld, self.keys)
         return Terraform(
             program=program,
             programs=self.programs,

@@ -28,6 +28,8 @@ resource "aws_lambda_function" "check" {
       DRIFTFLEET_GITHUB__URL    = var.github_url
       DRIFTFLEET_GITHUB__TOKEN  = "secretsmanager://${var.github_token_secret_arn}${local.token_key}"
       DRIFTFLEET_RESULTS__STORE = var.results_store
+      }, var.plan_role_arn == null ? {} : {
+      DRIFTFLEET_WORKER__PLAN_ROLE = var.plan_role_arn
       }, var.results_kms_key_arn == null ? {} : {
       DRIFTFLEET_RESULTS__S3 = jsonencode({ encryption = "aws:kms", kms_key = var.results_kms_key_arn })
     }, var.environment)

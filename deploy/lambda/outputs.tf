@@ -3,6 +3,11 @@ output "function_name" {
   value       = aws_lambda_function.check.function_name
 }
 
+output "role_arn" {
+  description = "The function's role: for the trust policy of plan_role_arn."
+  value       = aws_iam_role.function.arn
+}
+
 output "failed_queue_url" {
   description = "Where events go whose checks were not answered."
   value       = aws_sqs_queue.failed.url

@@ -45,6 +45,15 @@ data "aws_iam_policy_document" "function" {
   }
 
   dynamic "statement" {
+    for_each = var.plan_role_arn[*]
+    content {
+      sid       = "PlanAsAnother"
+      actions   = ["sts:AssumeRole"]
+      resources = [statement.value]
+    }
+  }
+
+  dynamic "statement" {
     for_each = local.s3_bucket[*]
     content {
       sid       = "KeepResults"

@@ -126,8 +126,19 @@ variable "environment" {
   default     = {}
 }
 
+variable "plan_role_arn" {
+  description = "The role that plans run as, whose trust policy names the function's; see README.md."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.plan_role_arn == null || can(regex("^arn:[a-z0-9-]+:iam::[0-9]{12}:role/", var.plan_role_arn))
+    error_message = "It must be a role's ARN."
+  }
+}
+
 variable "plan_policy_arns" {
-  description = "What plans may read, such as arn:aws:iam::aws:policy/ReadOnlyAccess; see README.md."
+  description = "What the function's role may read besides, and plans where they have no role of their own, such as arn:aws:iam::aws:policy/ReadOnlyAccess; see README.md."
   type        = list(string)
   default     = []
 }

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from driftfleet.aws_client import OwnClient, code_of, status_of
 from driftfleet.configuration import process_environment
 from driftfleet.content_types import content_type_of
 from driftfleet.errors import StoreUnavailable
 from driftfleet.s3_settings import S3Place, S3Settings, place_of
 from driftfleet.settings import ResultSettings
 from driftfleet.store.objects import Listed
-from driftfleet.store.s3_client import OwnClient, connect
-from driftfleet.store.s3_errors import Asked, code_of, explain, status_of
+from driftfleet.store.s3_client import Client, connect
+from driftfleet.store.s3_errors import Asked, explain
 
 # By what keys begin with, the first that fits. Names of assets hold a hash of what is in them.
 _CACHE = {
@@ -61,7 +62,7 @@ class S3Objects:
         self,
         place: S3Place,
         settings: S3Settings,
-        client: OwnClient,
+        client: OwnClient[Client],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._place = place

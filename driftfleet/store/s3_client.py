@@ -1,32 +1,20 @@
-"""Clients of S3: which credentials, which server, how long they wait; one a process."""
+"""Clients of S3: which credentials, which server, how long they wait."""
 
-import functools
-import os
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import boto3
 from botocore import session as botocore_session
 from botocore.config import Config
-from botocore.credentials import (
-    AssumeRoleCredentialFetcher,
-    CredentialProvider,
-    CredentialResolver,
-    DeferredRefreshableCredentials,
-)
-from botocore.exceptions import NoCredentialsError
+from botocore.credentials import CredentialResolver
 
+from driftfleet.assumed_role import AssumedRole, Role
+from driftfleet.aws_client import READ_SECONDS, patient
 from driftfleet.s3_settings import S3Settings
 from driftfleet.secrets import keep_out_of_logs
 
-# A server that hangs is an error after 4 times 5 s. botocore's standard mode tries 500, 502, 503,
-# 504, SlowDown and its like, time-outs and broken connections again, with growing pauses:
-# boto3's guide, "Retries".
-_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 3.0, 5.0, 4
 # Records are read sixteen at a time.
 _CONNECTIONS = 32
-_SESSION_NAME = "driftfleet"
 
 
 class Client(Protocol):
@@ -38,36 +26,8 @@ class Client(Protocol):
     def list_objects_v2(self, **parameters: Any) -> Any: ...
 
 
-class OwnClient:
-    """The client of the process that asks, made when it first does.
-
-    A pool child must not use the sockets of the process that it was forked from, nor wait for a
-    lock that a thread of that one held.
-    """
-
-    def __init__(self, make: Callable[[], Client]) -> None:
-        self._make = make
-        self._own = _Own()
-
-    def get(self) -> Client:
-        own = self._own
-        if own.process != os.getpid():
-            own = self._own = _Own()
-        with own.lock:
-            if own.client is None:
-                own.client = self._make()
-            return own.client
-
-
-class _Own:
-    def __init__(self) -> None:
-        self.process = os.getpid()
-        self.lock = threading.Lock()
-        self.client: Client | None = None
-
-
 def connect(
-    settings: S3Settings, environment: Mapping[str, str], read_seconds: float = _READ_SECONDS
+    settings: S3Settings, environment: Mapping[str, str], read_seconds: float = READ_SECONDS
 ) -> Client:
     """A client; keys, profile and what else isn't in the settings are found by botocore's chain.
 
@@ -95,7 +55,7 @@ def _config(settings: S3Settings, environment: Mapping[str, str], read_seconds: 
             *map(environment.get, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")),
         )
         style = any(named)
-    return _patient(read_seconds).merge(
+    return patient(read_seconds).merge(
         Config(
             s3={"addressing_style": "path" if style else "auto"},
             max_pool_connections=_CONNECTIONS,
@@ -107,44 +67,10 @@ def _config(settings: S3Settings, environment: Mapping[str, str], read_seconds: 
     )
 
 
-def _patient(read_seconds: float = _READ_SECONDS) -> Config:
-    return Config(
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=read_seconds,
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-    )
-
-
 def _session(settings: S3Settings, region: str | None) -> Any:
     session = botocore_session.Session()
     if settings.assume_role is not None:
-        provider = _AssumedRole(settings, region)
+        role = Role(settings.assume_role, settings.external_id)
+        provider = AssumedRole(role, region)
         session.register_component("credential_provider", CredentialResolver([provider]))
     return session
-
-
-class _AssumedRole(CredentialProvider):  # type: ignore[misc]
-    """A role, as botocore assumes one that a profile names (``botocore.credentials``,
-    ``AssumeRoleProvider``): when it is first needed, and again before it ends.
-    """
-
-    METHOD = "assume-role"
-
-    def __init__(self, settings: S3Settings, region: str | None) -> None:
-        super().__init__()
-        self._settings = settings
-        self._region = region
-
-    def load(self) -> Any:
-        source = botocore_session.Session()
-        credentials = source.get_credentials()
-        if credentials is None:
-            raise NoCredentialsError
-        told = {"RoleSessionName": _SESSION_NAME, "ExternalId": self._settings.external_id}
-        fetcher = AssumeRoleCredentialFetcher(
-            functools.partial(source.create_client, region_name=self._region, config=_patient()),
-            credentials,
-            self._settings.assume_role,
-            extra_args={name: value for name, value in told.items() if value is not None},
-        )
-        return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)

@@ -9,6 +9,8 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
+from driftfleet.assumed_role import Role, why_refused
+from driftfleet.aws_client import code_of, says, status_of
 from driftfleet.redaction.redactor import Redactor
 from driftfleet.s3_settings import S3Place, S3Settings
 
@@ -97,24 +99,12 @@ def _silent(error: Exception, asked: Asked) -> str:
     )
 
 
-def code_of(error: ClientError) -> str:
-    """S3's word for it, such as ``AccessDenied``; the status where the answer has no body."""
-    return str(error.response.get("Error", {}).get("Code") or "no code")[:80]
-
-
-def status_of(error: ClientError) -> int:
-    """The status that HTTP has for it; 0 where it has none."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
 def _refused(error: ClientError, asked: Asked) -> str:
     code, status = code_of(error), status_of(error)
     if error.operation_name == "AssumeRole":
-        return f"the role {asked.settings.assume_role} can't be assumed: {_says('STS', error)}" + (
-            f"; allow sts:AssumeRole on it {_WHO}, and whoever that is in the role's trust policy "
-            "(with the same results.s3.external_id, if any)" if status == 403 else ""
-        )  # fmt: skip
-    said = _says("S3", error)
+        role = Role(str(asked.settings.assume_role), asked.settings.external_id)
+        return why_refused(role, error, "results.s3.")
+    said = says("S3", error)
     if code == "RequestTimeTooSkewed":
         return f"{said}: {_off(error)}; set this machine's clock (NTP)"
     if code in ("AccessDenied", "403") or code.endswith("AccessDeniedException"):
@@ -125,11 +115,6 @@ def _refused(error: ClientError, asked: Asked) -> str:
         return f"{said}, though it was asked again: it is asked too often, or is not well"
     message = _REDACT(str(error.response.get("Error", {}).get("Message", "")))[:200]
     return f"{said}: {message}" if message.isprintable() and message else said
-
-
-def _says(who: str, error: ClientError) -> str:
-    request = str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))[:80]
-    return f"{who} says {code_of(error)}" + (f" (request {request})" if request else "")
 
 
 def _allow(error: ClientError, asked: Asked) -> str:

@@ -17,6 +17,7 @@ from producer.doctor.broker import check_broker
 from producer.doctor.disk import disks
 from producer.doctor.findings import Finding, fail, ok, skip
 from producer.doctor.fleet import heartbeat, workers
+from producer.doctor.plan_role import plan_role
 from producer.doctor.secrets import named_secrets
 from producer.doctor.store import results
 from producer.targets import Targets, read_targets
@@ -54,6 +55,8 @@ def examine(order: Doctor) -> Iterator[Finding]:
     yield results(settings)
     yield from disks(settings)
     yield from named_secrets(settings, order.environment)
+    if (found := plan_role(settings, order.environment)) is not None:
+        yield found
     yield from _broker(settings, order.environment)
     if settings.broker.url is not None:
         yield heartbeat(settings)

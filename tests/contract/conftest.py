@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from driftfleet.aws_client import OwnClient
 from driftfleet.ledger import Ledger
 from driftfleet.redis_client import connect as connect_redis
 from driftfleet.s3_settings import place_of
@@ -15,7 +16,7 @@ from driftfleet.store.files import FileObjects
 from driftfleet.store.memory import MemoryObjects
 from driftfleet.store.objects import ObjectStore
 from driftfleet.store.s3 import S3Objects
-from driftfleet.store.s3_client import OwnClient, connect
+from driftfleet.store.s3_client import connect
 from producer.embedded import embedded_redis
 from tests.ledgers import MemoryMoments, Moments, RedisMoments
 from tests.s3 import S3, have_keys, s3, s3_server

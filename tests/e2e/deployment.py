@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,10 +22,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield cloud
 
 
-def initialised(name: str, cloud: Cloud, folder: Path) -> Path:
-    """A copy of ``deploy/NAME`` below a folder, ready to be planned."""
+def initialised(name: str, cloud: Cloud, folder: Path, beside: Sequence[str] = ()) -> Path:
+    """A copy of ``deploy/NAME`` below a folder, ready to be planned; with modules ``beside`` it."""
+    for one in (name, *beside):
+        shutil.copytree(_DEPLOY / one, folder / one)
     copy = folder / name
-    shutil.copytree(_DEPLOY / name, copy)
     run(copy, cloud, "init", "-input=false")
     return copy
 

@@ -16,6 +16,7 @@ from worker.aws_lambda_event import CheckRequest, decode_event
 __all__ = ["cloud"]
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:driftfleet-AbCdEf"
+PLANS = "arn:aws:iam::123456789012:role/plans"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"
 ROOTS = {
     "payments/one": ["."],
@@ -125,7 +126,7 @@ def test_a_file_system_is_mounted_and_may_be_used(folder: Path, cloud: Cloud) ->
 
 
 def test_what_is_applied_is_what_lambda_and_eventbridge_take(folder: Path, cloud: Cloud) -> None:
-    planned(folder, cloud, results_kms_key_arn=KEY)
+    planned(folder, cloud, results_kms_key_arn=KEY, plan_role_arn=PLANS)
     run(folder, cloud, "apply", "-input=false", "plan")
     try:
         function = cloud.client("lambda").get_function_configuration(FunctionName="driftfleet")
@@ -142,6 +143,8 @@ def test_what_is_applied_is_what_lambda_and_eventbridge_take(folder: Path, cloud
         assert allowed["KeepResults"]["Resource"] == "arn:aws:s3:::results/fleet/a/*"
         assert sorted(allowed["EncryptResults"]["Action"]) == ["kms:Decrypt", "kms:GenerateDataKey"]
         assert allowed["EncryptResults"]["Resource"] == KEY
+        assert allowed["PlanAsAnother"]["Resource"] == PLANS
+        assert load_settings(environment=variables).worker.plan_role == PLANS
         results = load_settings(environment=variables).results
         assert (results.store, results.s3.kms_key) == (VARIABLES["results_store"], KEY)
         assert not [one for one in allowed.values() if one["Resource"] == "*"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from driftfleet.aws_client import OwnClient
 from driftfleet.configuration import process_environment
 from driftfleet.installs.tfenv import find_tfenv
 from driftfleet.redis_client import connect
@@ -16,7 +17,6 @@ from driftfleet.s3_settings import place_of
 from driftfleet.settings import BrokerSettings, GitHubSettings, ResultSettings, Settings
 from driftfleet.store import ResultStore, open_store
 from driftfleet.store.s3 import S3Objects
-from driftfleet.store.s3_client import OwnClient
 from driftfleet.store.s3_client import connect as connect_s3
 from producer.embedded import embedded_redis
 from tests import providers
@@ -31,6 +31,7 @@ from tests.s3_proxy import S3Proxy, proxied
 from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.standin.monorepo import make_monorepo, make_wide_tree
+from tests.sts import Sts, running_sts
 
 __all__ = ["s3", "s3_server"]
 
@@ -201,3 +202,10 @@ def producer(redis_url: str, tmp_path: Path) -> Iterator[Producer]:
     made = Producer(settings, client)
     with made.app:
         yield made
+
+
+@pytest.fixture
+def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
+    with running_sts() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.endpoint)
+        yield server

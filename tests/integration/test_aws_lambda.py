@@ -15,6 +15,7 @@ from tests.lambda_sandbox import REPO, LambdaSandbox, asking, error_of
 from tests.runtime_api import RuntimeApi
 from tests.s3 import S3
 from tests.standin import Fault, StandIn
+from tests.sts import Sts
 from tests.workers import wait_until
 
 BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
@@ -245,3 +246,24 @@ def test_results_are_kept_in_s3(
     latest = store.latest_of(result.job)
     assert latest is not None
     assert latest.result == result
+
+
+def test_plans_run_as_the_role_that_is_named(
+    ghe: StandIn, runtime_api: RuntimeApi, sandbox: LambdaSandbox, sts: Sts
+) -> None:
+    environment = {
+        **sandbox.environment,
+        "DRIFTFLEET_WORKER__PLAN_ROLE": "arn:aws:iam::123456789012:role/plans",
+        "AWS_ENDPOINT_URL_STS": sts.endpoint,
+        "AWS_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
+    with dataclasses.replace(sandbox, environment=environment).running():
+        answered = runtime_api.send(asking("root")).wait(60)
+        sts.refuses = True
+        refused = runtime_api.send(asking("root")).wait(60)
+    assert answered.result["verdict"] == "unapplied"
+    assert sts.asked[0]["RoleSessionName"] == "payments-infra-root"
+    assert error_of(refused.result)[0] == "credentials"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from driftfleet.aws_client import OwnClient
 from driftfleet.configuration import environment_of, process_environment
 from driftfleet.errors import StoreUnavailable
 from driftfleet.s3_settings import place_of
@@ -18,7 +19,7 @@ from driftfleet.settings import Settings
 from driftfleet.store import open_objects
 from driftfleet.store.objects import ObjectStore
 from driftfleet.store.s3 import S3Objects
-from driftfleet.store.s3_client import OwnClient, connect
+from driftfleet.store.s3_client import connect
 from producer.doctor.store import results
 from tests.conftest import require_faketime
 from tests.s3 import S3

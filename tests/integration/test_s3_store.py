@@ -2,7 +2,6 @@
 
 import re
 import traceback
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +11,7 @@ from driftfleet.store.s3 import S3Objects
 from tests.s3 import S3
 from tests.s3_proxy import Asked, Fault, S3Proxy
 from tests.scripted import everything_logged
-from tests.sts import Sts, running_sts
+from tests.sts import Sts
 
 ROLE = "arn:aws:iam::123456789012:role/results"
 ENCRYPTION = "x-amz-server-side-encryption"
@@ -99,13 +98,6 @@ class TestWhatIsSent:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
         open_objects(told.model_copy(update={"s3": without})).put("c", b"x")
         assert sent(proxy).key == "a/b/c"
-
-
-@pytest.fixture
-def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
-    with running_sts() as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.endpoint)
-        yield server
 
 
 def keys_used(proxy: S3Proxy) -> list[str]:

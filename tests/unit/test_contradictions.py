@@ -9,6 +9,8 @@ from driftfleet.errors import ConfigurationError
 from driftfleet.ledger import LEASE_SECONDS, OPEN_SECONDS, RENEW_SECONDS
 from driftfleet.settings import Settings
 
+ROLE = "arn:aws:iam::123456789012:role/plans"
+
 
 @pytest.mark.parametrize(
     ("overrides", "names"),
@@ -38,6 +40,10 @@ from driftfleet.settings import Settings
             {"metrics.prometheus": {"port": 5555}, "flower.port": 5555},
             ("flower.port (5555)", "metrics.prometheus.port (5555"),
         ),
+        (
+            {"worker.plan_role": ROLE, "limits.timeout_seconds": 3541},
+            ("limits.timeout_seconds (3541)", "worker.plan_role", "at most 3540"),
+        ),
     ],
 )
 def test_each_is_told_with_both_names(overrides: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -62,6 +68,7 @@ def test_all_of_them_are_told_at_once() -> None:
         {"worker.drain_seconds": 119},
         {"worker.drain_seconds": 0, "broker.visibility_timeout_seconds": 10},
         {"schedule.deadline": "7d"},
+        {"worker.plan_role": ROLE, "limits.timeout_seconds": 3540},
     ],
 )
 def test_what_just_fits_is_taken(overrides: dict[str, Any]) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from driftfleet.errors import CheckFailed
 from driftfleet.settings import PLAN_ENVIRONMENT
-from worker.environment import module_environment, plan_environment
+from worker.environment import module_environment, named_files, plan_environment
 from worker.mirror import cli_configuration
 from worker.workspace import Workspace, Workspaces
 
@@ -118,3 +119,52 @@ def test_what_only_git_reads_is_there_while_modules_are_fetched(workspace: Works
     assert "GIT_TRACE_CURL" not in module_environment(own, ["*"], workspace)
     with pytest.raises(CheckFailed, match="GIT_SSL_CAINFO"):
         plan_environment(own, ["*"], {"GIT_SSL_CAINFO": "/other.pem"}, workspace, None)
+
+
+class TestARolesKeys:
+    """`worker.plan_role`: a plan has the keys of that role, and nothing of the worker's."""
+
+    KEYS: ClassVar = {
+        "AWS_ACCESS_KEY_ID": "ASIAPLAN",
+        "AWS_SECRET_ACCESS_KEY": "plans",
+        "AWS_SESSION_TOKEN": "of-plans",
+    }
+    # All by which botocore and Go's SDK find credentials.
+    WORKERS: ClassVar = {
+        "AWS_ACCESS_KEY_ID": "AKIAWORKER",
+        "AWS_SECRET_ACCESS_KEY": "workers",
+        "AWS_SESSION_TOKEN": "of-workers",
+        "AWS_PROFILE": "workers",
+        "AWS_CONFIG_FILE": "/workers",
+        "AWS_SHARED_CREDENTIALS_FILE": "/workers",
+        "AWS_ROLE_ARN": "workers",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/workers",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/workers",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/workers",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "workers",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/workers",
+    }
+
+    @pytest.mark.parametrize("allowed", [PLAN_ENVIRONMENT, ("*",), ("TF_VAR_*",)])
+    def test_they_are_all_that_a_plan_and_its_modules_have(
+        self, workspace: Workspace, allowed: tuple[str, ...]
+    ) -> None:
+        own = {**OWN, **self.WORKERS}
+        plan = plan_environment(own, allowed, {}, workspace, None, keys=self.KEYS)
+        modules = module_environment(own, allowed, workspace, keys=self.KEYS)
+        for environment in (plan, modules):
+            assert self.KEYS.items() <= environment.items()
+            assert not [value for value in environment.values() if "workers" in value]
+        assert ("AWS_REGION" in plan) == (allowed != ("TF_VAR_*",))
+
+    def test_an_isolated_plan_is_not_shown_the_workers_credential_files(self) -> None:
+        own = {**self.WORKERS, "AWS_CA_BUNDLE": "/ca.pem"}
+        assert Path("/workers") in named_files(own, PLAN_ENVIRONMENT, ())
+        assert named_files(own, PLAN_ENVIRONMENT, (), self.KEYS) == [Path("/ca.pem")]
+
+    @pytest.mark.parametrize("name", sorted(WORKERS))
+    def test_no_variant_puts_others_in_their_place(self, workspace: Workspace, name: str) -> None:
+        with pytest.raises(CheckFailed, match=rf"{name}: worker\.plan_role gives") as caught:
+            plan_environment(OWN, ["*"], {name: "x"}, workspace, None, keys=self.KEYS)
+        assert caught.value.kind == "job_refused"
+        assert plan_environment(OWN, ["*"], {name: "x"}, workspace, None)[name] == "x"

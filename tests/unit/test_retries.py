@@ -12,6 +12,7 @@ from driftfleet.errors import (
     GitHubUnavailable,
     InstallRefused,
     InstallUnavailable,
+    RoleUnavailable,
     SecretUnavailable,
     SourceRefused,
     StoreUnavailable,
@@ -50,6 +51,13 @@ def test_an_answer_that_exists_is_stored_however_long_that_takes(
 ) -> None:
     assert all(may_try_again(row(error), tried, attempts) for tried in (1, 10, 1000, 10**6))
     assert row(error).wait_seconds(10**6) == 300
+
+
+def test_a_role_that_can_not_be_had_is_asked_for_a_few_times_and_then_credentials_are_missing() -> (
+    None
+):
+    policy = row(RoleUnavailable())
+    assert (tries(policy, 3), policy.spent) == (5, ErrorKind.CREDENTIALS)
 
 
 @pytest.mark.parametrize("error", [GitHubUnavailable(), SecretUnavailable()])

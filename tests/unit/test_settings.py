@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from driftfleet.configuration import environment_of, load_settings
 from driftfleet.errors import ConfigurationError
-from driftfleet.settings import Settings
+from driftfleet.settings import Settings, WorkerSettings
 
 EVERYTHING: dict[str, Any] = {
     "broker": {"url": "redis://:pa%20ss@h:6379/0", "visibility_timeout_seconds": 30},
@@ -381,6 +381,19 @@ def test_the_current_folder_may_be_gone(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_home_folder_that_nobody_knows_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="~nobody-of-this-name/m"):
         load_settings(config(tmp_path, "worker: {mirror: ~nobody-of-this-name/m}"), {})
+
+
+@pytest.mark.parametrize(
+    ("worker", "words"),
+    [
+        ({"plan_role": "plans"}, "such as arn:aws:iam::123456789012:role/plans"),
+        ({"plan_role": "arn:aws:iam::123456789012:role/x", "plan_external_id": "a b"}, "2 to 1224"),
+        ({"plan_external_id": "fleet"}, "without 'plan_role'"),
+    ],
+)
+def test_a_role_of_plans_that_can_be_none_is_refused(worker: dict[str, str], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        WorkerSettings.model_validate(worker)
 
 
 def test_a_machine_without_any_writable_folder_has_settings_all_the_same(

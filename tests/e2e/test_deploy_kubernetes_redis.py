@@ -243,7 +243,7 @@ def test_the_fleet_may_do_what_it_has_to_and_keda_may_count(own: int) -> None:
 
 
 def test_the_fleets_user_is_the_one_of_the_documentation() -> None:
-    documented = (DEPLOY.parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
+    documented = (DEPLOY.parents[1] / "docs" / "redis.md").read_text(encoding="utf-8")
     (rule,) = re.findall(r"ACL SETUSER driftfleet on[^`]*", documented)
     script = (DEPLOY / "components" / "redis" / "start.sh").read_text(encoding="utf-8")
     (user,) = re.findall(r"^user driftfleet on .*", script, re.MULTILINE)

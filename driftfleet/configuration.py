@@ -98,7 +98,8 @@ def _config_path(config: Path | None, environment: Mapping[str, str]) -> tuple[P
     if named := environment.get(CONFIG_VARIABLE):
         return Path(named).absolute(), f"{named} (from {CONFIG_VARIABLE})"
     implied = Path("fleet.yaml")
-    return (implied.absolute(), "fleet.yaml") if implied.is_file() else (None, "")
+    # A folder, too: Docker makes one where a file to mount is missing. Reading it says so.
+    return (implied.absolute(), "fleet.yaml") if implied.exists() else (None, "")
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -127,6 +127,13 @@ def test_fleet_yaml_in_the_current_folder_is_found_and_a_named_file_wins(tmp_pat
     assert load_settings(environment=named).limits.timeout_seconds == 8
 
 
+def test_a_folder_in_the_place_of_fleet_yaml_is_refused(tmp_path: Path) -> None:
+    # Docker makes one where the file that it was to mount isn't there.
+    (tmp_path / "fleet.yaml").mkdir()
+    with pytest.raises(ConfigurationError, match=r"fleet\.yaml: can't be read: Is a directory"):
+        load_settings(environment={})
+
+
 @pytest.mark.parametrize(
     ("tree", "message"),
     [

@@ -3,6 +3,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
+# Containers read as other users, also what a clone under `umask 077` closed to them.
+umask 022
+chmod -R a+rX deploy/compose
+
 made() { echo "made $1${2:+: $2}"; }
 
 [ -e .env ] || { cp deploy/compose/env.example .env; made .env 'a stand-in for AWS, until you change it'; }
@@ -13,7 +17,8 @@ made() { echo "made $1${2:+: $2}"; }
 secret() {
   [ -e "secrets/$1" ] && return
   cat > "secrets/$1"
-  chmod 0444 "secrets/$1"
+  # Its owner writes a new one into it.
+  chmod 0644 "secrets/$1"
   made "secrets/$1" "$2"
 }
 random() { head -c 24 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }

@@ -69,7 +69,7 @@ class Stack:
 
     def _furnish(self) -> None:
         """A new volume is filled with what the image has at its place."""
-        places = {"terraform": "terraform", "providers": "providers", "example": "example"}
+        places = {"terraform": "terraform", "providers": "mirror", "example": "example"}
         mounts = [
             word
             for volume, folder in places.items()
@@ -143,6 +143,5 @@ class Stack:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    path.unlink()
+    # Into the file, as docs/compose.md has it.
     path.write_text(text)
-    path.chmod(0o444)

@@ -45,7 +45,7 @@ RUN set -eu; mkdir -p /out/opt /out/usr/local/bin; \
     tar -xzf "$archive" -C /out/opt; \
     mv "/out/opt/tfenv-$TFENV_VERSION" /out/opt/tfenv; \
     rm -rf /out/opt/tfenv/.[a-z]* /out/opt/tfenv/test /out/opt/tfenv/docs; \
-    chmod -R go-w /out; \
+    chmod -R a+rX,go-w /out; \
     # Not its folder of programs: a shim called terraform is in there, too.
     ln -s /opt/tfenv/bin/tfenv /out/usr/local/bin/tfenv
 
@@ -53,7 +53,7 @@ FROM ${PYTHON_IMAGE} AS vendored
 ARG TERRAFORM_VERSIONS=""
 ARG PROVIDERS=none
 COPY vendor /vendor
-RUN set -eu; umask 022; mkdir -p /out/srv/terraform/terraform /out/srv/providers /out/usr/local/bin; \
+RUN set -eu; umask 022; mkdir -p /out/srv/terraform/terraform /out/srv/mirror/providers /out/usr/local/bin; \
     for version in $TERRAFORM_VERSIONS; do \
       if [ ! -f "/vendor/terraform/$version/terraform" ]; then \
         echo "vendor/terraform/$version/terraform is not there: put it there (vendor/README.md), or name the" \
@@ -76,10 +76,10 @@ RUN set -eu; umask 022; mkdir -p /out/srv/terraform/terraform /out/srv/providers
                "--build-arg PROVIDERS=none" >&2; \
           exit 1; \
         fi; \
-        cp -R /vendor/providers/. /out/srv/providers ;; \
+        cp -R /vendor/providers/. /out/srv/mirror/providers ;; \
       *) echo "PROVIDERS is '$PROVIDERS': it can be none, or vendor" >&2; exit 1 ;; \
     esac; \
-    chmod -R go-w /out; \
+    chmod -R a+rX,go-w /out; \
     echo "the target with-terraform has: versions of Terraform: ${TERRAFORM_VERSIONS:-none}; providers: $PROVIDERS"
 
 FROM ${PYTHON_IMAGE} AS fleet
@@ -121,7 +121,7 @@ FROM fleet AS with-terraform
 COPY --from=vendored /out/ /
 ENV DRIFTFLEET_INSTALLS__FOLDER=/srv/terraform \
     DRIFTFLEET_INSTALLS__INSTALLER=none \
-    DRIFTFLEET_WORKER__MIRROR=/srv/providers
+    DRIFTFLEET_WORKER__MIRROR=/srv/mirror/providers
 
 # What `docker build` makes where no target is named.
 FROM fleet

@@ -1,10 +1,10 @@
 locals {
   # `keeps`: it writes results and metrics; `mirror`: it sees the provider mirror; `stop`: seconds from TERM to KILL, of
-  # which a worker's plans have worker.drain_seconds. Fargate's most is 120.
+  # which a worker's plans, and what a producer does, have worker.drain_seconds. Fargate's most is 120.
   roles = merge(
     {
       beat     = { cpu = var.beat.cpu, memory = var.beat.memory, disk = null, keeps = false, mirror = false, stop = 30 }
-      producer = { cpu = var.producer.cpu, memory = var.producer.memory, disk = var.producer.disk_gib, keeps = true, mirror = true, stop = 60 }
+      producer = { cpu = var.producer.cpu, memory = var.producer.memory, disk = var.producer.disk_gib, keeps = true, mirror = true, stop = 120 }
       worker   = { cpu = var.worker.cpu, memory = var.worker.memory, disk = var.worker.disk_gib, keeps = true, mirror = true, stop = 120 }
     },
     var.flower == null ? {} : {
@@ -95,7 +95,7 @@ resource "aws_ecs_task_definition" "role" {
     linuxParameters = { capabilities = { drop = ["ALL"] }, initProcessEnabled = false }
     mountPoints = concat(
       [{ sourceVolume = "work", containerPath = local.work, readOnly = false }],
-      local.on_file_system[each.key] ? [{ sourceVolume = "mirror", containerPath = var.mirror.folder, readOnly = each.key != "producer" }] : [],
+      local.on_file_system[each.key] ? [{ sourceVolume = "mirror", containerPath = dirname(var.mirror.folder), readOnly = each.key != "producer" }] : [],
     )
     healthCheck = {
       command     = ["CMD", "driftfleet-health", each.key]

@@ -268,9 +268,9 @@ variable "results" {
 }
 
 variable "mirror" {
-  description = "The provider mirror: a folder of the image, or an EFS access point. With `sync_at` (crontab, UTC) the producer fills it."
+  description = "The provider mirror: a folder of the image, or of an EFS access point that is mounted at the folder above it (a sync works beside the mirror). With `sync_at` (crontab, UTC) the producer fills it."
   type = object({
-    folder  = optional(string, "/srv/providers")
+    folder  = optional(string, "/srv/mirror/providers")
     sync_at = optional(string)
     file_system = optional(object({
       id                = string

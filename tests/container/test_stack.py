@@ -54,9 +54,25 @@ def test_no_service_has_a_right_or_a_disk_that_it_does_not_need(stack: Stack) ->
 def test_workers_can_not_change_the_mirror_or_the_versions(stack: Stack) -> None:
     for container in stack.containers("worker"):
         mounts = {one["Destination"]: one["RW"] for one in inspect(container)["Mounts"]}
-        assert mounts["/srv/providers"] is False
+        assert mounts["/srv/mirror"] is False
         assert mounts["/srv/terraform"] is False
         assert not [place for place, writable in mounts.items() if writable]
+
+
+def test_the_producer_can_sync_into_the_mirror_and_workers_see_what_is_there(stack: Stack) -> None:
+    code = (
+        "from driftfleet.configuration import load_settings\n"
+        "from driftfleet.mirror.staging import staging\n"
+        "mirror = load_settings().worker.mirror\n"
+        "with staging(mirror) as folder:\n"
+        "    (folder / 'one').mkdir()\n"
+        "    (folder / 'one').rename(mirror / 'example.com')\n"
+    )
+    (producer,) = stack.containers("producer")
+    docker("exec", producer, "python", "-c", code)
+    for container in stack.containers("worker"):
+        assert "example.com" in docker("exec", container, "ls", "/srv/mirror/providers").stdout
+    docker("exec", producer, "rmdir", "/srv/mirror/providers/example.com")
 
 
 def test_redis_is_reached_with_the_password_alone(stack: Stack) -> None:

@@ -53,7 +53,7 @@ def test_the_mirror_is_in_the_image_or_beside_what_a_sync_writes(tmp_path: Path)
         return settings_of(overlay, role, tmp_path).worker.mirror
 
     # Where the image's target with-terraform has it; its terraform is in /srv, too.
-    assert mirror("isolated", "worker") == Path("/srv/providers")
+    assert mirror("isolated", "worker") == Path("/srv/mirror/providers")
     for role in ("beat", "producer", "worker"):
         # Not the mount itself, in which a sync has a folder of its own.
         assert mirror("own-redis", role) == Path("/srv/mirror/providers")
@@ -71,7 +71,7 @@ def test_beat_and_the_producer_sync_a_mirror_on_a_volume_and_none_in_an_image(
 
 def test_a_worker_has_the_memory_for_as_many_plans_as_it_starts(settings: Settings) -> None:
     worker = settings.worker
-    # docs/operations.md, "Sizes"; a plan is expected to take a fifth more than its last.
+    # docs/operations.md, "Sizing"; a plan is expected to take a fifth more than its last.
     plans = worker.concurrency * 1.2 * worker.plan_memory_bytes
     own = worker.memory_reserve_bytes + (45 + 20) * 1e6 + worker.concurrency * (60 + 13) * 1e6
     resources = container("own-redis", "worker")["resources"]

@@ -195,7 +195,7 @@ class TestTasks:
             assert container["linuxParameters"]["capabilities"] == {"drop": ["ALL"]}
             assert container["healthCheck"]["command"] == ["CMD", "driftfleet-health", role]
             writable = {m["containerPath"] for m in container["mountPoints"] if not m["readOnly"]}
-            mirror = {"/srv/providers"} if role == "producer" else set()
+            mirror = {"/srv/mirror"} if role == "producer" else set()
             assert writable == {"/var/lib/driftfleet"} | mirror
             # Root for a moment: it gives the volume away, and can do nothing else.
             volume = otherwise.containers(role)["volume"]
@@ -214,6 +214,8 @@ class TestTasks:
         assert (
             settings.worker.drain_seconds + settings.worker.stop_grace_seconds + 15 <= stop <= 120
         )
+        # A producer ends what it does then, and has ten seconds to clean up (producer/ending.py).
+        assert settings.worker.drain_seconds + 15 <= otherwise.container("producer")["stopTimeout"]
         slots = settings.worker.concurrency
         room = settings.limits.workspace_bytes * slots + settings.cache.limit_bytes
         disk = worker["ephemeral_storage"][0]["size_in_gib"] << 30
@@ -231,6 +233,15 @@ class TestTasks:
             for role in ("beat", "producer", "worker")
         }
         assert "mirror" not in mounts["beat"]
+        # The mirror is not the mount itself: a sync works beside it, on the same disk.
+        mirror = settings_of(otherwise, "producer").worker.mirror
+        (place,) = (
+            m["containerPath"]
+            for m in otherwise.container("producer")["mountPoints"]
+            if m["sourceVolume"] == "mirror"
+        )
+        assert mirror is not None
+        assert str(mirror.parent) == place
         assert (mounts["producer"]["mirror"], mounts["worker"]["mirror"]) == (False, True)
         # In the image there is nothing to mount.
         assert len(usual.of("ecs_task_definition")["role.worker"]["volume"]) == 1
@@ -284,7 +295,7 @@ class TestSettings:
             assert settings.worker.plan_role == f"{ROLE}-plan"
             assert settings.worker.plan_external_id == "driftfleet"
             assert str(settings.worker.writable_root) == "/var/lib/driftfleet"
-            assert str(settings.worker.mirror) == "/srv/providers"
+            assert str(settings.worker.mirror) == "/srv/mirror/providers"
             assert settings.cache.folder is not None
             assert settings.cache.folder.is_relative_to(settings.worker.writable_root)
             assert settings.mirror.sync_at is not None

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).parents[2]
-PAGES = sorted((TOP / "docs").glob("*.md"))
+PAGES = sorted(
+    {*TOP.glob("*.md"), *TOP.glob("docs/**/*.md"), *TOP.glob("deploy/**/*.md")}
+    | {TOP / "benchmarks" / "README.md", TOP / "vendor" / "README.md"}
+)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -41,7 +44,7 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-") for name in names}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for link in _LINK.findall(page.read_text()):
         path, _, anchor = link.partition("#")

@@ -1,0 +1,86 @@
+"""What docker-compose.yml and deploy/compose say, where no engine has to be asked."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+
+TOP = Path(__file__).parents[2]
+SERVICES: dict[str, Any] = yaml.safe_load((TOP / "docker-compose.yml").read_text())["services"]
+
+
+def _mounts(service: str) -> dict[str, tuple[str, bool]]:
+    """By the place in the container: the volume or file, and whether it can be written to."""
+    parts = [one.rsplit(":", 2) for one in SERVICES[service]["volumes"] if isinstance(one, str)]
+    return {
+        (part[-2] if part[-1] == "ro" else part[-1]): (part[0], part[-1] != "ro") for part in parts
+    }
+
+
+def test_the_mirror_is_not_a_mount_itself_since_a_sync_works_beside_it() -> None:
+    for service in ("producer", "worker"):
+        mirror = PurePosixPath(SERVICES[service]["environment"]["DRIFTFLEET_WORKER__MIRROR"])
+        mounts = _mounts(service)
+        assert str(mirror) not in mounts
+        assert mounts[str(mirror.parent)] == ("providers", service == "producer")
+        assert f"mkdir {mirror}" in SERVICES["volumes"]["command"][0]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """A clone of somebody whose files nobody else may read, after `make up` has made the rest."""
+    shutil.copytree(TOP / "deploy" / "compose", tmp_path / "deploy" / "compose")
+    for path in (tmp_path / "deploy").rglob("*"):
+        path.chmod(path.stat().st_mode & 0o700)
+    script = tmp_path / "deploy" / "compose" / "prepare.sh"
+    subprocess.run(["sh", "-c", f"umask 077; {script}"], check=True, capture_output=True)
+    return tmp_path
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_secrets_can_be_written_by_their_owner_and_read_by_the_containers_user(
+    prepared: Path,
+) -> None:
+    assert _mode(prepared / "secrets") == 0o700
+    names = {path.name: _mode(path) for path in (prepared / "secrets").iterdir()}
+    assert names == dict.fromkeys(
+        ("redis_password", "flower_password", "github_token", "aws_credentials"), 0o644
+    )
+
+
+def test_what_is_mounted_can_be_read_by_the_containers_users(prepared: Path) -> None:
+    assert _mode(prepared / "fleet.yaml") & 0o444 == 0o444
+    for path in (prepared / "deploy" / "compose").rglob("*"):
+        assert _mode(path) & 0o444 == 0o444, path
+    assert os.access(prepared / "deploy" / "compose" / "prepare.sh", os.X_OK)
+
+
+def test_what_is_there_is_not_made_again(prepared: Path) -> None:
+    before = (prepared / "secrets" / "redis_password").read_text()
+    assert len(before) == 48
+    (prepared / "fleet.yaml").write_text("mine")
+    script = prepared / "deploy" / "compose" / "prepare.sh"
+    done = subprocess.run([script], check=True, capture_output=True, text=True)
+    assert done.stdout == ""
+    assert (prepared / "fleet.yaml").read_text() == "mine"
+    assert (prepared / "secrets" / "redis_password").read_text() == before
+
+
+def test_the_user_of_redis_is_the_one_of_the_documentation() -> None:
+    page = (TOP / "docs" / "redis.md").read_text()
+    (written,) = re.findall(r"^ACL SETUSER driftfleet on >PASSWORD (.*?)```", page, re.M | re.S)
+    script = (TOP / "deploy" / "compose" / "redis.sh").read_text()
+    (made,) = re.findall(r'"user driftfleet on #\$hash (.*?)\n\}', script, re.S)
+    rights = set(re.sub(r"[\"'\\]", " ", made).split())
+    # Of Redis 7.2; and what `driftfleet doctor` looks at.
+    assert rights - set(written.split()) == {"+client|setinfo", "+info", "+config|get"}
+    assert set(written.split()) <= rights

@@ -15,6 +15,8 @@ locals {
     ]...
   )
 
+  # No installs.folder: by default it is in the writable root, and an image with versions in it (target with-terraform)
+  # names its own.
   own = merge(
     {
       DRIFTFLEET_BROKER__URL              = local.redis_url
@@ -24,7 +26,6 @@ locals {
       DRIFTFLEET_METRICS__CLOUDWATCH      = jsonencode({ namespace = local.namespace, dimensions = local.dimensions })
       DRIFTFLEET_WORKER__WRITABLE_ROOT    = local.work
       DRIFTFLEET_CACHE__FOLDER            = "${local.work}/cache"
-      DRIFTFLEET_INSTALLS__FOLDER         = "${local.work}/installs"
       DRIFTFLEET_WORKER__CONCURRENCY      = tostring(var.worker.concurrency)
       DRIFTFLEET_WORKER__MIRROR           = var.mirror.folder
       DRIFTFLEET_WORKER__PLAN_ROLE        = local.plan_role_arn

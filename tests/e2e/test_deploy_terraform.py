@@ -296,6 +296,8 @@ class TestSettings:
             assert settings.worker.plan_external_id == "driftfleet"
             assert str(settings.worker.writable_root) == "/var/lib/driftfleet"
             assert str(settings.worker.mirror) == "/srv/mirror/providers"
+            # An image with versions in it names their folder, which a task would overrule.
+            assert settings.installs.folder is None
             assert settings.cache.folder is not None
             assert settings.cache.folder.is_relative_to(settings.worker.writable_root)
             assert settings.mirror.sync_at is not None

@@ -19,7 +19,7 @@ help:
 	@echo 'make bench    driftfleet beside a loop of terraform; discovery; requests to GitHub; the queue; status; the dashboard'
 	@echo 'make schemas  write docs/schemas from the records'
 	@echo
-	@echo 'make up       build the image, and start a fleet in containers (docs/compose.md); WORKERS=4 for four workers'
+	@echo 'make up       build (or pull) the image, and start a fleet in containers (docs/compose.md); WORKERS=4 for four workers'
 	@echo 'make logs     what its services say, as they say it'
 	@echo 'make down     end it; what waits in Redis, the mirror and installed versions stay'
 	@echo 'make test-container   run it for real, kill its containers, fill its disks'
@@ -101,11 +101,15 @@ bench: venv
 	$(BIN)/python benchmarks/builtin.py
 	$(BIN)/python benchmarks/aws.py
 
+# An image of a registry is pulled: what is built here under its name would be another one.
 up:
 	@docker info >/dev/null 2>&1 || { echo 'make up needs Docker: its engine does not answer (docker info says why)'; exit 2; }
 	@deploy/compose/prepare.sh
-	$(COMPOSE) build volumes
-	$(COMPOSE) up --detach --scale worker=$(WORKERS)
+	@case "$${DRIFTFLEET_IMAGE:-$$(sed -n 's/^DRIFTFLEET_IMAGE=//p' .env | tail -n 1)}" in \
+	  */* | *@*) $(COMPOSE) pull volumes ;; \
+	  *) $(COMPOSE) build volumes ;; \
+	esac
+	$(COMPOSE) up --detach --no-build --scale worker=$(WORKERS)
 
 down:
 	$(COMPOSE) down

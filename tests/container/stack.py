@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -35,7 +36,9 @@ class Stack:
         self.folder = folder
         self.project = f"driftfleet{os.getpid()}{int(time.time()) % 10000}"
         self._furnished = furnished
-        self._compose = compose or ["docker-compose"]
+        # The older one where there is one: with Compose v2 test_compose_v2.py runs.
+        older = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+        self._compose = compose or older
         self.files: tuple[str, ...] = ("-f", "docker-compose.yml", "-f", "stack.yml")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

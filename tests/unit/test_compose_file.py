@@ -84,3 +84,32 @@ def test_the_user_of_redis_is_the_one_of_the_documentation() -> None:
     # Of Redis 7.2; and what `driftfleet doctor` looks at.
     assert rights - set(written.split()) == {"+client|setinfo", "+info", "+config|get"}
     assert set(written.split()) <= rights
+
+
+@pytest.mark.parametrize(
+    ("image", "word"),
+    [
+        ("driftfleet", "build"),
+        ("registry.example.com/driftfleet:1", "pull"),
+        (f"registry.example.com/driftfleet@sha256:{'0' * 64}", "pull"),
+    ],
+)
+def test_an_image_of_a_registry_is_pulled_and_never_built_under_its_name(
+    prepared: Path, image: str, word: str
+) -> None:
+    shutil.copy2(TOP / "Makefile", prepared)
+    example = (prepared / ".env").read_text()
+    (prepared / ".env").write_text(example.replace("IMAGE=driftfleet", f"IMAGE={image}"))
+    docker = prepared / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\n")
+    docker.chmod(0o755)
+    environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["make", "--silent", "up", "COMPOSE=echo", "WORKERS=3"],
+        cwd=prepared, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        f"{word} volumes",
+        "up --detach --no-build --scale worker=3",
+    ]

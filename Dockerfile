@@ -10,17 +10,20 @@ ARG PYTHON_IMAGE=python:3.13-slim-trixie
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-RUN python -m venv /opt/driftfleet
+RUN python -m venv /opt/driftfleet && python -m venv /opt/wheel
 # What changes seldom comes first: the dependencies stay in the build's cache.
 COPY constraints.txt pyproject.toml ./
 RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 print(*p["dependencies"], *p["optional-dependencies"]["lambda"], sep="\n")' > requirements.txt \
- && /opt/driftfleet/bin/pip install --quiet --only-binary :all: -c constraints.txt -r requirements.txt
+ && /opt/driftfleet/bin/pip install --quiet --only-binary :all: -c constraints.txt -r requirements.txt \
+ && /opt/wheel/bin/pip install --quiet --only-binary :all: -c constraints.txt hatchling
 COPY README.md ./
 COPY driftfleet driftfleet
 COPY producer producer
 COPY worker worker
-RUN /opt/driftfleet/bin/pip install --quiet --no-deps . \
+# With the hatchling of constraints.txt: by itself pip would fetch the newest for a build.
+RUN /opt/wheel/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheel . \
+ && /opt/driftfleet/bin/pip install --quiet --no-deps /wheel/driftfleet-*.whl \
  && /opt/driftfleet/bin/pip check \
  && /opt/driftfleet/bin/pip uninstall --quiet --yes pip
 

@@ -1,4 +1,4 @@
-"""What docker-compose.yml and deploy/compose say, where no engine has to be asked."""
+"""What Dockerfile, docker-compose.yml and deploy/compose say, where no engine has to be asked."""
 
 import os
 import re
@@ -113,3 +113,14 @@ def test_an_image_of_a_registry_is_pulled_and_never_built_under_its_name(
         f"{word} volumes",
         "up --detach --no-build --scale worker=3",
     ]
+
+
+def test_the_image_is_made_of_constrained_packages_alone() -> None:
+    text = (TOP / "Dockerfile").read_text().replace("\\\n", " ")
+    commands = re.findall(r"/pip (?:install|wheel) [^&\n]*", text)
+    assert len(commands) == 4
+    for command in commands:
+        constrained = "-c constraints.txt" in command and "--only-binary :all:" in command
+        # What builds comes from there, too: pip would fetch the newest into a place of its own.
+        ours = "--no-deps" in command and ("--no-build-isolation" in command or ".whl" in command)
+        assert constrained or ours, command

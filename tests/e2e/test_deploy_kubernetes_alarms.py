@@ -46,6 +46,7 @@ _WELL = {
     'driftfleet_checks_total{verdict="clean"}': "0+20x240",
     'driftfleet_checks_total{verdict="error"}': "0+1x240",
     "driftfleet_disk_free_bytes": "20000000000+0x240",
+    "driftfleet_slots": "2+0x240",
     "driftfleet_staleness_seconds": "7200+0x240",
     "driftfleet_sweeps_overdue": "0+0x240",
     'driftfleet_sweeps_closed_total{closed_by="deadline"}': "0+0x240",
@@ -59,6 +60,7 @@ _ILL: dict[str, tuple[str, str | None]] = {
     "DriftfleetBacklog": ("driftfleet_queue_age_seconds", "3700+60x240"),
     "DriftfleetErrors": ('driftfleet_checks_total{verdict="error"}', "0+5x240"),
     "DriftfleetDisk": ("driftfleet_disk_free_bytes", "1000000000+0x240"),
+    "DriftfleetWorkers": ("driftfleet_slots", None),
     "DriftfleetStaleness": ("driftfleet_staleness_seconds", "44000+60x240"),
     "DriftfleetSweepsOverdue": ("driftfleet_sweeps_overdue", "1+0x240"),
     "DriftfleetSweepsIncomplete": (
@@ -95,8 +97,5 @@ def _case(series: dict[str, str | None], ringing: str | None) -> dict[str, Any]:
 def _expected(rule: dict[str, Any], ringing: str | None) -> list[dict[str, Any]]:
     if rule["alert"] != ringing:
         return []
-    labels = {
-        "DriftfleetSweepsIncomplete": {"closed_by": "deadline"},
-        "DriftfleetTargetDown": {"job": "driftfleet/driftfleet"},
-    }.get(ringing, {})
+    labels = {"DriftfleetTargetDown": {"job": "driftfleet/driftfleet"}}.get(ringing, {})
     return [{"exp_labels": rule["labels"] | labels, "exp_annotations": rule["annotations"]}]

@@ -6,7 +6,6 @@ STAMP := $(VENV)/.installed
 RUN := DRIFTFLEET_CONFIG=examples/fleet.yaml $(BIN)/driftfleet
 
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
-WORKERS ?= 1
 
 .PHONY: help venv demo binaries test test-container faults check format schemas bench up down logs clean
 
@@ -105,7 +104,7 @@ up:
 	@docker info >/dev/null 2>&1 || { echo 'make up needs Docker: its engine does not answer (docker info says why)'; exit 2; }
 	@deploy/compose/prepare.sh
 	$(COMPOSE) build volumes
-	$(COMPOSE) up --detach --scale worker=$(WORKERS)
+	$(if $(WORKERS),WORKERS=$(WORKERS)) $(COMPOSE) up --detach
 
 down:
 	$(COMPOSE) down

@@ -155,7 +155,7 @@ def test_a_worker_that_is_killed_in_a_plan_loses_no_job(stack: Stack) -> None:
     assert record["missing"] == []
     assert record["summary"]["verdicts"] == {"clean": 3}
     # What it leaves is a memory's: its disk is gone with it.
-    stack.compose("up", "--detach", "--no-build", "--scale", "worker=3")
+    stack.compose("up", "--detach", "--no-build")
     assert wait_until(lambda: len(stack.containers("worker")) == 3, 30)
     assert wait_until(lambda: stack.healthy("worker"), 60)
 

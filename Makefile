@@ -6,7 +6,6 @@ STAMP := $(VENV)/.installed
 RUN := DRIFTFLEET_CONFIG=examples/fleet.yaml $(BIN)/driftfleet
 
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
-WORKERS ?= 1
 
 .PHONY: help venv demo binaries test test-container faults check format schemas bench up down logs clean
 
@@ -109,7 +108,7 @@ up:
 	  */* | *@*) $(COMPOSE) pull volumes ;; \
 	  *) $(COMPOSE) build volumes ;; \
 	esac
-	$(COMPOSE) up --detach --no-build --scale worker=$(WORKERS)
+	$(if $(WORKERS),WORKERS=$(WORKERS)) $(COMPOSE) up --detach --no-build
 
 down:
 	$(COMPOSE) down

@@ -11,7 +11,9 @@ hash=$(printf %s "$password" | sha256sum | cut -d ' ' -f 1)
 {
   cat /usr/local/etc/redis/redis.conf
   echo "maxmemory ${REDIS_MAXMEMORY}"
-  echo 'user default off'
+  # Nobody is let in as `default`. But what was written in a transaction is read from the append-only file with its rights
+  # (NOPERM in the log): without them a restart would forget the queue.
+  echo 'user default off resetpass ~* &* +@all'
   # docs/redis.md, "Who may do what in Redis"; and what `driftfleet doctor` looks at.
   echo "user driftfleet on #$hash resetkeys resetchannels -@all" \
     '~driftfleet* ~unacked* ~_kombu.binding* ~celeryev.* &/0.celeryev/*' \

@@ -94,9 +94,9 @@ def folder(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stack(folder: Path, image: str, furnished: str) -> Iterator[Stack]:
     """A fleet of three workers that runs, healthy, with the example fleet in its GitHub."""
-    stack = Stack(folder, image, furnished)
+    stack = Stack(folder, image, furnished, workers=3)
     try:
-        stack.up(workers=3)
+        stack.up()
         yield stack
     finally:
         stack.remove()

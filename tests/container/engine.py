@@ -72,17 +72,9 @@ def build_image(
     given = [
         word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")
     ]
-    command = [
-        "docker",
-        "build",
-        "--network",
-        NETWORK,
-        "--tag",
-        tag,
-        *options,
-        *given,
-        str(context),
-    ]
+    # A build that fails would leave a container.
+    options = ("--force-rm", "--network", NETWORK, "--tag", tag, *options, *given)
+    command = ["docker", "build", *options, str(context)]
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
     done = run(command, check=check, seconds=900, environment=environment)
     return done.stdout + done.stderr

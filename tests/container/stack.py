@@ -32,7 +32,14 @@ variants:
 class Stack:
     """A project of docker-compose in a folder of its own."""
 
-    def __init__(self, folder: Path, image: str, furnished: str, compose: list[str] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        image: str,
+        furnished: str,
+        workers: int,
+        compose: list[str] | None = None,
+    ) -> None:
         self.folder = folder
         self.project = f"driftfleet{os.getpid()}{int(time.time()) % 10000}"
         self._furnished = furnished
@@ -47,6 +54,7 @@ class Stack:
             "DRIFTFLEET_IMAGE": image,
             "TEST_IMAGE": furnished,
             "FLOWER_PORT": str(self.flower_port),
+            "WORKERS": str(workers),
             "WORKER_DISK": "512m",
         }
         example = (folder / "deploy" / "compose" / "env.example").read_text()
@@ -62,11 +70,11 @@ class Stack:
         command = [*self._compose, "-p", self.project, *self.files, *arguments]
         return run(command, check=check, seconds=seconds, folder=self.folder)
 
-    def up(self, workers: int) -> None:
+    def up(self) -> None:
         """Start all of it, and wait until all of it is healthy."""
         self.compose("up", "--no-start", "volumes")
         self._furnish()
-        self.compose("up", "--detach", "--no-build", "--scale", f"worker={workers}")
+        self.compose("up", "--detach", "--no-build")
         services = ("redis", "beat", "producer", "flower", "worker", "aws")
         assert wait_until(lambda: all(map(self.healthy, services)), 180), self.story()
 

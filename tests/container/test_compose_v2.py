@@ -31,12 +31,12 @@ def compose(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def stack(folder: Path, image: str, furnished: str, compose: list[str]) -> Iterator[Stack]:
-    stack = Stack(folder, image, furnished, compose)
+    stack = Stack(folder, image, furnished, 1, compose)
     with (folder / ".env").open("a") as settings:
         settings.write("COMPOSE_FILE=docker-compose.yml:stack.yml:deploy/compose/isolation.yml\n")
     stack.files = ()
     try:
-        stack.up(workers=1)
+        stack.up()
         yield stack
     finally:
         stack.remove()

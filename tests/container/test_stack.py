@@ -171,7 +171,7 @@ def test_a_worker_that_is_killed_in_a_plan_loses_no_job(stack: Stack) -> None:
     assert record["missing"] == []
     assert record["summary"]["verdicts"] == {"clean": 3}
     # What it leaves is a memory's: its disk is gone with it.
-    stack.compose("up", "--detach", "--no-build", "--scale", "worker=3")
+    stack.compose("up", "--detach", "--no-build")
     assert wait_until(lambda: len(stack.containers("worker")) == 3, 30)
     assert wait_until(lambda: stack.healthy("worker"), 60)
 
@@ -187,6 +187,10 @@ def test_a_hundred_checks_and_a_redis_that_is_restarted_leave_nothing_and_lose_n
     assert wait_until(lambda: not stack.containers("redis"), 10)
     docker("start", redis)
     assert waiting > 10, "all were answered before Redis was killed: nothing was tried"
+    # It comes back with what it had, at once: not by what the producer asks for again.
+    assert wait_until(lambda: stack.healthy("redis"), 30)
+    assert stack.overview()["sweeps"], stack.story()
+    assert "NOPERM" not in docker("logs", redis).stdout
     record = stack.closed(sweep, 240)
     assert record["missing"] == []
     assert sum(record["summary"]["verdicts"].values()) == MANY

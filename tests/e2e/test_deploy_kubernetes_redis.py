@@ -3,6 +3,7 @@
 import re
 import runpy
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,8 +171,17 @@ def test_keda_asks_the_redis_of_the_fleet_by_a_name_that_holds_in_its_own_namesp
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Its port: the command and the files of the pod, with other places."""
-    folder = tmp_path_factory.mktemp("own")
+    """Its port."""
+    port, process = start_own(tmp_path_factory.mktemp("own"))
+    try:
+        yield port
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def start_own(folder: Path) -> tuple[int, "subprocess.Popen[bytes]"]:
+    """Start it by the command and the files of the pod, with other places; its port."""
     for name, password in _PASSWORDS.items():
         (folder / name).write_text(f"{password}\n")
     with serving(folder) as free:
@@ -181,12 +191,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         (folder / name).write_text(_moved(text, folder, port))
     assert container("own-redis", "redis")["command"] == ["sh", "/etc/redis/start.sh"]
     process = subprocess.Popen(["sh", folder / "start.sh"], stdout=subprocess.DEVNULL)
-    try:
-        fleet(port, patiently=True).ping()
-        yield port
-    finally:
-        process.terminate()
-        assert process.wait(10) == 0
+    fleet(port, patiently=True).ping()
+    return port, process
 
 
 def _moved(text: str, folder: Path, port: int) -> str:
@@ -265,6 +271,24 @@ def test_it_keeps_what_it_has_and_forgets_nothing(own: int) -> None:
         "volumeClaimTemplates"
     ]
     assert amount(claim["spec"]["resources"]["requests"]["storage"]) >= 4 * bound
+
+
+def test_it_comes_back_with_what_it_had(tmp_path: Path) -> None:
+    """A transaction in the append-only file is read again with the rights of the user `default`."""
+    port, process = start_own(tmp_path)
+    with fleet(port) as client:
+        client.pipeline(transaction=True).set("driftfleet:a", 1).set("driftfleet:b", 2).execute()
+        assert client.config_get("appendfsync") == {"appendfsync": "everysec"}
+    time.sleep(1.5)
+    process.kill()
+    process.wait()
+    port, process = start_own(tmp_path)
+    try:
+        with fleet(port) as client:
+            assert client.mget("driftfleet:a", "driftfleet:b") == ["1", "2"]
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def test_it_does_not_start_without_passwords(tmp_path: Path) -> None:

@@ -106,13 +106,10 @@ def test_an_image_of_a_registry_is_pulled_and_never_built_under_its_name(
     docker.chmod(0o755)
     environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["make", "--silent", "up", "COMPOSE=echo", "WORKERS=3"],
+        ["make", "--silent", "up", "COMPOSE=echo"],
         cwd=prepared, env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert done.stdout.splitlines() == [
-        f"{word} volumes",
-        "up --detach --no-build --scale worker=3",
-    ]
+    assert done.stdout.splitlines() == [f"{word} volumes", "up --detach --no-build"]
 
 
 def test_the_image_is_made_of_constrained_packages_alone() -> None:

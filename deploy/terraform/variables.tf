@@ -281,6 +281,11 @@ variable "mirror" {
   default = {}
 
   validation {
+    condition     = can(regex("^(/[A-Za-z0-9._-]+){2,}$", var.mirror.folder))
+    error_message = "mirror.folder is a folder in a folder, such as /srv/mirror/providers: what is mounted is the upper one."
+  }
+
+  validation {
     condition     = var.mirror.sync_at == null || var.mirror.file_system != null
     error_message = "mirror.sync_at wants a file system: an image can't be written to."
   }

@@ -3,8 +3,9 @@ terraform {
 
   required_providers {
     aws = {
-      source  = "hashicorp/aws"
-      version = ">= 5.80"
+      source = "hashicorp/aws"
+      # Valkey for ElastiCache's users: 5.80 refuses it (hashicorp/terraform-provider-aws#40286).
+      version = ">= 5.100"
     }
   }
 }

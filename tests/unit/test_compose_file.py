@@ -121,3 +121,16 @@ def test_the_image_is_made_of_constrained_packages_alone() -> None:
         # What builds comes from there, too: pip would fetch the newest into a place of its own.
         ours = "--no-deps" in command and ("--no-build-isolation" in command or ".whl" in command)
         assert constrained or ours, command
+
+
+def test_both_targets_of_the_image_can_be_built_by_what_stands_in_env() -> None:
+    text = (TOP / "Dockerfile").read_text()
+    build = SERVICES["volumes"]["build"]
+    stages = set(re.findall(r"^FROM \S+ AS (\S+)", text, re.M))
+    example = (TOP / "deploy" / "compose" / "env.example").read_text()
+    (other,) = re.findall(r"^#DRIFTFLEET_TARGET=(.+)", example, re.M)
+    assert build["target"] == "${DRIFTFLEET_TARGET:-fleet}"
+    assert {"fleet", other} <= stages
+    # No target is what the compose file builds: the last stage is the same.
+    assert text.rstrip().endswith("FROM fleet")
+    assert set(build["args"]) <= set(re.findall(r"^ARG (\w+)", text, re.M))

@@ -164,12 +164,19 @@ def test_flower_shows_the_tasks_with_a_password_and_not_without(stack: Stack) ->
 def test_a_worker_that_is_killed_in_a_plan_loses_no_job(stack: Stack) -> None:
     sweep = stack.enqueue("platform/slow")
     assert wait_until(lambda: len(stack.overview()["running"]) == 3, 60), stack.story()
-    busy = {one["worker"] for one in stack.overview()["running"]}
-    victim = next(c for c in stack.containers("worker") if c[:12] in busy)
+    busy = {one["root"]: one["worker"] for one in stack.overview()["running"]}
+    victim = next(c for c in stack.containers("worker") if c[:12] in busy.values())
     docker("kill", victim)
     record = stack.closed(sweep, 200)
     assert record["missing"] == []
     assert record["summary"]["verdicts"] == {"clean": 3}
+    # What it worked on was not answered by it: it was killed in the middle, and others did it.
+    lines = stack.driftfleet("results", "--json", "platform/slow", check=False).stdout
+    results = [json.loads(line) for line in lines.splitlines()]
+    answered = {one["job"]["root"]: one["worker"] for one in results}
+    lost = [root for root, worker in busy.items() if worker == victim[:12]]
+    assert lost
+    assert victim[:12] not in {answered[root] for root in lost}, (busy, answered)
     # What it leaves is a memory's: its disk is gone with it.
     stack.compose("up", "--detach", "--no-build")
     assert wait_until(lambda: len(stack.containers("worker")) == 3, 30)

@@ -27,6 +27,18 @@ def test_each_alarm_has_a_row_that_says_what_to_do() -> None:
     assert _alarms("operations.md", "When an alarm rings") == alarms
 
 
+def test_each_alarm_that_is_made_is_called_what_the_page_says() -> None:
+    page = (TOP / "docs" / "operations.md").read_text().partition("## When an alarm rings")[2]
+    rows = [line.split("|")[2] for line in page.partition("\n## ")[0].splitlines() if "|" in line]
+    called = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    rules = (TOP / "deploy/kubernetes/components/prometheus/rules.yaml").read_text()
+    made = set(re.findall(r"alert: Driftfleet(\w+)", rules))
+    alarms = (TOP / "deploy/terraform/alarms.tf").read_text()
+    made |= set(re.findall(r"^    (\w+) = \{", alarms, re.M))
+    made |= set(re.findall(r'alarm_name\s*= "\$\{var\.name\}-(\w+)"', alarms))
+    assert made == called
+
+
 @pytest.mark.parametrize(
     "heading",
     [

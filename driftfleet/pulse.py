@@ -16,6 +16,7 @@ from collections.abc import Callable
 SLOW_SECONDS = 180.0
 ROLES = ("beat", "producer", "worker", "flower")
 _ANSWER_BYTES = 64
+_PAUSE_SECONDS = 0.5
 
 
 class Pulse:
@@ -63,12 +64,15 @@ class Pulse:
         while True:
             try:
                 asking, _ = listening.accept()
-                with asking:
-                    asking.sendall(f"{self._clock() - self._turned:.1f}\n".encode())
             except OSError:
-                # Whoever asked has gone; or we were closed.
                 if self._socket is None:
                     return
+                # No descriptor is free: accept fails at once then, whether somebody asks or not.
+                time.sleep(_PAUSE_SECONDS)
+                continue
+            # Whoever asked may have gone.
+            with asking, contextlib.suppress(OSError):
+                asking.sendall(f"{self._clock() - self._turned:.1f}\n".encode())
 
 
 _own: list[Pulse] = []

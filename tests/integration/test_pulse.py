@@ -79,6 +79,25 @@ def test_a_child_that_outlives_its_parent_does_not_answer_for_it() -> None:
         os.close(writing)
 
 
+def test_the_next_service_of_a_role_answers_when_the_first_has_ended() -> None:
+    """As where a service manager starts the new one while the old one still ends its plans."""
+    first, second = Pulse(ROLE), Pulse(ROLE)
+    assert first.start()
+    assert not second.start()
+    try:
+        first.close()
+        assert ask(ROLE) is None
+        child = os.fork()
+        if not child:
+            second.turn()  # a pool child is not the service
+            os._exit(int(second.is_answering))
+        assert os.waitpid(child, 0)[1] == 0
+        second.turn()
+        assert ask(ROLE) is not None
+    finally:
+        second.close()
+
+
 def test_a_service_without_a_free_descriptor_is_not_kept_busy_by_it() -> None:
     done = subprocess.run([sys.executable, "-c", _FULL, ROLE], check=True, capture_output=True)
     seconds, _, answered = done.stdout.decode().partition(" ")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -40,7 +40,8 @@ def with_broker_password(settings: "Settings", environment: Mapping[str, str]) -
 
 def holds_password(url: str) -> bool:
     """Whether a URL has a password, an empty one included."""
-    return ":" in urlsplit(url).netloc.rpartition("@")[0]
+    parts = urlsplit(url)
+    return ":" in parts.netloc.rpartition("@")[0] or "password" in parse_qs(parts.query)
 
 
 def _with(url: str, password: str) -> str:

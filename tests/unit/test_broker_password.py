@@ -69,6 +69,7 @@ def test_a_missing_one_is_told_with_its_setting() -> None:
     ("environment", "words"),
     [
         ({"DRIFTFLEET_BROKER__URL": "redis://:x@redis/0", **_PLACE}, "one in 'url'"),
+        ({"DRIFTFLEET_BROKER__URL": "redis://redis/0?password=x", **_PLACE}, "one in 'url'"),
         (_PLACE, "no 'url'"),
         (
             {

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from driftfleet.aws_client import OwnClient, code_of, patient, says, status_of
+from driftfleet.aws_client import EXPIRED, OwnClient, code_of, patient, says, status_of
 from driftfleet.errors import (
     ConfigurationError,
     DriftfleetError,
@@ -35,12 +35,12 @@ from driftfleet.secrets import keep_out_of_logs
 
 SESSION_NAME = "driftfleet"
 _WHO = "to whom this runs as"
-_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_NOT_TAKEN = frozenset({*EXPIRED, "InvalidClientTokenId", "UnrecognizedClientException"})
 _PASSING = frozenset(
     {
         "InternalFailure", "RequestTimeout", "RequestTimeoutException", "ServiceUnavailable",
         "SlowDown", "Throttling", "ThrottlingException", "TooManyRequestsException",
-        *_EXPIRED,
+        *EXPIRED,
     }
 )  # fmt: skip
 
@@ -128,6 +128,8 @@ class Sts:
             failure = self._refused(error)
         except (BotoCoreError, ResponseParserError, LookupError, OSError, ValueError) as error:
             failure = self._silent(error)
+        # Credentials that weren't there, or have ended, are looked for again.
+        self._client.forget()
         # Raised out here: botocore's errors carry the request.
         raise failure
 
@@ -170,10 +172,18 @@ _SILENT = (
 
 def why_refused(role: Role, error: ClientError, setting: str) -> str:
     """What STS said, and what it takes; ``setting`` is such as ``results.s3.``."""
-    return f"the role {role.arn} can't be assumed: {says('STS', error)}" + (
-        f"; allow sts:AssumeRole on it {_WHO}, and whoever that is in the role's trust policy "
-        f"(with the same {setting}external_id, if any)" if status_of(error) == 403 else ""
-    )  # fmt: skip
+    said = f"the role {role.arn} can't be assumed: {says('STS', error)}"
+    code = code_of(error)
+    if code in ("SignatureDoesNotMatch", "RequestExpired"):
+        return f"{said}; are the AWS secret key and this machine's clock right (NTP)?"
+    if code in _NOT_TAKEN:
+        return f"{said}; the AWS credentials that this runs with have ended, or are not valid"
+    if status_of(error) != 403:
+        return said
+    return (
+        f"{said}; allow sts:AssumeRole on it {_WHO}, and whoever that is in the role's trust "
+        f"policy (with the same {setting}external_id, if any)"
+    )
 
 
 def _connect(region: str | None) -> Any:

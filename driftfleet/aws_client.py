@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 
 # A server that hangs is an error after 4 times 5 s. botocore's standard mode tries 500, 502, 503,
 # 504, SlowDown and its like, time-outs and broken connections again, with growing pauses:
 # boto3's guide, "Retries".
 _CONNECT_SECONDS, READ_SECONDS, _ATTEMPTS = 3.0, 5.0, 4
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 ClientT = TypeVar("ClientT")
 
 
@@ -35,12 +36,23 @@ class OwnClient(Generic[ClientT]):
                 own.client = self._make()
             return own.client
 
+    def forget(self) -> None:
+        """Have the next who asks get another one: what a client once found, or not, it keeps."""
+        self._own = _Own()
+
 
 class _Own(Generic[ClientT]):
     def __init__(self) -> None:
         self.process = os.getpid()
         self.lock = threading.Lock()
         self.client: ClientT | None = None
+
+
+def lacks_credentials(error: Exception) -> bool:
+    """Whether another client may find the credentials that the one that failed has not."""
+    if isinstance(error, ClientError):
+        return code_of(error) in EXPIRED
+    return isinstance(error, NoCredentialsError)
 
 
 def patient(read_seconds: float = READ_SECONDS) -> Config:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -16,7 +16,8 @@ def with_broker_password(settings: "Settings", environment: Mapping[str, str]) -
     """Settings whose URL of Redis holds the password; the same ones where no place is named.
 
     Only who connects asks for it, in the process that does: what is handed to another process
-    names the place and not the password.
+    names the place and not the password. The place stays in the settings, for no plan may see a
+    variable that it is kept in.
 
     Raises
     ------
@@ -28,15 +29,19 @@ def with_broker_password(settings: "Settings", environment: Mapping[str, str]) -
     broker = settings.broker
     if broker.url is None or broker.password is None:
         return settings
+    if holds_password(broker.url.get_secret_value()):
+        # From an earlier call: settings that are read have it in one place.
+        return settings
     password = open_secret(broker.password, environment, "broker.password").read()
     url = _with(broker.url.get_secret_value(), password.get_secret_value())
-    known = broker.model_copy(update={"url": SecretStr(url), "password": None})
+    known = broker.model_copy(update={"url": SecretStr(url)})
     return settings.model_copy(update={"broker": known})
 
 
 def holds_password(url: str) -> bool:
     """Whether a URL has a password, an empty one included."""
-    return ":" in urlsplit(url).netloc.rpartition("@")[0]
+    parts = urlsplit(url)
+    return ":" in parts.netloc.rpartition("@")[0] or "password" in parse_qs(parts.query)
 
 
 def _with(url: str, password: str) -> str:

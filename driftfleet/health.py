@@ -4,11 +4,17 @@ Health checks run it every few seconds: it imports next to nothing and asks this
 """
 
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from driftfleet.pulse import ROLES, SLOW_SECONDS, ask
 
+_CELERY = {
+    ("worker.app", "worker"): "worker",
+    ("producer.app", "worker"): "producer",
+    ("producer.app", "beat"): "beat",
+}
 _USAGE = f"""\
 Usage: driftfleet-health [{"|".join(ROLES)}]
 
@@ -38,11 +44,21 @@ def main() -> None:
 
 
 def role_of(command_line: bytes) -> str | None:
-    """The service that a first process's NUL-separated arguments name: ``driftfleet ROLE ...``."""
+    """The service that a first process's NUL-separated arguments name.
+
+    ``driftfleet [--config FILE] ROLE ...``, or what that becomes.
+    """
     words = command_line.decode(errors="replace").split("\0")
-    pairs = pairwise(words)
-    named = (role for program, role in pairs if program.rpartition("/")[2] == "driftfleet")
-    return next((role for role in named if role in ROLES), None)
+    for place, word in enumerate(words):
+        if word.rpartition("/")[2] == "driftfleet":
+            return _command_in(words[place + 1 :])
+    return next((role for pair, role in _CELERY.items() if pair in pairwise(words)), None)
+
+
+def _command_in(words: Sequence[str]) -> str | None:
+    if words and words[0].partition("=")[0] == "--config":
+        words = words[1:] if "=" in words[0] else words[2:]
+    return words[0] if words and words[0] in ROLES else None
 
 
 def judge(role: str | None, age_seconds: float | None) -> tuple[int, str]:

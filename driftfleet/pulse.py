@@ -16,6 +16,7 @@ from collections.abc import Callable
 SLOW_SECONDS = 180.0
 ROLES = ("beat", "producer", "worker", "flower")
 _ANSWER_BYTES = 64
+_PAUSE_SECONDS = 0.5
 
 
 class Pulse:
@@ -25,12 +26,16 @@ class Pulse:
         self._role = role
         self._clock = clock
         self._turned = clock()
+        self._process = os.getpid()
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> bool:
         """Begin to answer. False where another service of this role does so already."""
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError:
+            return False
         try:
             listening.bind(_address(self._role))
             listening.listen(8)
@@ -44,9 +49,16 @@ class Pulse:
         self._thread.start()
         return True
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether it has begun to."""
+        return self._socket is not None
+
     def turn(self) -> None:
-        """Say that the main loop turns."""
+        """Say that the main loop turns; and answer, once the one that did before has ended."""
         self._turned = self._clock()
+        if not self.is_answering and self._process == os.getpid():
+            self.start()
 
     def close(self) -> None:
         """End it."""
@@ -63,22 +75,25 @@ class Pulse:
         while True:
             try:
                 asking, _ = listening.accept()
-                with asking:
-                    asking.sendall(f"{self._clock() - self._turned:.1f}\n".encode())
             except OSError:
-                # Whoever asked has gone; or we were closed.
                 if self._socket is None:
                     return
+                # No descriptor is free: accept fails at once then, whether somebody asks or not.
+                time.sleep(_PAUSE_SECONDS)
+                continue
+            # Whoever asked may have gone.
+            with asking, contextlib.suppress(OSError):
+                asking.sendall(f"{self._clock() - self._turned:.1f}\n".encode())
 
 
 _own: list[Pulse] = []
 
 
 def begin(role: str) -> None:
-    """Have this process answer as that service. Where one of the role is here already, it does."""
+    """Have this process answer as that service; where one is here, once that has ended."""
     pulse = Pulse(role)
-    if pulse.start():
-        _own[:] = [pulse]
+    pulse.start()
+    _own[:] = [pulse]
 
 
 def turn() -> None:

@@ -16,19 +16,23 @@ _ANSWER = """\
 </AssumeRoleResult></AssumeRoleResponse>"""
 _REFUSAL = """\
 <ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
-<Code>AccessDenied</Code><Message>User: arn:aws:iam::123456789012:user/worker is not authorized to
+<Code>{code}</Code><Message>User: arn:aws:iam::123456789012:user/worker is not authorized to
 perform: sts:AssumeRole</Message></Error><RequestId>sts-request</RequestId></ErrorResponse>"""
 
 
 class Sts(ThreadingHTTPServer):
-    """``asked`` are the parameters of each request. Keys are good for ``lasts_seconds``."""
+    """``asked`` are the parameters of each request, ``signed`` is by whom.
+
+    Keys are good for ``lasts_seconds``; where it ``refuses``, with that code, there are none.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
         self.asked: list[dict[str, str]] = []
+        self.signed: list[str] = []
         self.lasts_seconds = 3600.0
-        self.refuses = False
+        self.refuses = ""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -37,13 +41,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.asked.append({name: value for name, (value,) in parse_qs(body).items()})
+        self.server.signed.append(self.headers.get("Authorization", ""))
         end = datetime.now(UTC) + timedelta(seconds=self.server.lasts_seconds)
         key = f"ASIA{len(self.server.asked):016}"
         self.send_response(403 if self.server.refuses else 200)
         self.send_header("Content-Type", "text/xml")
         self.end_headers()
         text = _ANSWER.format(key=key, end=end.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        self.wfile.write((_REFUSAL if self.server.refuses else text).encode())
+        refusal = _REFUSAL.format(code=self.server.refuses)
+        self.wfile.write((refusal if self.server.refuses else text).encode())
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass

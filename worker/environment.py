@@ -27,10 +27,12 @@ _PROFILES = (
     "AWS_SDK_LOAD_CONFIG", "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES",
 )  # fmt: skip
 _REFUSED = ("hg",)
-# By which clients of AWS find credentials. Where plans have a role's keys they are of nobody else.
+# By which clients of AWS find credentials, older names and Go's second ones among them. Where plans
+# have a role's keys they are of nobody else.
 CREDENTIALS = frozenset(
     {
         "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+        "AWS_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_BEARER_TOKEN_*", "AWS_CREDENTIAL_FILE",
         "AWS_CREDENTIAL_EXPIRATION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE",
         "AWS_SHARED_CREDENTIALS_FILE", "AWS_SDK_LOAD_CONFIG", "AWS_ROLE_ARN",
         "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -75,7 +77,7 @@ def plan_environment(
     for name in variant:
         if fnmatchcase(name, _GIT):
             reason = f"the variant sets {name}: git's variables are the worker's own"
-        elif keys and name in CREDENTIALS:
+        elif keys and _finds_credentials(name):
             reason = f"the variant sets {name}: worker.plan_role gives plans their credentials"
         elif name in withheld or not _matches(name, allowed):
             reason = f"the variant sets {name}, which worker.environment doesn't allow"
@@ -177,9 +179,12 @@ def _passing(
     withheld: Collection[str],
     keys: Mapping[str, str],
 ) -> dict[str, str]:
-    hidden = CREDENTIALS if keys else ()
-    names = {name for name in own if _matches(name, allowed)}.difference(withheld, hidden)
-    return {name: own[name] for name in names}
+    names = {name for name in own if _matches(name, allowed)}.difference(withheld)
+    return {name: own[name] for name in names if not (keys and _finds_credentials(name))}
+
+
+def _finds_credentials(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in CREDENTIALS)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -95,7 +95,9 @@ class _Round:
         self._github_url = _github_url(settings)
         self._today = now.astimezone(UTC).date()
         self._doubtful = doubtful
-        self._roots_at_once = roots_at_once
+        # Two that note what they made would each stop the other at its next note. So whoever met
+        # another one notes nothing more, and only the ends of two rounds can meet.
+        self._roots_at_once = None if doubtful else roots_at_once
         self._known = Manifest()
         self._tag: str | None = None
         self._there: frozenset[str] = frozenset()
@@ -179,7 +181,7 @@ class _Round:
                 yield key, self._sweep(one.sweep, led_to)
 
     def _write_roots(self, plan: Plan) -> int:
-        written, step = 0, self._roots_at_once
+        written, step = 0, self._roots_at_once or max(1, len(plan.new_roots))
         for first in range(0, len(plan.new_roots), step):
             if first:
                 there = {key: plan.roots[key].made_of for key in plan.new_roots[:first]}

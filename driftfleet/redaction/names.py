@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from urllib.parse import unquote
 
 _SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSW|PWD|PASSPHRASE|CREDENTIAL|PRIVATE|_KEY$|(?:^|_)SAS(?:_|$)|APIKEY|_PSK$"
@@ -68,14 +69,18 @@ def is_secret_name(name: str) -> bool:
 
 
 def secrets_in(environment: Mapping[str, str]) -> list[str]:
-    """The values of variables whose names say so, and the passwords in those that are URLs."""
+    """The values of variables whose names say so, and the passwords in those that are URLs.
+
+    These as they are there and as they are meant.
+    """
     named = [
         value
         for name, value in environment.items()
         if is_secret_name(name) and not _is_harmless(value)
     ]
-    passwords = (_URL_PASSWORD.search(value) for value in environment.values())
-    return named + [match[1] for match in passwords if match]
+    found = (_URL_PASSWORD.search(value) for value in environment.values())
+    passwords = [match[1] for match in found if match]
+    return named + [form for one in passwords for form in dict.fromkeys((one, unquote(one)))]
 
 
 def _is_harmless(value: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from driftfleet.aws_client import OwnClient, code_of, status_of
+from driftfleet.aws_client import OwnClient, code_of, lacks_credentials, status_of
 from driftfleet.configuration import process_environment
 from driftfleet.content_types import content_type_of
 from driftfleet.errors import StoreUnavailable
@@ -180,6 +180,8 @@ class S3Objects:
         raise failure
 
     def _explained(self, operation: str, key: str, error: Exception) -> StoreUnavailable:
+        if lacks_credentials(error):
+            self._client.forget()
         asked = Asked(operation, self.describe(key), self._place, self._settings)
         return StoreUnavailable(explain(error, asked))
 

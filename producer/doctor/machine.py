@@ -21,8 +21,9 @@ from producer.stage import can_plan
 def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
     """Whether terraform is there and runs."""
     program = settings.worker.terraform
-    path = shutil.which(program)
-    if path is None and can_plan(settings, environment):
+    named = (shutil.which(name, path=environment.get("PATH")) for name in (program, "tofu"))
+    path = next(filter(None, named), None)
+    if path is None and _plans_by_versions(settings, environment):
         return _planned_by_versions(program, settings.terraform.default)
     if path is None:
         return fail(
@@ -39,6 +40,14 @@ def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
             f"run `{path} version` and see what it says",
         )
     return ok("terraform", f"{version} at {path}")
+
+
+def _plans_by_versions(settings: Settings, environment: Mapping[str, str]) -> bool:
+    try:
+        return can_plan(settings, environment)
+    except ConfigurationError:
+        # It is told of by what looks at installers and versions.
+        return False
 
 
 def _planned_by_versions(program: str, default: str) -> Finding:

@@ -262,7 +262,7 @@ def test_plans_run_as_the_role_that_is_named(
     ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
     with dataclasses.replace(sandbox, environment=environment).running():
         answered = runtime_api.send(asking("root")).wait(60)
-        sts.refuses = True
+        sts.refuses = "AccessDenied"
         refused = runtime_api.send(asking("root")).wait(60)
     assert answered.result["verdict"] == "unapplied"
     assert sts.asked[0]["RoleSessionName"] == "payments-infra-root"

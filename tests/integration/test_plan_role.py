@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from driftfleet.assumed_role import Role, Sts
-from driftfleet.errors import RoleUnavailable
+from driftfleet.errors import RoleRefused, RoleUnavailable
 from driftfleet.jobs import Job, Limits, Source
 from driftfleet.results import Result
 from driftfleet.settings import Settings
@@ -108,7 +108,7 @@ def test_each_check_has_keys_of_its_own(answer: Callable[[], Result], sts: Serve
 def test_a_role_that_may_not_be_assumed_is_an_answer_with_the_mend(
     answer: Callable[[], Result], sts: Server, told: Path
 ) -> None:
-    sts.refuses = True
+    sts.refuses = "AccessDenied"
     error = answer().error
     assert error is not None
     assert (error.phase, error.kind, error.transient) == ("init", "credentials", False)
@@ -139,6 +139,45 @@ def test_without_credentials_the_worker_is_to_blame(
     assert sts.asked == []
 
 
+def test_credentials_that_come_later_are_found_without_a_restart(
+    answer: Callable[[], Result], sts: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the service that an instance asks for them was slow once."""
+    monkeypatch.delenv("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with monkeypatch.context() as early:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            early.delenv(name)
+        assert answer().error is not None
+    assert sts.asked == []
+    answer()
+    assert len(sts.asked) == 1
+
+
+def test_credentials_that_have_ended_are_looked_for_again(
+    tools: Tools, sts: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a file of them is written anew from time to time."""
+    role = Sts(Role(ROLE), "worker.plan_", tools.environment)
+    sts.refuses = "ExpiredToken"
+    with pytest.raises(RoleUnavailable, match="says ExpiredToken") as raised:
+        role.assume("xy", 900)
+    assert "trust policy" not in raised.value.message
+    sts.refuses = ""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANEWONE")
+    role.assume("xy", 900)
+    assert "AKIANEWONE" in sts.signed[-1]
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidClientTokenId"])
+def test_what_no_policy_mends_is_told_apart(tools: Tools, sts: Server, code: str) -> None:
+    sts.refuses = code
+    with pytest.raises(RoleRefused, match=f"says {code}") as raised:
+        Sts(Role(ROLE), "worker.plan_", tools.environment).assume("xy", 900)
+    assert "sts:AssumeRole" not in raised.value.message
+    assert ("clock" in raised.value.message) == (code == "SignatureDoesNotMatch")
+
+
 @pytest.mark.parametrize(("seconds", "asked"), [(1, 900), (1800.5, 1800), (7200, 3600)])
 def test_keys_are_asked_for_as_long_as_aws_gives_them(
     tools: Tools, sts: Server, seconds: float, asked: int
@@ -160,6 +199,6 @@ def test_a_doctor_tries_it(sts: Server) -> None:
     assert examined() is None
     assert examined(plan_role=ROLE)[0] == "ok"
     assert sts.asked[0]["RoleSessionName"] == "driftfleet-doctor"
-    sts.refuses = True
+    sts.refuses = "AccessDenied"
     level, said = examined(plan_role=ROLE)
     assert (level, "AccessDenied" in said, "trust policy" in said) == ("fail", True, True)

@@ -10,6 +10,24 @@ from driftfleet.pulse import Pulse, ask
 
 # Real services of other tests may run beside these, with names of their own.
 ROLE = f"test-{os.getpid()}"
+# The processor's seconds in one of the clock's without a descriptor; whether it answers after.
+_FULL = """
+import os, resource, sys, time
+from driftfleet.pulse import Pulse, ask
+assert Pulse(sys.argv[1]).start()
+most = resource.getrlimit(resource.RLIMIT_NOFILE)
+child = os.fork()
+if not child:
+    time.sleep(0.3)
+    ask(sys.argv[1])  # Whom it waits for comes: accept fails from then on.
+    os._exit(0)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))
+before = time.process_time()
+time.sleep(1.3)
+spent = time.process_time() - before
+resource.setrlimit(resource.RLIMIT_NOFILE, most)
+print(spent, ask(sys.argv[1]) is not None)
+"""
 
 
 class Clock:
@@ -59,6 +77,32 @@ def test_a_child_that_outlives_its_parent_does_not_answer_for_it() -> None:
         os.waitpid(child, 0)
         os.close(reading)
         os.close(writing)
+
+
+def test_the_next_service_of_a_role_answers_when_the_first_has_ended() -> None:
+    """As where a service manager starts the new one while the old one still ends its plans."""
+    first, second = Pulse(ROLE), Pulse(ROLE)
+    assert first.start()
+    assert not second.start()
+    try:
+        first.close()
+        assert ask(ROLE) is None
+        child = os.fork()
+        if not child:
+            second.turn()  # a pool child is not the service
+            os._exit(int(second.is_answering))
+        assert os.waitpid(child, 0)[1] == 0
+        second.turn()
+        assert ask(ROLE) is not None
+    finally:
+        second.close()
+
+
+def test_a_service_without_a_free_descriptor_is_not_kept_busy_by_it() -> None:
+    done = subprocess.run([sys.executable, "-c", _FULL, ROLE], check=True, capture_output=True)
+    seconds, _, answered = done.stdout.decode().partition(" ")
+    assert float(seconds) < 0.2
+    assert answered.strip() == "True"
 
 
 def test_what_is_no_role_is_told() -> None:

@@ -133,7 +133,7 @@ class TestRoles:
     def test_a_role_that_may_not_be_assumed_is_named_with_what_it_takes(
         self, proxied_s3: S3, sts: Sts
     ) -> None:
-        sts.refuses = True
+        sts.refuses = "AccessDenied"
         objects = open_objects(proxied_s3.settings(assume_role=ROLE))
         with pytest.raises(StoreUnavailable) as caught:
             objects.put("a", b"")
@@ -141,8 +141,22 @@ class TestRoles:
         assert f"the role {ROLE} can't be assumed: STS says AccessDenied (request sts-req" in said
         assert "allow sts:AssumeRole" in said
         # It is asked anew the next time: somebody may have allowed it.
-        sts.refuses = False
+        sts.refuses = ""
         objects.put("a", b"")
+
+
+def test_credentials_that_come_later_are_found_without_a_restart(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the service that an instance asks for them was slow once."""
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    objects = open_objects(s3.settings())
+    with monkeypatch.context() as early:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            early.delenv(name)
+        with pytest.raises(StoreUnavailable, match="no AWS credentials were found"):
+            objects.put("a", b"")
+    objects.put("a", b"")
 
 
 def test_without_credentials_the_error_says_how_to_give_them(

@@ -7,7 +7,10 @@ import pytest
 from driftfleet.broker_password import with_broker_password
 from driftfleet.configuration import environment_of, load_settings
 from driftfleet.errors import ConfigurationError
+from driftfleet.redaction.names import secrets_in
+from driftfleet.redaction.redactor import Redactor
 from driftfleet.settings import Settings
+from worker.github_connection import withheld_variables
 
 _PLACE = {"DRIFTFLEET_BROKER__PASSWORD": "env://REDIS"}
 
@@ -32,7 +35,18 @@ def _url(settings: Settings) -> str:
 def test_it_becomes_a_part_of_the_url(url: str, known: str) -> None:
     settings = with_broker_password(_settings(url), {"REDIS": "pa/s s@\n"})
     assert _url(settings) == known
-    assert settings.broker.password is None
+    assert with_broker_password(settings, {}) is settings
+
+
+def test_no_plan_sees_the_variable_that_it_is_kept_in() -> None:
+    settings = with_broker_password(_settings("redis://redis:6379/0"), {"REDIS": "word"})
+    assert withheld_variables(settings) == {"REDIS"}
+
+
+def test_it_is_masked_as_it_is_and_as_the_url_has_it() -> None:
+    settings = with_broker_password(_settings("redis://redis/0"), {"REDIS": "pa/s s@1"})
+    redact = Redactor(secrets_in({"broker": _url(settings)}))
+    assert redact("saw pa/s s@1 and pa%2Fs%20s%401") == "saw *** and ***"
 
 
 def test_nothing_changes_where_no_place_is_named() -> None:
@@ -55,6 +69,7 @@ def test_a_missing_one_is_told_with_its_setting() -> None:
     ("environment", "words"),
     [
         ({"DRIFTFLEET_BROKER__URL": "redis://:x@redis/0", **_PLACE}, "one in 'url'"),
+        ({"DRIFTFLEET_BROKER__URL": "redis://redis/0?password=x", **_PLACE}, "one in 'url'"),
         (_PLACE, "no 'url'"),
         (
             {

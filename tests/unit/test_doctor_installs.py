@@ -131,3 +131,17 @@ def test_what_plans_may_be_installed_for_each_root(
     }
     found = terraform(Settings.model_validate(told), {"PATH": str(tmp_path)})
     assert (found.level, words in found.finding) == (level, True), found
+
+
+def test_where_opentofu_is_all_there_is_it_plans(tmp_path: Path) -> None:
+    (tmp_path / "tofu").write_text('#!/bin/sh\necho \'{"terraform_version": "1.8.2"}\'\n')
+    (tmp_path / "tofu").chmod(0o755)
+    told = Settings.model_validate({"worker": {"terraform": "no-such-terraform"}})
+    found = terraform(told, {"PATH": str(tmp_path)})
+    assert (found.level, found.finding) == ("ok", f"1.8.2 at {tmp_path / 'tofu'}")
+
+
+def test_an_installer_that_is_wrongly_set_ends_no_examination() -> None:
+    told = Settings.model_validate({"worker": {"terraform": "no-such-terraform"}})
+    found = terraform(told, {"PATH": "", "DRIFTFLEET_TFENV": "/none"})
+    assert (found.level, "no program here" in found.finding) == ("fail", True)

@@ -143,6 +143,10 @@ class TestARolesKeys:
         "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/workers",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN": "workers",
         "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/workers",
+        "AWS_ACCESS_KEY": "workers",
+        "AWS_SECRET_KEY": "workers",
+        "AWS_CREDENTIAL_FILE": "/workers",
+        "AWS_BEARER_TOKEN_BEDROCK": "workers",
     }
 
     @pytest.mark.parametrize("allowed", [PLAN_ENVIRONMENT, ("*",), ("TF_VAR_*",)])

@@ -337,6 +337,22 @@ def test_what_was_ended_in_the_middle_goes_on_from_there(objects: Watched) -> No
     assert broken_links(objects) == []
 
 
+def test_two_that_make_many_pages_do_not_stop_each_other_for_ever(objects: Watched) -> None:
+    """The other one begins anew whenever we note pages: it may have written the same."""
+    swept(objects, [f"r{n}" for n in range(30)])
+
+    def begin_anew(key: str) -> None:
+        if key.startswith("site/roots/"):
+            known, tag = read_manifest(objects)
+            if known.pages:
+                without = known.without(frozenset(known.pages), frozenset())
+                MemoryObjects.put_if(objects, MANIFEST_KEY, without.encode(), tag)
+
+    objects.before_write = begin_anew
+    assert publish(objects, SETTINGS, AT, roots_at_once=10).roots == 30
+    assert broken_links(objects) == []
+
+
 def test_others_that_publish_all_the_time_are_told_of(objects: Watched) -> None:
     swept(objects, ["a"])
 

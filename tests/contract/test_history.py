@@ -49,6 +49,7 @@ def test_a_root_without_results_has_none(objects: ObjectStore) -> None:
 
 def test_only_the_days_that_are_wanted_are_listed(counting: Counting) -> None:
     keys = [put(counting, at(hours)) for hours in range(0, 24 * 20, 2)]
+    counting.forget()
     found = list(islice(newest_first(counting, PLACE, at(24 * 20), BEGINNING), 10))
     assert found == keys[:-11:-1]
     assert counting.asked.total() == 1

@@ -58,9 +58,11 @@ class Terminal:
         self._slave = slave
         self.before = termios.tcgetattr(slave)
         self.text = ""
+        # xdist sets COLUMNS for what it starts, and it goes before the terminal's own size.
+        own = {k: v for k, v in environment(url).items() if k not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
             [*_ON_ITS_TERMINAL, *options],
-            env={**environment(url), "TERM": "xterm-256color"},
+            env={**own, "TERM": "xterm-256color"},
             stdin=slave, stdout=slave, stderr=slave,
         )  # fmt: skip
 

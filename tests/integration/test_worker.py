@@ -190,7 +190,10 @@ def test_term_lets_a_running_plan_finish(fleet: Fleet) -> None:
     providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
     fleet.send([fleet.job("root")])
     # Its three seconds, and what comes before and after them where others plan, too.
-    fleet.environment = {"DRIFTFLEET_WORKER__DRAIN_SECONDS": "15"}
+    fleet.environment = {
+        "DRIFTFLEET_WORKER__DRAIN_SECONDS": "15",
+        "DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS": "30",
+    }
     worker = fleet.start_worker()
     assert wait_until(lambda: _terraforms(fleet) != [], 30)
     worker.terminate()

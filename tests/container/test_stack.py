@@ -194,8 +194,8 @@ def test_a_hundred_checks_and_a_redis_that_is_restarted_leave_nothing_and_lose_n
     assert wait_until(lambda: not stack.containers("redis"), 10)
     docker("start", redis)
     assert waiting > 10, "all were answered before Redis was killed: nothing was tried"
-    # It comes back with what it had, at once, not by what the producer asks for again after minutes: the
-    # sweep is still known, or closed by its last answer already.
+    # It comes back with what it had, at once, not by what the producer asks for again after
+    # minutes: the sweep is still known, or closed by its last answer already.
     assert wait_until(lambda: stack.healthy("redis"), 30)
     assert stack.overview()["sweeps"] or stack.sweep(sweep), stack.story()
     assert "NOPERM" not in docker("logs", redis).stdout

@@ -100,14 +100,10 @@ bench: venv
 	$(BIN)/python benchmarks/builtin.py
 	$(BIN)/python benchmarks/aws.py
 
-# An image of a registry is pulled: what is built here under its name would be another one.
 up:
 	@docker info >/dev/null 2>&1 || { echo 'make up needs Docker: its engine does not answer (docker info says why)'; exit 2; }
 	@deploy/compose/prepare.sh
-	@case "$${DRIFTFLEET_IMAGE:-$$(sed -n 's/^DRIFTFLEET_IMAGE=//p' .env | tail -n 1)}" in \
-	  */* | *@*) $(COMPOSE) pull volumes ;; \
-	  *) $(COMPOSE) build volumes ;; \
-	esac
+	@deploy/compose/image.sh $(COMPOSE)
 	$(if $(WORKERS),WORKERS=$(WORKERS)) $(COMPOSE) up --detach --no-build
 
 down:

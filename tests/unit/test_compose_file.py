@@ -86,6 +86,20 @@ def test_the_user_of_redis_is_the_one_of_the_documentation() -> None:
     assert set(written.split()) <= rights
 
 
+def make_up(prepared: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """`make up`, with an engine that answers and a Compose that says what it was told."""
+    shutil.copy2(TOP / "Makefile", prepared)
+    docker = prepared / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\n")
+    docker.chmod(0o755)
+    return subprocess.run(
+        ["make", "--silent", "up", "COMPOSE=echo"],
+        cwd=prepared, env={"PATH": f"{docker.parent}:{os.environ['PATH']}", **environment},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("image", "word"),
     [
@@ -97,19 +111,22 @@ def test_the_user_of_redis_is_the_one_of_the_documentation() -> None:
 def test_an_image_of_a_registry_is_pulled_and_never_built_under_its_name(
     prepared: Path, image: str, word: str
 ) -> None:
-    shutil.copy2(TOP / "Makefile", prepared)
     example = (prepared / ".env").read_text()
     (prepared / ".env").write_text(example.replace("IMAGE=driftfleet", f"IMAGE={image}"))
-    docker = prepared / "bin" / "docker"
-    docker.parent.mkdir()
-    docker.write_text("#!/bin/sh\n")
-    docker.chmod(0o755)
-    environment = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(
-        ["make", "--silent", "up", "COMPOSE=echo"],
-        cwd=prepared, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = make_up(prepared, **({"TFENV_VERSION": "none"} if word == "build" else {}))
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"{word} volumes", "up --detach --no-build"]
+
+
+def test_what_the_build_would_lack_is_told_before_it(prepared: Path) -> None:
+    done = make_up(prepared)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("vendor/tfenv-3.2.0.tar.gz is not there")
+    (prepared / "vendor").mkdir()
+    (prepared / "vendor" / "tfenv-3.2.0.tar.gz").touch()
+    (prepared / "bin" / "docker").unlink()
+    (prepared / "bin").rmdir()
+    assert make_up(prepared).stdout.startswith("build volumes")
 
 
 def test_the_image_is_made_of_constrained_packages_alone() -> None:

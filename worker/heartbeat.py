@@ -7,33 +7,24 @@ reads ``channel.qos._delivered``, which is kombu's own: pyproject.toml pins komb
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
-from celery import bootsteps
+
+from driftfleet.timer_step import TimerStep
 
 log = structlog.get_logger()
 
 
-class UnackedHeartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
+class UnackedHeartbeat(TimerStep):
     """A consumer bootstep in the worker's main process."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, consumer: Any, **options: Any) -> None:
-        super().__init__(consumer, **options)
-        self._timer: Any = None
-
-    def start(self, consumer: Any) -> None:
+    def repeated(self, consumer: Any) -> tuple[float, Callable[[], object]]:
         channel = consumer.task_consumer.channel
         # Four beats in a time-out: one may be lost, another late.
-        interval = channel.visibility_timeout / 4
-        self._timer = consumer.timer.call_repeatedly(interval, refresh, (channel,))
-
-    def stop(self, consumer: Any) -> None:  # noqa: ARG002 - bootsteps' signature
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        return channel.visibility_timeout / 4, partial(refresh, channel)
 
 
 def refresh(channel: Any) -> None:

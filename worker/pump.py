@@ -6,10 +6,12 @@ Jobs that were put off go back into the queue when they are due, and the worker 
 import os
 import shutil
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
-from celery import Celery, bootsteps
+from celery import Celery
 from celery.worker import state
 
 from driftfleet.celery_app import send
@@ -18,6 +20,7 @@ from driftfleet.jobs import Job
 from driftfleet.ledger import Ledger, WorkerSeen
 from driftfleet.metrics import Meter
 from driftfleet.settings import WorkerSettings
+from driftfleet.timer_step import TimerStep
 from worker.machine import available_memory_bytes
 from worker.room import Room
 
@@ -86,23 +89,11 @@ class Pump:
         )
 
 
-def pump_step(pump: Pump) -> type[bootsteps.StartStopStep]:
+def pump_step(pump: Pump) -> type[TimerStep]:
     """The bootstep that lets ``pump`` beat in the consumer's loop."""
 
-    class PumpStep(bootsteps.StartStopStep):  # type: ignore[misc]
-        requires = ("celery.worker.consumer.tasks:Tasks",)
-
-        def __init__(self, consumer: Any, **options: Any) -> None:
-            super().__init__(consumer, **options)
-            self._timer: Any = None
-
-        def start(self, consumer: Any) -> None:
-            name = f"{consumer.hostname}/{os.getpid()}"
-            self._timer = consumer.timer.call_repeatedly(_EVERY_SECONDS, pump.beat, (name,))
-
-        def stop(self, consumer: Any) -> None:  # noqa: ARG002 - bootsteps' signature
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+    class PumpStep(TimerStep):
+        def repeated(self, consumer: Any) -> tuple[float, Callable[[], object]]:
+            return _EVERY_SECONDS, partial(pump.beat, f"{consumer.hostname}/{os.getpid()}")
 
     return PumpStep

@@ -38,6 +38,15 @@ def with_broker_password(settings: "Settings", environment: Mapping[str, str]) -
     return settings.model_copy(update={"broker": known})
 
 
+def environment_with(settings: "Settings", environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment as if it held the URL of Redis: what masks its secrets masks the password.
+
+    No plan sees a variable of ours.
+    """
+    url = settings.broker.url.get_secret_value() if settings.broker.url else ""
+    return {**environment, "DRIFTFLEET_BROKER__URL": url}
+
+
 def holds_password(url: str) -> bool:
     """Whether a URL has a password, an empty one included."""
     parts = urlsplit(url)

@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, signals
 
 from driftfleet import pulse
-from driftfleet.broker_password import with_broker_password
+from driftfleet.broker_password import environment_with, with_broker_password
 from driftfleet.celery_app import build_app, queues_named
 from driftfleet.configuration import load_settings, process_environment
 from driftfleet.errors import ConfigurationError
@@ -83,12 +83,11 @@ def _app() -> Celery:
     os.umask(0o077)
     # As in worker/app.py: else a folder of the pool is left behind in the system's temporary one.
     multiprocessing.process.current_process()._config["tempdir"] = "/dev/shm"  # type: ignore[attr-defined]  # noqa: S108
-    environment = process_environment()
-    settings = with_broker_password(load_settings(), environment)
-    url = settings.broker.url.get_secret_value() if settings.broker.url else ""
+    settings = with_broker_password(load_settings(), process_environment())
+    environment = environment_with(settings, process_environment())
 
     def set_up_logs(**_: Any) -> None:
-        configure_logs(settings.logs, Redactor(secrets_in({**environment, "broker": url})))
+        configure_logs(settings.logs, Redactor(secrets_in(environment)))
 
     signals.setup_logging.connect(set_up_logs, weak=False)
     # Celery warns of its user before it asks for logs.

@@ -101,10 +101,11 @@ def enqueue_command(
     from producer.enqueue import Enqueue, enqueue  # noqa: PLC0415
     from producer.progress import standard_progress  # noqa: PLC0415
 
+    environment = process_environment()
     order = Enqueue(
         targets=read,
-        settings=with_broker_password(settings, process_environment()),
-        environment=process_environment(),
+        settings=with_broker_password(settings, environment),
+        environment=environment,
         progress=standard_progress(),
         stdout=sys.stdout,
         display=standard_display(as_json=as_json, plain=False) if wait else None,

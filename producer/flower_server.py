@@ -15,7 +15,7 @@ from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 
 from driftfleet import pulse
-from driftfleet.broker_password import with_broker_password
+from driftfleet.broker_password import environment_with, with_broker_password
 from driftfleet.celery_app import build_app
 from driftfleet.configuration import drop_variable
 from driftfleet.errors import ConfigurationError
@@ -146,8 +146,7 @@ def _address(bound: socket.socket) -> str:
 def _configure_logs(
     settings: Settings, environment: Mapping[str, str], password: SecretStr | None
 ) -> None:
-    url = settings.broker.url.get_secret_value() if settings.broker.url else ""
-    known = [*secrets_in(environment), *secrets_in({"broker": url})]
+    known = secrets_in(environment_with(settings, environment))
     if password is not None:
         known.append(password.get_secret_value())
     configure_logs(settings.logs, Redactor(known))

@@ -146,10 +146,16 @@ def _own_settings(
     return settings.model_copy(update={"worker": worker, "broker": broker, "cache": kept})
 
 
+def program_on_path(settings: Settings, environment: Mapping[str, str]) -> str | None:
+    """What ``worker.terraform`` names, else tofu; None where there is neither."""
+    names = (settings.worker.terraform, "tofu")
+    found = (shutil.which(name, path=environment.get("PATH")) for name in names)
+    return next(filter(None, found), None)
+
+
 def can_plan(settings: Settings, environment: Mapping[str, str]) -> bool:
     """Whether there is a program, or what installs one for roots that name a version."""
-    path = environment.get("PATH")
-    if any(shutil.which(name, path=path) for name in (settings.worker.terraform, "tofu")):
+    if program_on_path(settings, environment) is not None:
         return True
     kept = with_kept_installs(settings, environment)
     return can_install(kept.installs, environment) or bool(

@@ -10,7 +10,7 @@ from celery import Celery, signals
 from celery.exceptions import SoftTimeLimitExceeded
 
 from driftfleet import pulse
-from driftfleet.broker_password import with_broker_password
+from driftfleet.broker_password import environment_with, with_broker_password
 from driftfleet.celery_app import build_app
 from driftfleet.configuration import load_settings, process_environment
 from driftfleet.ledger import RedisLedger
@@ -36,18 +36,15 @@ log = structlog.get_logger()
 
 def create() -> Celery:
     """Build the application from the settings and register its task and its signals."""
-    environment = process_environment()
-    settings = with_broker_password(load_settings(), environment)
+    settings = with_broker_password(load_settings(), process_environment())
+    environment = environment_with(settings, process_environment())
     app = build_app(settings)
     app.steps["consumer"].add(UnackedHeartbeat)
-    assert settings.broker.url is not None
-    url = settings.broker.url.get_secret_value()
-    # So it is masked as all that the environment holds; no plan sees a variable of ours.
-    environment |= {"DRIFTFLEET_BROKER__URL": url}
     connection = connection_of(settings, environment)
     tools = build_tools(settings, environment, connection)
     tools = dataclasses.replace(tools, time_limits=(SoftTimeLimitExceeded,))
-    redis = connect(url, settings.broker.ca_file)
+    assert settings.broker.url is not None
+    redis = connect(settings.broker.url.get_secret_value(), settings.broker.ca_file)
     ledger = RedisLedger(redis)
     room = Room(settings.worker)
     # These before the pool forks: its children share them.

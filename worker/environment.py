@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
@@ -184,10 +184,12 @@ def _passing(
 
 
 def _finds_credentials(name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in CREDENTIALS)
+    return _is_like(name, CREDENTIALS)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    if any(fnmatchcase(name, pattern) for pattern in _NEVER):
-        return False
+    return not _is_like(name, _NEVER) and _is_like(name, patterns)
+
+
+def _is_like(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -15,14 +15,13 @@ from driftfleet.settings import Settings
 from producer.cache_place import cache_folder, why_not_kept
 from producer.doctor.findings import Finding, fail, ok, warn
 from producer.programs import printed
-from producer.stage import can_plan
+from producer.stage import can_plan, program_on_path
 
 
 def terraform(settings: Settings, environment: Mapping[str, str]) -> Finding:
     """Whether terraform is there and runs."""
     program = settings.worker.terraform
-    named = (shutil.which(name, path=environment.get("PATH")) for name in (program, "tofu"))
-    path = next(filter(None, named), None)
+    path = program_on_path(settings, environment)
     if path is None and _plans_by_versions(settings, environment):
         return _planned_by_versions(program, settings.terraform.default)
     if path is None:

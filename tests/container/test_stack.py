@@ -14,7 +14,7 @@ import pytest
 from tests.container.engine import docker, inspect
 from tests.container.github import MANY, TOKEN
 from tests.container.stack import Stack
-from tests.e2e.test_demo import EXPECTED
+from tests.e2e.test_demo import EXPECTED, told
 from tests.workers import wait_until
 
 pytestmark = pytest.mark.timeout(600)
@@ -23,13 +23,8 @@ SERVICES = ("redis", "beat", "producer", "worker", "flower", "aws")
 
 
 def verdicts(lines: str) -> dict[tuple[str, str], str]:
-    """By root and variant: the verdict, of an error its kind."""
-    results = [json.loads(line) for line in lines.splitlines()]
-    return {
-        (one["job"]["root"], one["job"]["variant"]["name"]): (one["error"] or {}).get("kind")
-        or one["verdict"]
-        for one in results
-    }
+    """By root and variant: what `told` makes of lines of JSON."""
+    return told(map(json.loads, lines.splitlines()))
 
 
 def test_no_service_has_a_right_or_a_disk_that_it_does_not_need(stack: Stack) -> None:

@@ -5,7 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tests import providers
 from tests.installers import Program
@@ -26,6 +28,15 @@ EXPECTED = {
     ("mainframe", "default"): "provider_missing",
     ("remote-state", "default"): "backend_unreachable",
 }
+
+
+def told(results: Iterable[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """By root and variant: the verdict, of an error its kind."""
+    return {
+        (one["job"]["root"], one["job"]["variant"]["name"]): (one["error"] or {}).get("kind")
+        or one["verdict"]
+        for one in results
+    }
 
 
 def test_the_example_fleet_shows_every_verdict(tmp_path: Path) -> None:
@@ -54,12 +65,7 @@ def test_the_example_fleet_shows_every_verdict(tmp_path: Path) -> None:
     assert (site / "index.html").is_file()
     assert len(list((site / "roots").rglob("*.html"))) == len(EXPECTED)
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    found = {
-        (one["job"]["root"], one["job"]["variant"]["name"]): (one["error"] or {}).get("kind")
-        or one["verdict"]
-        for one in results
-    }
-    assert found == EXPECTED
+    assert told(results) == EXPECTED
     assert installer.starts == []
     (noisy,) = [one for one in results if one["job"]["root"] == "catalog"]
     assert noisy["summary"]["suppressed"] == 1

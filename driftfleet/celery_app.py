@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from billiard import pool
 from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import KombuError
@@ -28,6 +29,8 @@ _HARD_MARGIN_SECONDS = 120
 PRIORITY_STEPS = (0, 3, 6, 9)
 _PRIORITIES = ((0, 10), (3, 100), (6, 500))
 _BATCH = 500
+# Each a tenth of a second.
+_LAST_WORD_TRIES = 50
 
 
 def build_app(settings: Settings) -> Celery:
@@ -44,6 +47,10 @@ def build_app(settings: Settings) -> Celery:
             "in DRIFTFLEET_BROKER__URL"
         )
     transport.install()
+    # A pool child waits so long for its parent to have read its last answer. Celery, when it ends,
+    # forgets a task that no child had accepted yet, and never reads how it ended: that was 30 s.
+    # What a child has written isn't lost with it, the parent finds it in the pipe.
+    pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _LAST_WORD_TRIES
     app = Celery("driftfleet", broker=settings.broker.url.get_secret_value(), set_as_current=False)
     app.conf.update(
         # JSON only: a pickle in a message would run whatever its sender likes.

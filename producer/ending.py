@@ -8,12 +8,10 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import structlog
 from celery import signals
-from celery.worker import state
 
 log = structlog.get_logger()
 
@@ -22,36 +20,43 @@ _GRACE_SECONDS = 10.0
 
 
 class Ending:
-    """Ends the tasks of this process's pool, ``seconds`` after Celery begins to shut down."""
+    """Ends what this process's pool still does ``seconds`` after Celery begins to shut down."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self._worker: Any = None
 
     def connect(self) -> None:
         """Be told when that is. Main process only."""
+        signals.worker_init.connect(self._remember, weak=False)
         signals.worker_shutting_down.connect(self._begin, weak=False)
+
+    def _remember(self, sender: Any, **_: Any) -> None:
+        self._worker = sender
 
     def _begin(self, **_: Any) -> None:
         log.info("producer_drains", seconds=self._seconds)
         # As a soft time limit ends them, for which all of them are prepared.
-        _after(self._seconds, signal.SIGUSR1)
-        _after(self._seconds + _GRACE_SECONDS, signal.SIGKILL)
+        self._after(self._seconds, signal.SIGUSR1)
+        self._after(self._seconds + _GRACE_SECONDS, signal.SIGKILL)
+
+    def _after(self, seconds: float, number: signal.Signals) -> None:
+        timer = threading.Timer(seconds, self._signal_all, (number,))
+        timer.daemon = True
+        timer.start()
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        # Not only those of the requests that Celery knows of: it forgets one that no child had
+        # accepted yet. A child with nothing to do has ended long ago.
+        with contextlib.suppress(AttributeError):  # the pool is gone
+            for pid in self._worker.pool.info["processes"]:
+                if _is_running_child(pid):
+                    os.kill(pid, number)
 
 
-def _after(seconds: float, number: signal.Signals) -> None:
-    timer = threading.Timer(seconds, _signal_all, (number,))
-    timer.daemon = True
-    timer.start()
-
-
-def _signal_all(number: signal.Signals) -> None:
-    for pid in _busy():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def _busy() -> Iterator[int]:
-    """The pool children that do something."""
-    for request in list(state.active_requests):
-        if request.worker_pid is not None:
-            yield request.worker_pid
+def _is_running_child(pid: int) -> bool:
+    """Whether it is, so that no number is signalled that has become somebody else's."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False

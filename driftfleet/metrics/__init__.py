@@ -81,10 +81,12 @@ class _OpenMeter(Meter):
             return None
         # Here and not in the publisher's thread: a process that is forked in the middle of an
         # import never gets that module.
+        from driftfleet.aws_client import OwnClient  # noqa: PLC0415
         from driftfleet.metrics.cloudwatch import CloudWatchPublisher, connect  # noqa: PLC0415
 
         try:
-            client = connect(told, self._environment)
+            client = OwnClient(lambda: connect(told, self._environment))
+            client.get()
         except Exception as error:  # botocore's, of settings that make no client
             log.error(
                 "metrics_not_published",

@@ -12,6 +12,7 @@ import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from driftfleet.aws_client import OwnClient, lacks_credentials
 from driftfleet.metrics.sample import Sample
 from driftfleet.metrics.table import METRICS, Labels
 from driftfleet.metrics.tally import Distribution, Series, Tally
@@ -49,7 +50,7 @@ class CloudWatchPublisher:
     def __init__(
         self,
         settings: CloudWatchSettings,
-        client: Client,
+        client: OwnClient[Client],
         lose: Callable[[int], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -104,9 +105,12 @@ class CloudWatchPublisher:
     def _put(self, data: list[Datum]) -> bool:
         """Whether they are done with: taken, or of no use."""
         try:
-            self._client.put_metric_data(Namespace=self._settings.namespace, MetricData=data)
+            client = self._client.get()
+            client.put_metric_data(Namespace=self._settings.namespace, MetricData=data)
         except (BotoCoreError, ClientError, OSError) as error:
             code = _kind(error)
+            if lacks_credentials(error):
+                self._client.forget()
             self._tell(code, error)
             if code in _REFUSED:
                 self._lose(len(data))

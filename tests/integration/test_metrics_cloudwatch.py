@@ -105,6 +105,21 @@ def test_what_is_left_is_published_at_the_end(endpoint: str, cloud: Any) -> None
     assert statistics(cloud, "ChecksPutBack")["Sum"] == 7
 
 
+def test_credentials_that_come_later_are_found(
+    endpoint: str, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore's client keeps what it found first, and that may be nothing."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    settings = to(endpoint, region=REGION, namespace="later")
+    with capture_logs() as logs, measuring(settings) as meter:
+        meter.checks_put_back(7)
+        assert wait_until(lambda: TOLD in [one["event"] for one in logs], 30)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        assert wait_until(lambda: "metrics_published_again" in [one["event"] for one in logs], 30)
+    assert [one["kind"] for one in logs if one["event"] == TOLD] == ["NoCredentialsError"]
+    assert cloud.list_metrics(Namespace="later")["Metrics"]
+
+
 def test_without_a_region_it_says_so_and_the_other_side_goes_on(endpoint: str) -> None:
     with capture_logs() as logs, measuring(to(endpoint)) as meter:
         meter.checks_put_back(7)

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from structlog.testing import capture_logs
 
+from driftfleet.aws_client import OwnClient
 from driftfleet.metrics.cloudwatch import CloudWatchPublisher
 from driftfleet.metrics.meter import Meter
 from driftfleet.metrics.outlet import Kept
@@ -41,12 +42,20 @@ class Cloud:
 class World:
     def __init__(self, **settings: Any) -> None:
         self.cloud = Cloud()
+        self.clients = 0
         self.lost: list[int] = []
         self.kept = Kept()
         self.meter = Meter(self.kept)
         self._publisher = CloudWatchPublisher(
-            CloudWatchSettings(**settings), self.cloud, self.lost.append, NOW.timestamp
+            CloudWatchSettings(**settings),
+            OwnClient(self._connect),
+            self.lost.append,
+            NOW.timestamp,
         )
+
+    def _connect(self) -> Cloud:
+        self.clients += 1
+        return self.cloud
 
     def publish(self) -> None:
         self._publisher.take(self.kept.samples)
@@ -164,3 +173,20 @@ def test_what_may_pass_is_tried_again(code: str) -> None:
     world.publish()
     assert world.values("TickDuration")[()]["Sum"] == 1.0
     assert world.lost == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "clients"),
+    [(NoCredentialsError(), 2), (refusal("ExpiredToken", 400), 2), (refusal("Throttling", 400), 1)],
+)
+def test_a_client_that_lacks_credentials_is_not_asked_again(
+    trouble: Exception, clients: int
+) -> None:
+    world = World()
+    world.cloud.trouble = trouble
+    world.meter.tick(1)
+    world.publish()
+    world.cloud.trouble = None
+    world.publish()
+    assert world.clients == clients
+    assert world.values("TickDuration")[()]["Sum"] == 1.0

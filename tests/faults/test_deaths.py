@@ -3,6 +3,7 @@
 import signal
 import time
 
+import psutil
 import pytest
 
 from driftfleet.results import ErrorKind, Verdict
@@ -95,6 +96,29 @@ class TestEnding:
         assert fleet.closed(sweep, 40).missing == ()
         # It was innocent: its tries are not used up.
         assert fleet.log.read_text().count("check_given_back") == 1
+
+    def test_a_job_that_its_child_has_not_taken_yet_is_answered_and_nobody_waits_for_it(
+        self, make_fleet: MakeFleet
+    ) -> None:
+        """Celery forgets it then, and never reads how it ended."""
+        fleet = make_fleet(drain_seconds=3)
+        fleet.write_quick("root")
+        worker = fleet.start_worker()
+        assert wait_until(lambda: " ready." in fleet.log.read_text(), 30)
+        children = psutil.Process(worker.pid).children()
+        for child in children:
+            child.suspend()
+        sweep = fleet.ask("root")
+        assert wait_until(lambda: bool(fleet.redis.hlen("unacked")), 20)
+        time.sleep(1)
+        worker.terminate()
+        assert wait_until(lambda: "worker_drains" in fleet.log.read_text(), 20)
+        time.sleep(1)
+        for child in children:
+            child.resume()
+        assert worker.wait(25) == 0
+        fleet.start_worker()
+        assert fleet.closed(sweep, 60).missing == ()
 
     def test_quit_ends_it_at_once_and_a_second_changes_nothing(self, make_fleet: MakeFleet) -> None:
         fleet = make_fleet(visibility_timeout_seconds=120)

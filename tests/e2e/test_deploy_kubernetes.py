@@ -286,6 +286,16 @@ def test_nobody_reaches_the_nodes_metadata(overlay: str) -> None:
                     block["cidr"]
                 )
                 assert excepted is None or excepted in block["except"]
+                if block["cidr"].startswith("169.254."):
+                    assert {one["port"] for one in rule["ports"]} == {53}
+
+
+def test_names_are_resolved_by_what_is_no_pod_too() -> None:
+    (rule,) = of_kind("own-redis", "NetworkPolicy")["driftfleet-default"]["spec"]["egress"]
+    assert {(one["protocol"], one["port"]) for one in rule["ports"]} == {("UDP", 53), ("TCP", 53)}
+    # NodeLocal DNSCache; GKE's Cloud DNS.
+    resolvers = {to["ipBlock"]["cidr"] for to in rule["to"] if "ipBlock" in to}
+    assert resolvers == {"169.254.20.10/32", "169.254.169.254/32"}
 
 
 def test_a_managed_redis_is_reached_by_its_network_and_none_is_run() -> None:

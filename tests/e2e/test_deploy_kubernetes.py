@@ -266,7 +266,12 @@ def test_nobody_is_let_in_but_to_redis_and_to_metrics() -> None:
     } == {
         "driftfleet-redis": [6379],
         "driftfleet-redis-from-keda": [6379],
-        "driftfleet-metrics": ["metrics"],
+        "driftfleet-metrics": [
+            port["containerPort"]
+            for role in ("worker", "producer")
+            for port in container("own-redis", role)["ports"]
+            if port["name"] == "metrics"
+        ],
     }
     assert all(rule["from"] for door in doors.values() for rule in door)
 

@@ -60,7 +60,7 @@ OTHERWISE: Mapping[str, Any] = {
         },
     },
     "worker": {"spot_percent": 100, "min": 2, "max": 30},
-    "images": {"worker": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/driftfleet:2"},
+    "images": {"worker": "123456789012.dkr-ecr.eu-central-1.on.aws/dual/driftfleet:2"},
     "plan_assume_role_arns": ["arn:aws:iam::210987654321:role/drift-reader"],
     "kms_key_arn": KEY,
     "secret_recovery_days": 0,
@@ -382,10 +382,15 @@ class TestRights:
         condition = trust["Statement"][0]["Condition"]
         assert condition["StringEquals"] == {"aws:SourceAccount": "123456789012"}
 
-    def test_execution_may_pull_the_one_image_and_write_the_logs(self, usual: Planned) -> None:
+    def test_execution_may_pull_the_one_image_and_write_the_logs(
+        self, usual: Planned, otherwise: Planned
+    ) -> None:
         statements = usual.policy("execution")
-        arn = "arn:aws:ecr:eu-central-1:123456789012:repository/driftfleet"
-        assert statements["PullTheImage"]["Resource"] == arn
+        repository = "arn:aws:ecr:eu-central-1:123456789012:repository"
+        assert statements["PullTheImage"]["Resource"] == f"{repository}/driftfleet"
+        # By the address that IPv6 has, too.
+        both = otherwise.policy("execution")["PullTheImage"]["Resource"]
+        assert set(both) == {f"{repository}/driftfleet", f"{repository}/dual/driftfleet"}
         logs = statements["Log"]["Resource"]
         assert f"{'arn:aws:logs:eu-central-1:123456789012'}:log-group:/driftfleet/worker:*" in logs
         assert set(statements) == {"PullTheImage", "LogInToEcr", "Log"}

@@ -104,6 +104,7 @@ up:
 	@docker info >/dev/null 2>&1 || { echo 'make up needs Docker: its engine does not answer (docker info says why)'; exit 2; }
 	@deploy/compose/prepare.sh
 	@deploy/compose/image.sh $(COMPOSE)
+	@deploy/compose/moto.sh
 	$(if $(WORKERS),WORKERS=$(WORKERS)) $(COMPOSE) up --detach --no-build
 
 down:

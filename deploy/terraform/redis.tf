@@ -126,6 +126,8 @@ resource "aws_elasticache_replication_group" "redis" {
   at_rest_encryption_enabled = true
   kms_key_id                 = var.kms_key_arn
   maintenance_window         = var.elasticache.maintenance_window
+  # A larger node is wanted when it is applied, and not on Sunday: a full Redis takes no check.
+  apply_immediately = true
   # What is lost is asked for again from the store: docs/operations.md.
   snapshot_retention_limit = 0
   tags                     = var.tags

@@ -17,12 +17,10 @@ locals {
 
   efs = "arn:${local.partition}:elasticfilesystem:${local.region}:${local.account}"
 
-  # Of images that are in ECR; of others everybody may pull.
-  ecr = [
-    for image in distinct(concat([var.image], values(var.images))) :
-    regex("^([0-9]{12})\\.dkr\\.ecr\\.([a-z0-9-]+)\\.amazonaws\\.com(?:\\.cn)?/([^:@]+)", image)
-    if can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/", image))
-  ]
+  # Of images that are in ECR, whichever of its two addresses they have; of others everybody may pull.
+  # docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
+  in_ecr   = "^([0-9]{12})\\.dkr[.-]ecr\\.([a-z0-9-]+)\\.(?:amazonaws\\.com(?:\\.cn)?|on\\.aws)/([^:@]+)"
+  ecr      = [for image in distinct(concat([var.image], values(var.images))) : regex(local.in_ecr, image) if can(regex(local.in_ecr, image))]
   ecr_arns = distinct([for one in local.ecr : "arn:${local.partition}:ecr:${one[1]}:${one[0]}:repository/${one[2]}"])
 }
 

@@ -35,14 +35,17 @@ resource "aws_ecs_service" "worker" {
   wait_for_steady_state              = var.wait_for_steady_state
   tags                               = var.tags
 
+  # By default ECS ends tasks of the fuller zone once others run elsewhere, and with them their plans.
+  availability_zone_rebalancing = "DISABLED"
+
   # Without it another share of Spot would be another service.
   force_new_deployment = true
 
-  # The first is never on Spot: a heartbeat goes through it.
+  # The first is never on Spot: a heartbeat goes through it. Of those with weight 0 ECS places none, so it has one at least.
   capacity_provider_strategy {
     capacity_provider = "FARGATE"
     base              = 1
-    weight            = 100 - var.worker.spot_percent
+    weight            = max(1, 100 - var.worker.spot_percent)
   }
 
   dynamic "capacity_provider_strategy" {

@@ -68,13 +68,14 @@ resource "aws_ecs_task_definition" "role" {
   tags                     = var.tags
 
   # Fargate's volumes are root's, unless the image says VOLUME: the first container gives it to the fleet's user, and ends.
+  # It has a command, too: the image's own is --help, with which chown would do nothing and be content.
   container_definitions = jsonencode([{
     name                   = "volume"
     image                  = lookup(var.images, each.key, var.image)
-    entryPoint             = ["chown", "10001:10001", local.work]
-    command                = []
+    entryPoint             = ["chown"]
+    command                = ["10001:10001", local.work]
     essential              = false
-    user                   = "0:0"
+    user                   = "0"
     readonlyRootFilesystem = true
     environment            = []
     portMappings           = []

@@ -85,6 +85,7 @@ def folder(image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy2(TOP / "tests" / "container" / "stack.yml", folder)
     shutil.copytree(TOP / "deploy" / "compose", folder / "deploy" / "compose")
     run([str(folder / "deploy" / "compose" / "prepare.sh")])
+    run([str(folder / "deploy" / "compose" / "moto.sh")])
     (folder / "tls").mkdir()
     made = make_certificate(folder / "tls", "github")
     made.key.chmod(0o644)

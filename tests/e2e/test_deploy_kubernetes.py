@@ -266,7 +266,12 @@ def test_nobody_is_let_in_but_to_redis_and_to_metrics() -> None:
     } == {
         "driftfleet-redis": [6379],
         "driftfleet-redis-from-keda": [6379],
-        "driftfleet-metrics": ["metrics"],
+        "driftfleet-metrics": [
+            port["containerPort"]
+            for role in ("worker", "producer")
+            for port in container("own-redis", role)["ports"]
+            if port["name"] == "metrics"
+        ],
     }
     assert all(rule["from"] for door in doors.values() for rule in door)
 
@@ -286,6 +291,16 @@ def test_nobody_reaches_the_nodes_metadata(overlay: str) -> None:
                     block["cidr"]
                 )
                 assert excepted is None or excepted in block["except"]
+                if block["cidr"].startswith("169.254."):
+                    assert {one["port"] for one in rule["ports"]} == {53}
+
+
+def test_names_are_resolved_by_what_is_no_pod_too() -> None:
+    (rule,) = of_kind("own-redis", "NetworkPolicy")["driftfleet-default"]["spec"]["egress"]
+    assert {(one["protocol"], one["port"]) for one in rule["ports"]} == {("UDP", 53), ("TCP", 53)}
+    # NodeLocal DNSCache; GKE's Cloud DNS.
+    resolvers = {to["ipBlock"]["cidr"] for to in rule["to"] if "ipBlock" in to}
+    assert resolvers == {"169.254.20.10/32", "169.254.169.254/32"}
 
 
 def test_a_managed_redis_is_reached_by_its_network_and_none_is_run() -> None:

@@ -59,8 +59,8 @@ OTHERWISE: Mapping[str, Any] = {
             "security_group_id": "",
         },
     },
-    "worker": {"spot_percent": 50, "min": 2, "max": 30},
-    "images": {"worker": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/driftfleet:2"},
+    "worker": {"spot_percent": 100, "min": 2, "max": 30},
+    "images": {"worker": "123456789012.dkr-ecr.eu-central-1.on.aws/dual/driftfleet:2"},
     "plan_assume_role_arns": ["arn:aws:iam::210987654321:role/drift-reader"],
     "kms_key_arn": KEY,
     "secret_recovery_days": 0,
@@ -199,7 +199,9 @@ class TestTasks:
             assert writable == {"/var/lib/driftfleet"} | mirror
             # Root for a moment: it gives the volume away, and can do nothing else.
             volume = otherwise.containers(role)["volume"]
-            assert volume["entryPoint"] == ["chown", "10001:10001", "/var/lib/driftfleet"]
+            # Without a command of its own it would be the image's, --help.
+            assert volume["entryPoint"] == ["chown"]
+            assert volume["command"] == ["10001:10001", "/var/lib/driftfleet"]
             assert (volume["essential"], volume["readonlyRootFilesystem"]) == (False, True)
             assert "CHOWN" not in volume["linuxParameters"]["capabilities"]["drop"]
             assert len(volume["linuxParameters"]["capabilities"]["drop"]) == 13
@@ -271,7 +273,9 @@ class TestTasks:
             one["capacity_provider"]: (one["base"] or 0, one["weight"])
             for one in services["worker"]["capacity_provider_strategy"]
         }
-        assert strategy == {"FARGATE": (1, 50), "FARGATE_SPOT": (0, 50)}
+        assert strategy == {"FARGATE": (1, 1), "FARGATE_SPOT": (0, 100)}
+        # No plan is ended for the balance between zones.
+        assert services["worker"]["availability_zone_rebalancing"] == "DISABLED"
 
 
 class TestSettings:
@@ -378,10 +382,15 @@ class TestRights:
         condition = trust["Statement"][0]["Condition"]
         assert condition["StringEquals"] == {"aws:SourceAccount": "123456789012"}
 
-    def test_execution_may_pull_the_one_image_and_write_the_logs(self, usual: Planned) -> None:
+    def test_execution_may_pull_the_one_image_and_write_the_logs(
+        self, usual: Planned, otherwise: Planned
+    ) -> None:
         statements = usual.policy("execution")
-        arn = "arn:aws:ecr:eu-central-1:123456789012:repository/driftfleet"
-        assert statements["PullTheImage"]["Resource"] == arn
+        repository = "arn:aws:ecr:eu-central-1:123456789012:repository"
+        assert statements["PullTheImage"]["Resource"] == f"{repository}/driftfleet"
+        # By the address that IPv6 has, too.
+        both = otherwise.policy("execution")["PullTheImage"]["Resource"]
+        assert set(both) == {f"{repository}/driftfleet", f"{repository}/dual/driftfleet"}
         logs = statements["Log"]["Resource"]
         assert f"{'arn:aws:logs:eu-central-1:123456789012'}:log-group:/driftfleet/worker:*" in logs
         assert set(statements) == {"PullTheImage", "LogInToEcr", "Log"}
@@ -415,6 +424,7 @@ class TestRedis:
         assert group["transit_encryption_enabled"] is True
         assert group["at_rest_encryption_enabled"] in (True, "true")
         assert group["automatic_failover_enabled"] is False
+        assert group["apply_immediately"] is True
         (parameters,) = usual.of("elasticache_parameter_group").values()
         assert parameters["family"] == "valkey7"
         alarm = usual.of("cloudwatch_metric_alarm")["redis.0"]

@@ -129,6 +129,35 @@ def test_what_the_build_would_lack_is_told_before_it(prepared: Path) -> None:
     assert make_up(prepared).stdout.startswith("build volumes")
 
 
+@pytest.mark.parametrize(
+    ("there", "environment", "asked"),
+    [
+        (["motoserver/moto:5"], {}, []),
+        (["motoserver/moto:5.2.3"], {}, ["pull 5", "pull 5.2.3", "tag 5.2.3 5"]),
+        ([], {"MOTO_IMAGE": "registry.example.com/moto:1"}, []),
+        ([], {"COMPOSE_PROFILES": "other"}, []),
+    ],
+)
+def test_moto_gets_its_name_where_no_release_has_it(
+    prepared: Path, there: list[str], environment: dict[str, str], asked: list[str]
+) -> None:
+    # An engine and a registry that have these images and no others.
+    docker = prepared / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        "#!/bin/sh\n"
+        'for last in "$@"; do :; done\n'
+        '[ "$1" = image ] || echo "$*" | sed "s/--quiet //; s,motoserver/moto:,,g" >> asked\n'
+        f'[ "$1" = tag ] || case " {" ".join(there)} " in *" $last "*) ;; *) exit 1 ;; esac\n'
+    )
+    docker.chmod(0o755)
+    (prepared / "asked").touch()
+    script = prepared / "deploy" / "compose" / "moto.sh"
+    path = f"{docker.parent}:{os.environ['PATH']}"
+    subprocess.run([script], env={"PATH": path, **environment}, cwd=prepared, check=True)
+    assert (prepared / "asked").read_text().splitlines() == asked
+
+
 def test_the_image_is_made_of_constrained_packages_alone() -> None:
     text = (TOP / "Dockerfile").read_text().replace("\\\n", " ")
     commands = re.findall(r"/pip (?:install|wheel) [^&\n]*", text)

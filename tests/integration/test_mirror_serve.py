@@ -341,9 +341,9 @@ class TestBadClients:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
         (program,) = (tmp_path / "large" / ONE.path).iterdir()
-        # Takes no disk, and longer than the half second that the answer has.
+        # Takes no disk, and longer than the seconds that the answer has.
         os.truncate(program, 3 << 30)
-        port = served(context, head_seconds=0.5, slowest_bytes_per_second=1 << 40)
+        port = served(context, head_seconds=2.0, slowest_bytes_per_second=1 << 40)
         serving = Serving(f"https://127.0.0.1:{port}/", certificate, None, tmp_path / "none")
         folder = root(tmp_path / "short")
         code = (folder / "main.tf").read_text().replace('"driftfleet/demo"', f'"{ADDRESS}"')

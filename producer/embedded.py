@@ -17,6 +17,7 @@ from driftfleet.errors import BrokerUnavailable, ConfigurationError
 
 # sockaddr_un's 108 bytes, less the NUL (unix(7)).
 _SOCKET_PATH_BYTES = 107
+_SOCKET = "r"
 _START_SECONDS = 10.0
 _STOP_SECONDS = 2.0
 _POLL_SECONDS = 0.005
@@ -86,6 +87,8 @@ def embedded_redis(folder: Path, binary: Path | None = None) -> Iterator[Embedde
         yield embedded
     finally:
         _stop(embedded.server)
+        # One that had to be killed could not remove it.
+        (folder / _SOCKET).unlink(missing_ok=True)
 
 
 def _start(binary: Path, folder: Path) -> Embedded:
@@ -116,7 +119,7 @@ def _start(binary: Path, folder: Path) -> Embedded:
 
 
 def _address(folder: Path, password: str) -> _Address:
-    path = folder / "r"
+    path = folder / _SOCKET
     # The path has to be plain: it stands in a URL and in Redis's configuration.
     plain = os.fsencode(path).isascii() and not set(str(path)) & set(" \"'\\%?#@;\n")
     if plain and len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:

@@ -8,11 +8,13 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from driftfleet.installs.folder import Installs
 from driftfleet.installs.installer import Installer
 from driftfleet.installs.tfenv import Tfenv
+from driftfleet.locks import acquire
 from tests.conftest import require_program
 
 SOON = 60.0
@@ -169,6 +171,15 @@ def open_folder(
 def soon() -> float:
     """A deadline that no test reaches."""
     return time.monotonic() + SOON
+
+
+def waiting_threads() -> int:
+    """How many threads of this process wait for a lock that somebody else has."""
+    found = 0
+    for frame in sys._current_frames().values():
+        calls = [one.f_code for one, _ in traceback.walk_stack(frame)]
+        found += acquire.__code__ in calls
+    return found
 
 
 def staged(folder: Path) -> list[str]:

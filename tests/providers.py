@@ -184,7 +184,7 @@ def processes_in_group(group: int) -> list[psutil.Process]:
     return found
 
 
-def eventually(condition: Callable[[], bool], timeout_seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], bool], timeout_seconds: float = 60.0) -> None:
     """Wait until ``condition`` holds; fail where it does not in time."""
     deadline = time.monotonic() + timeout_seconds
     while not condition():

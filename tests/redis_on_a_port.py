@@ -15,7 +15,7 @@ from tests.conftest import lacking
 
 # This host, by an address that doesn't look like it: as if it were somebody else's.
 ELSEWHERE = "0.0.0.0"
-_START_SECONDS = 10
+_START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,37 @@ def serving(folder: Path, *configuration: str, tls: bool = False) -> Iterator[Se
 
     Its dump and its append-only file are in ``folder``.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ports = [f"tls-port {port}", "port 0"] if tls else [f"port {port}"]
-    lines = ["bind 127.0.0.1", *ports, 'save ""', f"dir {folder}", *configuration, ""]
     log = folder / "redis.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [find_server(), "-"], stdin=subprocess.PIPE, stdout=output, stderr=output
-        )
-    try:
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-            stdin.write("\n".join(lines).encode())
-        _await(port, process, log)
-        yield Server(port, process)
-    finally:
-        process.kill()
-        process.wait()
+    with held_port() as port:
+        ports = [f"tls-port {port}", "port 0"] if tls else [f"port {port}"]
+        lines = ["bind 127.0.0.1", *ports, 'save ""', f"dir {folder}", *configuration, ""]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [find_server(), "-"], stdin=subprocess.PIPE, stdout=output, stderr=output
+            )
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write("\n".join(lines).encode())
+            _await(port, process, log)
+            yield Server(port, process)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """A port of loopback that no other test gets; a server may listen at it within the block.
+
+    Until then, and when it has ended, connections are refused there.
+    """
+    with socket.socket() as holder:
+        # Two may be bound to one port where both say so and one of them doesn't listen; the kernel
+        # gives it to nobody who asks for any port.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

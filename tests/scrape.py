@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 def scrape(url: str) -> dict[str, float]:
     """``name{label=value}{...}`` -> value, as Prometheus's own parser reads it."""
-    answer = httpx.get(url, timeout=10)
+    answer = httpx.get(url, timeout=60)
     assert answer.status_code == 200
     return read(answer.text)
 

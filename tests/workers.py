@@ -1,9 +1,9 @@
 """Support for tests with a real Redis and real Celery workers."""
 
 import contextlib
-import os
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,12 +119,17 @@ class Fleet:
         return found
 
     def stop(self) -> None:
-        """End the workers as a deployment does, then by force."""
+        """End the workers as a deployment does; those that take long at once, then by force."""
         for worker in self.workers:
             worker.terminate()
         for worker in self.workers:
             try:
                 worker.wait(15)
+            except process.TimeoutExpired:
+                worker.send_signal(signal.SIGQUIT)
+        for worker in self.workers:
+            try:
+                worker.wait(30)
             except process.TimeoutExpired:
                 worker.kill()
                 worker.wait()
@@ -145,16 +150,19 @@ def users_of(folder: Path) -> list[psutil.Process]:
     found = []
     for one in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if one.environ().get("TMPDIR", "").startswith(str(folder)):
+            if Path(one.environ().get("TMPDIR", "")).is_relative_to(folder):
                 found.append(one)
     return found
 
 
 @contextlib.contextmanager
 def short_folder(name: str) -> Iterator[Path]:
-    """A folder whose path is short, as a deployment's writable root is."""
-    folder = Path("/tmp") / f"df-{name}-{os.getpid()}"
-    folder.mkdir()
+    """A folder whose path is short, as a deployment's writable root is.
+
+    It is a new one each time: of the last one with this name something may be left.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"df-{name}-", dir="/tmp"))
+    folder.chmod(0o755)
     try:
         yield folder
     finally:

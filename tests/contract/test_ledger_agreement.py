@@ -3,6 +3,7 @@
 And whatever happened before: what the producer's mending does brings every sweep to its end.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -90,7 +91,7 @@ class Agreement(RuleBasedStateMachine):
 
         self.same(call)
 
-    @rule(one=jobs, seconds=st.sampled_from((0, 30)))
+    @rule(one=jobs, seconds=st.sampled_from((0, 39)))
     def put_off(self, one: Job, seconds: int) -> None:
         self.same(lambda ledger: ledger.put_off(one, seconds))
 
@@ -160,9 +161,9 @@ ALL = sorted({one.identity for one in EVERY})
 
 
 def _timeless(begun: Begun) -> Begun:
-    return begun._replace(
-        now=0.0, seconds=float(round(begun.seconds, -1)), done=tuple(sorted(begun.done))
-    )
+    # In Redis some of the 20 are over that pass at a time; how much says how busy the machine is.
+    left = 20.0 * math.ceil(round(begun.seconds, 3) / 20)
+    return begun._replace(now=0.0, seconds=left, done=tuple(sorted(begun.done)))
 
 
 def _due(ledger: Ledger) -> list[str]:

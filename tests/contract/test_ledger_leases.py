@@ -44,10 +44,10 @@ def test_one_begins_and_another_is_told_who_holds_it_and_for_how_long(ledger: Le
     ask(ledger, a)
     begun = ledger.begin(a, "t1", NO_CAPS)
     assert (begun.outcome, begun.tries, begun.peak_memory_bytes) == ("start", 1, None)
-    assert abs(begun.now - ledger.now()) < 5
+    assert abs(begun.now - ledger.now()) < 30
     held = ledger.begin(a, "t2", NO_CAPS)
     assert (held.outcome, held.holder) == ("held", "t1")
-    assert LEASE_SECONDS - 5 < held.seconds <= LEASE_SECONDS
+    assert LEASE_SECONDS - 30 < held.seconds <= LEASE_SECONDS
     assert ledger.leased([a.identity, job("b").identity]) == {a.identity}
 
 
@@ -466,7 +466,7 @@ def test_workers_that_are_gone_are_not_kept_for_ever(server: redis.Redis) -> Non
 
 
 def test_the_time_is_seconds_since_the_epoch(server: redis.Redis) -> None:
-    assert abs(RedisLedger(server).now() - time.time()) < 5
+    assert abs(RedisLedger(server).now() - time.time()) < 30
 
 
 def test_everything_in_redis_expires(server: redis.Redis) -> None:

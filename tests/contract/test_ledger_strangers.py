@@ -68,7 +68,7 @@ def fleet(embedded: Embedded) -> redis.Redis:
             channel = connection.default_channel
             channel.do_restore = False
             channel.basic_consume(job().queue, False, lambda _: None, "tag")
-            connection.drain_events(timeout=2)
+            connection.drain_events(timeout=60)
     return client
 
 

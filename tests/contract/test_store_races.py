@@ -57,6 +57,7 @@ def race(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Race]:
     sys.setswitchinterval(usual)
 
 
+@pytest.mark.timeout(900)
 def test_of_results_that_race_the_newest_is_the_latest_and_all_are_kept(race: Race) -> None:
     race.run(add, ROUNDS)
     newest = {}

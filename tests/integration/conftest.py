@@ -171,7 +171,7 @@ def impatient_client(s3_server: S3, s3_proxy: S3Proxy) -> OwnClient:
     with pytest.MonkeyPatch.context() as patch:
         have_keys(patch)
         settings = s3_server.through(s3_proxy.endpoint).settings().s3
-        client = OwnClient(partial(connect_s3, settings, {}, read_seconds=0.4))
+        client = OwnClient(partial(connect_s3, settings, {}, read_seconds=2))
         client.get()
     return client
 

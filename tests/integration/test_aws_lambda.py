@@ -50,10 +50,10 @@ def test_roots_are_judged_stored_and_leave_nothing_behind(
     with sandbox.running() as function:
         for root, verdict in expected.items():
             asked = runtime_api.asked
-            answered = runtime_api.send(asking(root)).wait(60)
+            answered = runtime_api.send(asking(root)).wait(120)
             assert answered.result["verdict"] == verdict, answered.result
             # It asks for its next event once everything is cleared away.
-            assert wait_until(lambda asked=asked: runtime_api.asked > asked, 20)
+            assert wait_until(lambda asked=asked: runtime_api.asked > asked, 60)
             assert sandbox.processes(function) == []
             assert left_over(sandbox) == []
             result = Result.model_validate(answered.result)
@@ -79,7 +79,7 @@ def test_a_whole_job_is_checked_at_its_own_commit_and_twice_does_no_harm(
     job = Job(sweep_id="nightly", source=source, root="root", limits=Limits(timeout_seconds=20))
     with sandbox.running():
         first, second = (
-            runtime_api.send(job.model_dump(mode="json"), request_id="same").wait(60)
+            runtime_api.send(job.model_dump(mode="json"), request_id="same").wait(120)
             for _ in range(2)
         )
     for one in (first, second):
@@ -96,7 +96,7 @@ def test_a_renamed_repository_is_answered_under_the_name_that_it_has_now(
     ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
     ghe.rename(REPO, "payments/platform")
     with sandbox.running():
-        answered = runtime_api.send(asking("root", ref="main")).wait(60)
+        answered = runtime_api.send(asking("root", ref="main")).wait(120)
     assert answered.result["verdict"] == "unapplied"
     assert answered.result["job"]["source"]["repo"] == "payments/platform"
     # Those that find the newest commit, before the check, are the invocation's, too.
@@ -110,9 +110,9 @@ def test_variants_are_those_of_the_settings(
     rules = [{"root": "envs", "variants": [{"name": "eu"}, {"name": "us"}]}]
     sandbox.environment = {**sandbox.environment, "DRIFTFLEET_VARIANTS": json.dumps(rules)}
     with sandbox.running():
-        one = runtime_api.send(asking("envs", variant="us")).wait(60)
-        none = runtime_api.send(asking("envs")).wait(60)
-        other = runtime_api.send(asking("envs", variant="asia")).wait(60)
+        one = runtime_api.send(asking("envs", variant="us")).wait(120)
+        none = runtime_api.send(asking("envs")).wait(120)
+        other = runtime_api.send(asking("envs", variant="asia")).wait(120)
     assert one.result["job"]["variant"]["name"] == "us"
     assert (none.outcome, other.outcome) == ("error", "error")
     assert (
@@ -130,9 +130,9 @@ class TestTime:
         ghe.add_repository(REPO, {"root/main.tf": providers.fault_root("slow", seconds=300)})
         with sandbox.running() as function:
             asked = runtime_api.send(asking("root"), seconds=18)
-            answered = asked.wait(30)
+            answered = asked.wait(120)
             assert time.time() < answered.deadline
-            assert wait_until(lambda: runtime_api.asked > 1, 20)
+            assert wait_until(lambda: runtime_api.asked > 1, 60)
             assert time.time() < answered.deadline
             assert sandbox.processes(function) == []
         kind, message = error_of(answered.result)
@@ -146,7 +146,7 @@ class TestTime:
         ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
         ghe.fault("/commits/", Fault.delay(60), times=None)
         with sandbox.running():
-            answered = runtime_api.send(asking("root"), seconds=14).wait(30)
+            answered = runtime_api.send(asking("root"), seconds=14).wait(120)
             assert time.time() < answered.deadline
         assert error_of(answered.result)[0] == "timeout"
 
@@ -155,7 +155,7 @@ class TestTime:
     ) -> None:
         ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
         with sandbox.running():
-            answered = runtime_api.send(asking("root"), seconds=5).wait(30)
+            answered = runtime_api.send(asking("root"), seconds=5).wait(120)
         assert error_of(answered.result)[0] == "timeout"
         assert "the Lambda function's own time-out: raise it" in answered.result["error"]["message"]
 
@@ -167,16 +167,16 @@ def test_what_a_killed_invocation_left_is_swept_by_the_next_process(
     ghe.add_repository(REPO, {"slow/main.tf": slow, "root/main.tf": BUILTIN})
     with sandbox.running() as function:
         runtime_api.send(asking("slow"))
-        assert wait_until(lambda: is_planning(sandbox, function), 30)
+        assert wait_until(lambda: is_planning(sandbox, function), 60)
         (sandbox.folder / "stray").mkdir(mode=0o700)
         (sandbox.folder / "stray" / "file").write_text("of the former")
         half_installed = sandbox.folder / "driftfleet-993" / "installs" / ".staging" / "x"
         half_installed.mkdir(mode=0o700, parents=True)
     assert [path for path in left_over(sandbox) if "/w" in path]
     with sandbox.running() as function:
-        answered = runtime_api.send(asking("root")).wait(60)
+        answered = runtime_api.send(asking("root")).wait(120)
         assert answered.result["verdict"] == "unapplied"
-        assert wait_until(lambda: runtime_api.asked > 2, 20)
+        assert wait_until(lambda: runtime_api.asked > 2, 60)
         assert sandbox.processes(function) == []
     assert left_over(sandbox) == []
     assert not half_installed.exists()
@@ -202,11 +202,11 @@ def test_what_a_hostile_provider_leaves_is_gone_before_the_next_event(
         "sleep 0.5; kill -9 $runner\nsleep 3333\n"
     )
     with sandbox.running() as function:
-        bad = runtime_api.send(asking("bad")).wait(60)
-        assert wait_until(lambda: runtime_api.asked > 1, 20)
+        bad = runtime_api.send(asking("bad")).wait(120)
+        assert wait_until(lambda: runtime_api.asked > 1, 60)
         assert sandbox.processes(function) == []
         assert left_over(sandbox) == []
-        root = runtime_api.send(asking("root")).wait(60)
+        root = runtime_api.send(asking("root")).wait(120)
     # The last where we looked in between: it has closed its workspace to us.
     assert error_of(bad.result)[0] in ("killed", "provider_crashed", "disk_quota")
     assert root.result["verdict"] == "unapplied"
@@ -219,8 +219,8 @@ def test_in_a_directory_of_others_nothing_of_theirs_is_removed(
     ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
     (sandbox.folder / "theirs").write_text("precious")
     with sandbox.running():
-        assert runtime_api.send(asking("root")).wait(60).result["verdict"] == "unapplied"
-        assert wait_until(lambda: runtime_api.asked > 1, 20)
+        assert runtime_api.send(asking("root")).wait(120).result["verdict"] == "unapplied"
+        assert wait_until(lambda: runtime_api.asked > 1, 60)
     assert left_over(sandbox) == ["theirs"]
     assert "temporary_directory_shared" in sandbox.told()
 
@@ -238,7 +238,7 @@ def test_results_are_kept_in_s3(
     }
     ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
     with dataclasses.replace(sandbox, environment=environment).running():
-        answered = runtime_api.send(asking("root")).wait(60)
+        answered = runtime_api.send(asking("root")).wait(120)
     result = Result.model_validate(answered.result)
     assert result.verdict == "unapplied"
     store = open_store(told)
@@ -261,9 +261,9 @@ def test_plans_run_as_the_role_that_is_named(
     }
     ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
     with dataclasses.replace(sandbox, environment=environment).running():
-        answered = runtime_api.send(asking("root")).wait(60)
+        answered = runtime_api.send(asking("root")).wait(120)
         sts.refuses = "AccessDenied"
-        refused = runtime_api.send(asking("root")).wait(60)
+        refused = runtime_api.send(asking("root")).wait(120)
     assert answered.result["verdict"] == "unapplied"
     assert sts.asked[0]["RoleSessionName"] == "payments-infra-root"
     assert error_of(refused.result)[0] == "credentials"

@@ -27,13 +27,13 @@ class TestTrouble:
         ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
         ghe.fault("/git/", Fault.server_error(503), times=None)
         with sandbox.running():
-            failed = runtime_api.send(asking("root"), request_id="one").wait(60)
+            failed = runtime_api.send(asking("root"), request_id="one").wait(120)
             assert failed.outcome == "error"
             assert failed.payload["errorType"] == "GitHubUnavailable"
             assert failed.payload["stackTrace"] == []
             assert list(lambda_store.latest_keys()) == []
             ghe.heal()
-            again = runtime_api.send(asking("root"), request_id="one").wait(60)
+            again = runtime_api.send(asking("root"), request_id="one").wait(120)
         assert again.result["verdict"] == "unapplied"
 
     def test_a_store_that_takes_nothing_is_an_error_of_the_function(
@@ -45,7 +45,7 @@ class TestTrouble:
             "DRIFTFLEET_RESULTS__STORE": "file:///mnt/world/results",
         }
         with sandbox.running():
-            failed = runtime_api.send(asking("root")).wait(60)
+            failed = runtime_api.send(asking("root")).wait(120)
         assert failed.payload["errorType"] == "StoreUnavailable", failed.payload
 
     @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ class TestTrouble:
     ) -> None:  # fmt: skip
         ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
         with sandbox.running():
-            answered = runtime_api.send({**asking("root"), **keys}).wait(60)
+            answered = runtime_api.send({**asking("root"), **keys}).wait(120)
         assert answered.result["verdict"] == Verdict.ERROR
         assert error_of(answered.result)[0] == kind
         assert words in answered.result["error"]["message"]
@@ -74,7 +74,7 @@ class TestTrouble:
         names = ("DRIFTFLEET_GITHUB__URL", "DRIFTFLEET_GITHUB__TOKEN")
         sandbox.environment = {k: v for k, v in sandbox.environment.items() if k not in names}
         with sandbox.running():
-            answered = runtime_api.send(asking("root")).wait(60)
+            answered = runtime_api.send(asking("root")).wait(120)
         kind, message = error_of(answered.result)
         assert kind == "job_refused"
         assert "set github.url" in message
@@ -85,7 +85,7 @@ class TestTrouble:
         ghe.add_repository(REPO, {"root/main.tf": BUILTIN})
         ghe.fault("/repos/", Fault.bad_credentials(), times=None)
         with sandbox.running():
-            answered = runtime_api.send(asking("root")).wait(60)
+            answered = runtime_api.send(asking("root")).wait(120)
         assert error_of(answered.result)[0] == "credentials"
 
     def test_a_disk_that_is_too_small_is_an_answer_and_the_next_check_works(
@@ -95,10 +95,10 @@ class TestTrouble:
         ghe.add_repository(REPO, {"large/main.tf": large, "small/main.tf": BUILTIN})
         sandbox.size_bytes = 8 << 20
         with sandbox.running():
-            answered = runtime_api.send(asking("large")).wait(60)
+            answered = runtime_api.send(asking("large")).wait(120)
             assert error_of(answered.result)[0] in ("disk_quota", "disk_full")
             assert answered.result["job"]["limits"]["workspace_bytes"] == 4 << 20
-            small = runtime_api.send(asking("small")).wait(60)
+            small = runtime_api.send(asking("small")).wait(120)
         assert small.result["verdict"] == "unapplied", small.result
 
     @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ class TestTrouble:
         self, runtime_api: RuntimeApi, sandbox: LambdaSandbox, event: Any, words: str
     ) -> None:
         with sandbox.running():
-            failed = runtime_api.send(event).wait(60)
+            failed = runtime_api.send(event).wait(120)
         assert failed.outcome == "error"
         assert failed.payload["errorType"] == "ContractError"
         assert words in failed.payload["errorMessage"]
@@ -144,8 +144,8 @@ class TestTrouble:
     ) -> None:
         sandbox.environment = {**sandbox.environment, name: value}
         with sandbox.running() as function:
-            assert runtime_api.init_failed.wait(30), sandbox.told()
-            assert function.wait(10) == 1
+            assert runtime_api.init_failed.wait(60), sandbox.told()
+            assert function.wait(60) == 1
         assert runtime_api.init_error["errorType"] == "ConfigurationError"
         assert words in runtime_api.init_error["errorMessage"]
         assert runtime_api.init_error["stackTrace"] == []

@@ -244,9 +244,9 @@ class TestFaults:
     def test_a_plan_that_never_ends_is_ended(self, answer, repository, kind):
         providers.write_root(repository / "root", providers.fault_root(kind))
         started = time.monotonic()
-        result = answer(timeout_seconds=4)
+        result = answer(timeout_seconds=10)
         assert error_of(result) == ("plan", "timeout")
-        assert time.monotonic() - started < 12
+        assert time.monotonic() - started < 40
         assert "limits.timeout_seconds" in result.error.message
 
     def test_a_slow_plan_is_waited_for(self, answer, repository):
@@ -338,7 +338,7 @@ class TestCost:
 
     def test_memory_is_what_the_provider_held_and_terraform_beside_it(self, answer, repository):
         providers.write_root(
-            repository / "root", providers.fault_root("memory", megabytes=200, seconds=1)
+            repository / "root", providers.fault_root("memory", megabytes=200, seconds=3)
         )
         # It has them twice for a moment, and is Python.
         assert 250 << 20 < answer().cost.peak_memory_bytes < 700 << 20
@@ -359,7 +359,7 @@ class TestCost:
 
     def test_a_plan_that_ran_out_of_time_has_its_cost(self, answer, repository):
         providers.write_root(repository / "root", providers.fault_root("burn", seconds=600))
-        result = answer(timeout_seconds=5)
+        result = answer(timeout_seconds=15)
         assert error_of(result) == ("plan", "timeout")
         assert result.cost.cpu_seconds > 1
         assert result.cost.peak_memory_bytes > 50 << 20
@@ -378,7 +378,7 @@ class TestCost:
 
     def test_a_check_is_not_charged_for_the_one_before(self, answer, repository):
         providers.write_root(
-            repository / "root", providers.fault_root("memory", megabytes=200, seconds=1)
+            repository / "root", providers.fault_root("memory", megabytes=200, seconds=3)
         )
         providers.write_root(repository / "small", BUILTIN)
         before, after = answer().cost, answer("small").cost
@@ -387,20 +387,21 @@ class TestCost:
 
 
 def _kill_the_runner_while_it_plans(once_resident_bytes: int = 0) -> None:
-    def planning() -> list[psutil.Process]:
-        found = []
+    found: list[psutil.Process] = []
+
+    def is_planning() -> bool:
         for one in psutil.Process().children(recursive=True):
             # Those of init come and go while we look, and so do providers.
             with contextlib.suppress(psutil.Error):
                 if one.name() == "terraform" and "plan" in one.cmdline():
                     held = [child.memory_info().rss for child in one.children()]
-                    found += [one] if held and max(held) >= once_resident_bytes else []
-        return found
+                    found.extend([one] if held and max(held) >= once_resident_bytes else [])
+        return found != []
 
-    assert wait_until(lambda: planning() != [], 30)
+    assert wait_until(is_planning, 50)
     # The runner looks a few times a second.
-    time.sleep(1 if once_resident_bytes else 0)
-    planning()[0].parent().kill()
+    time.sleep(3 if once_resident_bytes else 0)
+    found[0].parent().kill()
 
 
 class TestErrors:

@@ -24,6 +24,10 @@ WHATS = [
 ]  # fmt: skip
 
 
+# How fast it answers says how busy this machine is.
+CALM = Clocks(timer=lambda: 0.0)
+
+
 def look(
     url: str, clocks: Clocks | None = None, *more: Look, ca_file: Path | None = None
 ) -> Mapping[str, Finding]:
@@ -55,7 +59,7 @@ def url_of(server: Server) -> str:
 def test_a_redis_as_it_should_be_is_well_and_keeps_nothing(
     server: Server, operator: redis.Redis
 ) -> None:
-    found = look(url_of(server))
+    found = look(url_of(server), CALM)
     assert list(found) == WHATS
     assert {one.level for one in found.values()} == {"ok"}
     version = operator.info()["redis_version"]
@@ -114,7 +118,7 @@ def test_a_redis_whose_disk_takes_no_snapshot_fails(tmp_path: Path) -> None:
 
 
 def until(call: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not call():
         assert time.monotonic() < deadline
         os.sched_yield()
@@ -172,7 +176,7 @@ def test_who_may_not_look_is_told_what_was_not_seen(server: Server, operator: re
         "fleet", enabled=True, passwords=["+geheim"], keys=["driftfleet:*"],
         commands=["+@all", "-info", "-config", "-time"],
     )  # fmt: skip
-    found = look(server.url(user="fleet:geheim"))
+    found = look(server.url(user="fleet:geheim"), CALM)
     skipped = {what for what, one in found.items() if one.level == "skip"}
     assert skipped == {"broker", "persistence", "eviction", "memory", "clock"}
     assert {one.level for what, one in found.items() if what not in skipped} == {"ok"}

@@ -1,6 +1,7 @@
 """The scan's own Redis: both servers, both kinds of address, and that nothing is left of it."""
 
 import contextlib
+import gc
 import os
 import signal
 import stat
@@ -87,9 +88,9 @@ def test_celery_sends_and_receives_on_both_servers(
         assert broker.holds_messages()
         assert client.llen(job("a").queue) == 3
         with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=20):
-            assert done.wait(20)
+            assert done.wait(60)
         assert received == ["a", "b", "c"]
-        assert wait_until(lambda: not broker.holds_messages(), 5)
+        assert wait_until(lambda: not broker.holds_messages(), 30)
         app.close()
         client.close()
 
@@ -150,7 +151,8 @@ def test_a_server_that_hangs_is_ended_too(folder: Path) -> None:
         embedded.server.send_signal(signal.SIGSTOP)
         started = time.monotonic()
     assert not embedded.alive
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
+    assert [path.name for path in folder.iterdir()] == ["redis.log"]
 
 
 def test_the_server_dies_with_the_process_that_started_it(folder: Path) -> None:
@@ -168,7 +170,7 @@ def test_the_server_dies_with_the_process_that_started_it(folder: Path) -> None:
     assert psutil.pid_exists(pid)
     starter.kill()
     starter.wait()
-    assert wait_until(lambda: not alive(pid), 5)
+    assert wait_until(lambda: not alive(pid), 30)
 
 
 def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
@@ -199,6 +201,8 @@ def alive(pid: int) -> bool:
 
 def test_no_descriptor_is_leaked(folder: Path) -> None:
     def descriptors() -> int:
+        # Those of what other tests left to the collector would go at any moment.
+        gc.collect()
         return len(os.listdir("/proc/self/fd"))
 
     with embedded_redis(folder):

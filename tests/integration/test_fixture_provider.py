@@ -214,8 +214,8 @@ class Running:
         left = self.everyone()
         if left:
             os.killpg(self.terraform.pid, signal.SIGKILL)
-        self.terraform.wait(10)
-        _, alive = psutil.wait_procs(left, timeout=10)
+        self.terraform.wait(60)
+        _, alive = psutil.wait_procs(left, timeout=60)
         assert alive == []
 
 
@@ -251,8 +251,8 @@ def test_hang_never_answers_and_ends_on_term(
         _, alive = psutil.wait_procs(everyone, timeout=1)
         assert len(alive) == len(everyone), "something ended by itself"
         running.terraform.terminate()
-        running.terraform.wait(20)
-        _, alive = psutil.wait_procs(everyone, timeout=20)
+        running.terraform.wait(60)
+        _, alive = psutil.wait_procs(everyone, timeout=60)
         assert alive == []
 
 
@@ -262,8 +262,8 @@ def test_hang_is_ended_by_killing_the_group(
     with planning(faulty("hang"), environment) as running:
         everyone = running.everyone()
         os.killpg(running.terraform.pid, signal.SIGKILL)
-        assert running.terraform.wait(5) == -signal.SIGKILL
-        _, alive = psutil.wait_procs(everyone, timeout=5)
+        assert running.terraform.wait(60) == -signal.SIGKILL
+        _, alive = psutil.wait_procs(everyone, timeout=60)
         assert alive == []
 
 
@@ -287,7 +287,7 @@ def test_stubborn_survives_terms_and_only_a_kill_ends_it(
         assert alive == [provider]
         assert running.terraform.poll() is None, "terraform waits for its provider"
         provider.kill()
-        gone, _ = psutil.wait_procs([provider], timeout=5)
+        gone, _ = psutil.wait_procs([provider], timeout=60)
         assert gone == [provider]
 
 
@@ -372,7 +372,7 @@ def test_child_leaves_a_plain_child_and_a_daemon(
         mine = processes_with(marker)
         for process in mine:
             process.kill()
-        _, alive = psutil.wait_procs(mine, timeout=10)
+        _, alive = psutil.wait_procs(mine, timeout=60)
     assert alive == []
 
 

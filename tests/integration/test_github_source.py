@@ -29,7 +29,7 @@ from worker.source import RootSource
 from worker.workspace import Workspaces
 
 Tree = dict[str, tuple[str, bytes]]
-SLACK = 3.0  # of a slow machine
+SLACK = 20.0  # of a slow machine
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 
 
@@ -654,24 +654,24 @@ class TestTrouble:
     ) -> None:
         commit = serve(ghe, {"a/main.tf": "", "a/big.bin": random.Random(1).randbytes(200_000)})
         ghe.fault("/git/blobs/", Fault.slow_body(0.2, 100), times=None)
-        with opened(ghe, tmp_path / "cache", timeout_seconds=1) as source:
+        with opened(ghe, tmp_path / "cache", timeout_seconds=10) as source:
             started = time.monotonic()
-            error = refused(source, job_of(commit, "a"), tmp_path / "w", seconds=2)
-            assert time.monotonic() - started < 2 + 1 + SLACK
+            error = refused(source, job_of(commit, "a"), tmp_path / "w", seconds=4)
+            assert time.monotonic() - started < 4 + 10 + SLACK
         assert error.kind == "timeout"
 
     def test_a_server_that_hangs_holds_all_who_want_the_same_only_once(
         self, ghe: StandIn, tmp_path: Path
     ) -> None:
         commit = serve(ghe, {"a/main.tf": ""})
-        ghe.fault("/git/trees/", Fault.delay(20), times=None)
+        ghe.fault("/git/trees/", Fault.delay(60), times=None)
         ended: list[tuple[type[Exception], float]] = []
 
         def check(number: int) -> None:
             place = tmp_path / "cache"
-            with opened(ghe, place, timeout_seconds=1, patience_seconds=1) as source:
+            with opened(ghe, place, timeout_seconds=3, patience_seconds=1) as source:
                 try:
-                    laid_out(source, job_of(commit, "a"), tmp_path / f"w{number}", seconds=30)
+                    laid_out(source, job_of(commit, "a"), tmp_path / f"w{number}", seconds=100)
                 except (CheckFailed, GitHubUnavailable) as error:
                     ended.append((type(error), time.monotonic() - started))
 
@@ -684,9 +684,9 @@ class TestTrouble:
         ghe.heal()
         assert {kind for kind, _ in ended} == {GitHubUnavailable}
         seconds = [second for _, second in ended]
-        # Who failed first failed for all: one after the other they would take as long each.
+        # Who failed first failed for all: one after the other they would take six seconds each.
         assert len(seconds) == 4
-        assert max(seconds) - min(seconds) < SLACK
+        assert max(seconds) - min(seconds) < 12
         # What other tests had delayed may still come in.
         trees = f"/{commit.repo}/git/trees/"
         assert len([r for r in ghe.requests if trees in r.path]) <= 5

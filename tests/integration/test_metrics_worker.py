@@ -53,13 +53,13 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 def test_a_workers_checks_slots_and_disk_are_in_its_metrics(fleet: Fleet) -> None:
     fleet.start_worker()
-    assert wait_until(lambda: "metrics_served" in fleet.log.read_text(), 30)
+    assert wait_until(lambda: "metrics_served" in fleet.log.read_text(), 60)
     lines = [line for line in fleet.log.read_text().splitlines() if "metrics_served" in line]
     url = served_at([json.loads(line) for line in lines])
     fleet.send([fleet.job(root) for root in ("one", "two", "broken")])
-    fleet.wait(3, 60)
+    fleet.wait(3, 120)
     unapplied = "driftfleet_checks_total{error_kind=}{verdict=unapplied}"
-    assert wait_until(lambda: scrape(url)["driftfleet_check_seconds_count"] == 3, 10)
+    assert wait_until(lambda: scrape(url)["driftfleet_check_seconds_count"] == 3, 60)
     shown = scrape(url)
     assert shown[unapplied] == 2
     assert sum(v for k, v in shown.items() if "checks_total" in k and "verdict=error" in k) == 1

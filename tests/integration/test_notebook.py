@@ -73,7 +73,8 @@ def test_to_hold_is_to_let_nobody_be_the_first_for_that_time(
     assert not notebook.once("x", 5)
     assert 290 < int(client.ttl("driftfleet:once:x")) <= 300  # type: ignore[arg-type]
     notebook.hold("never", 0)
-    assert int(client.ttl("driftfleet:once:never")) == 1  # type: ignore[arg-type]
+    # Redis rounds; and it may be over by now.
+    assert int(client.ttl("driftfleet:once:never")) in (1, 0, -2)  # type: ignore[arg-type]
 
 
 def test_a_list_is_known_until_the_rules_are_others(notebook: Notebook) -> None:

@@ -56,11 +56,11 @@ def test_a_job_of_another_version_is_answered_and_one_among_those_put_off_is_dro
     fleet.redis.lpush(CHECK_QUEUES[0], json.dumps(sent))
     fleet.ledger.open("sweep", [Ask.of(asked)])
     worker = fleet.start_worker()
-    (answer,) = fleet.wait(1, 30)
+    (answer,) = fleet.wait(1, 120)
     error = fleet.result(answer).error
     assert error is not None
     assert error.kind == "job_refused"
     assert "colour" in error.message
     assert "same version" in error.message
-    assert wait_until(lambda: fleet.redis.zcard(keys.LATER) == 0, 10)
+    assert wait_until(lambda: fleet.redis.zcard(keys.LATER) == 0, 60)
     assert worker.poll() is None

@@ -93,7 +93,7 @@ def test_a_plan_has_the_roles_keys_and_none_of_the_workers(
     assert (asked["RoleArn"], asked["ExternalId"]) == (ROLE, "fleet-1")
     assert asked["RoleSessionName"].startswith("local-repository-")
     # The check's time, and a minute.
-    assert 1855 <= int(asked["DurationSeconds"]) <= 1860
+    assert 1800 < int(asked["DurationSeconds"]) <= 1860
     assert result.error is not None
     assert "sts-token" not in result.error.message
     assert "refused with ***" in result.error.message

@@ -30,7 +30,7 @@ from driftfleet.module_folders import FolderModules
 from driftfleet.settings import GitHubSettings
 from tests.conftest import require_program
 from tests.standin import Fault, StandIn, Submodule
-from tests.workers import wait_until
+from tests.workers import short_folder, wait_until
 from worker.diagnostics import parse_text
 from worker.failures import explain
 from worker.module_access import ModuleAccess
@@ -143,10 +143,8 @@ class Bench:
 @pytest.fixture
 def short() -> Iterator[Path]:
     """A folder with a short name: a unix socket lies below it."""
-    folder = Path("/tmp") / f"df-mod-{os.getpid()}"
-    folder.mkdir()
-    yield folder
-    shutil.rmtree(folder)
+    with short_folder("mod") as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -317,7 +315,7 @@ def test_eight_workers_at_once_fetch_a_module_once(ghe, short, network):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(200)
     assert [process.exitcode for process in processes] == [0] * 8
     assert sum("POST" in r for r in module_requests(ghe)) <= 3
 
@@ -414,7 +412,7 @@ def test_ssh_to_an_unknown_host_is_refused_at_once_with_source_and_file(bench, g
     started = time.monotonic()
     with pytest.raises(CheckFailed) as failed:
         bench.init("git@git.example.com:team/module.git?ref=v1", f"git::{ghe.url}/{network}.git")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert (failed.value.phase, failed.value.kind) == ("init", "module_fetch")
     assert "git@git.example.com:team/module.git?ref=v1" in failed.value.message
     assert "root/main.tf" in failed.value.message
@@ -438,7 +436,7 @@ def test_ssh_in_a_submodule_fails_with_a_clear_word(bench, ghe, network):
     started = time.monotonic()
     with pytest.raises(CheckFailed, match=r"ssh to git\.example\.com is not available to checks"):
         bench.init(f"git::{ghe.url}/Apps/Outer.git")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
 
 
 # --- the token --------------------------------------------------------------------------------
@@ -777,7 +775,16 @@ def test_a_slow_fetch_ends_with_the_checks_time(bench, ghe, network):
         bench.init(f"git@{host}:{network}.git")
     assert failed.value.kind == "timeout"
     assert time.monotonic() - started < 30
-    assert not [p for p in psutil.Process().children(recursive=True) if "git" in p.name()]
+    # One that was left would wait for the server, whose own may just come to their end.
+    assert wait_until(lambda: _gits() == [], 20)
+
+
+def _gits() -> list[int]:
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            found += [one.pid] if "git" in one.name() else []
+    return found
 
 
 def test_a_git_that_is_too_old_is_named(bench, ghe, network, short):

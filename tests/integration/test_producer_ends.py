@@ -51,7 +51,7 @@ def service(settings: Settings, log: Path) -> Iterator[process.Process]:
         )
     children = []
     try:
-        assert wait_until(lambda: " ready." in log.read_text(), 30), log.read_text()
+        assert wait_until(lambda: " ready." in log.read_text(), 60), log.read_text()
         children = psutil.Process(service.pid).children(recursive=True)
         yield service
     finally:
@@ -74,7 +74,7 @@ def _give_to_children_that_stand(
         child.suspend()
     with build_app(settings) as app:
         app.send_task(TICK_TASK, queue=TICK_QUEUE)
-    assert wait_until(lambda: bool(redis.hlen("unacked")), 20)
+    assert wait_until(lambda: bool(redis.hlen("unacked")), 60)
     time.sleep(1)
     return children
 
@@ -84,7 +84,7 @@ def test_it_waits_for_no_child_whose_task_celery_has_forgotten(
 ) -> None:
     children = _give_to_children_that_stand(settings, service)
     service.terminate()
-    assert wait_until(lambda: "producer_drains" in log.read_text(), 20)
+    assert wait_until(lambda: "producer_drains" in log.read_text(), 60)
     time.sleep(1)
     for child in children:
         child.resume()

@@ -173,7 +173,7 @@ def test_everything_that_a_check_does_works_there(
         jobs = {root: fleet.job(root, source=source) for root in roots}
         fleet.send(list(jobs.values()))
         fleet.start_worker()
-        answers = {answer.check: answer for answer in fleet.wait(len(jobs), 120)}
+        answers = {answer.check: answer for answer in fleet.wait(len(jobs), 200)}
     results = {root: fleet.result(answers[job.identity]) for root, job in jobs.items()}
     for root, result in results.items():
         expected = Verdict.CLEAN if root.endswith("clean") else Verdict.DRIFTED

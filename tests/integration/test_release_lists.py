@@ -12,7 +12,8 @@ from driftfleet.installs.folder import Installs
 from driftfleet.installs.remote import parse_remote
 from driftfleet.installs.tfenv import Tfenv
 from tests.conftest import require_program
-from tests.installers import Clock, Program, open_folder, soon, staged, start
+from tests.installers import Clock, Program, open_folder, soon, staged, start, waiting_threads
+from tests.workers import wait_until
 
 LISTED = "print('1.13.0\\n1.12.0-beta1\\n1.5.7')"
 AWAY = "print('curl: (7) Failed to connect to mirror', file=sys.stderr); sys.exit(1)"
@@ -140,15 +141,17 @@ def test_what_hangs_is_ended_with_the_deadline(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(InstallUnavailable, match="list the releases of Terraform, was not done"):
         program.installs(tmp_path / "installs").installable("terraform", began + 1)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
     assert staged(tmp_path / "installs") == []
 
 
-@pytest.mark.parametrize("code", [f"time.sleep(0.5); {LISTED}", f"time.sleep(0.5); {AWAY}"])
+@pytest.mark.parametrize("code", [LISTED, AWAY])
 def test_of_all_who_ask_at_once_one_asks_and_its_failure_is_everybodys(
     tmp_path: Path, code: str
 ) -> None:
-    program = Program(tmp_path / "bin", listing=code)
+    gate = tmp_path / "gate"
+    gated = f"while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n{code}"
+    program = Program(tmp_path / "bin", listing=gated)
     answers: list[str] = []
 
     def ask() -> None:
@@ -161,6 +164,8 @@ def test_of_all_who_ask_at_once_one_asks_and_its_failure_is_everybodys(
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
         thread.start()
+    assert wait_until(lambda: waiting_threads() == 7, 60)
+    gate.touch()
     for thread in threads:
         thread.join()
     assert len(answers) == 8

@@ -142,7 +142,7 @@ def test_a_server_that_hangs_is_an_error_in_time(impatient: S3Objects, proxy: S3
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match="doesn't answer in time"):
         impatient.get("a")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert len(proxy.asked) == ATTEMPTS
 
 

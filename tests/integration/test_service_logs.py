@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_a_log_on_a_terminal_is_text_and_coloured_where_nobody_minds(
         new_session=True,
     )
     try:
-        told = os.read(ours, 4096).decode()
+        told = _read_until(ours, "Starting")
     finally:
         service.kill()
         service.wait()
@@ -69,6 +70,15 @@ def test_a_log_on_a_terminal_is_text_and_coloured_where_nobody_minds(
         os.close(theirs)
     assert "Starting" in told
     assert ("\x1b[" in told) is not bool(variables)
+
+
+def _read_until(terminal: int, text: str) -> str:
+    """What is printed there until the line of ``text`` has ended."""
+    told = ""
+    while "\n" not in told.partition(text)[2]:
+        assert select.select([terminal], [], [], 60)[0], told
+        told += os.read(terminal, 4096).decode()
+    return told
 
 
 def _lines(log: Path) -> list[str]:
@@ -87,7 +97,7 @@ def test_a_service_that_starts_writes_a_few_lines_of_json(
         log = tmp_path / f"{name}.log"
         service = _run(arguments, settings, log)
         try:
-            assert wait_until(lambda log=log, said=said: said in log.read_text(), 30)  # type: ignore[misc]
+            assert wait_until(lambda log=log, said=said: said in log.read_text(), 60)  # type: ignore[misc]
             lines = _lines(log)
         finally:
             service.kill()
@@ -106,11 +116,12 @@ def test_a_task_that_comes_and_ends_is_no_line_of_the_log(
         app.send_task("driftfleet.tick", queue="driftfleet.ticks")
     service = _run(producer_arguments(settings), settings, log)
     try:
-        assert wait_until(lambda: "ticked" in log.read_text(), 30), log.read_text()
+        assert wait_until(lambda: "ticked" in log.read_text(), 60), log.read_text()
         service.terminate()
-        service.wait(20)
+        service.wait(90)
     finally:
         service.kill()
+        service.wait()
     assert "received" not in log.read_text()
     assert "succeeded" not in log.read_text()
 
@@ -148,9 +159,9 @@ def test_a_lost_redis_is_told_in_lines_that_somebody_can_use(tmp_path: Path) -> 
         )
         service = _run(producer_arguments(settings), settings, log)
         try:
-            assert wait_until(lambda: " ready." in log.read_text(), 30), log.read_text()
+            assert wait_until(lambda: " ready." in log.read_text(), 60), log.read_text()
             server.process.kill()
-            assert wait_until(lambda: "Cannot connect to redis" in log.read_text(), 30)
+            assert wait_until(lambda: "Cannot connect to redis" in log.read_text(), 60)
         finally:
             service.kill()
             service.wait()

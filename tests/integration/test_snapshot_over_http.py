@@ -166,6 +166,7 @@ class TestRequests:
         assert github.requests == 5
         assert tree.read("envs/3/stack7/f1.tf") == b"locals {}\n"
 
+    @pytest.mark.alone("bounds its processor's time, of which more is spent beside others")
     def test_its_client_needs_little_memory_and_little_cpu(
         self, ghe: StandIn, tmp_path: Path
     ) -> None:

@@ -45,7 +45,7 @@ def environment(url: str) -> dict[str, str]:
 def top(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*_TOP, *options], env=environment(url), capture_output=True, text=True, check=False,
-        timeout=60,
+        timeout=120,
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ class Terminal:
             stdin=slave, stdout=slave, stderr=slave,
         )  # fmt: skip
 
-    def wait_for(self, text: str, seconds: float = 20) -> None:
+    def wait_for(self, text: str, seconds: float = 60) -> None:
         """Until it was printed after what was waited for before."""
         end = time.monotonic() + seconds
         seen = ""
@@ -78,7 +78,7 @@ class Terminal:
     def press(self, key: str) -> None:
         os.write(self.master, key.encode())
 
-    def end(self, seconds: float = 10) -> int:
+    def end(self, seconds: float = 60) -> int:
         """Its exit code."""
         end = time.monotonic() + seconds
         while self.process.poll() is None:
@@ -120,18 +120,18 @@ class TestAFleet:
         self, make_fleet: MakeFleet
     ) -> None:
         fleet = make_fleet(concurrency=1)
-        fleet.write_slow("slow", 60)
+        fleet.write_slow("slow", 200)
         fleet.write_quick("quick")
         fleet.ask("gone")
         worker = fleet.start_worker()
-        assert wait_until(lambda: fleet.ledger.recent() != [], 30)
+        assert wait_until(lambda: fleet.ledger.recent() != [], 60)
         fleet.ask("slow", "quick")
         fleet.wait_for_plan()
-        assert wait_until(lambda: fleet.ledger.workers() != [], 30)
+        assert wait_until(lambda: fleet.ledger.workers() != [], 60)
         seen = look(fleet.ledger, Broker(fleet.redis))
         ((check,), (sweep,)) = seen.running, seen.sweeps
         assert (check.root, check.variant, check.phase) == ("slow", "default", "plan")
-        assert 0 < seen.at - check.started_at < 60
+        assert 0 < seen.at - check.started_at < 150
         assert (sweep.asked, sweep.waiting, sweep.running, sweep.answered) == (2, 1, 1, 0)
         assert (seen.slots, seen.waiting, seen.later) == (1, 1, 0)
         assert seen.oldest_seconds is not None
@@ -254,7 +254,8 @@ class TestATerminal:
         pressed = time.monotonic()
         terminal.press("q")
         assert terminal.end() == 0
-        assert time.monotonic() - pressed < 2
+        # Redis would be given up after four.
+        assert time.monotonic() - pressed < 3.5
         assert terminal.is_as_before()
 
 

@@ -448,9 +448,9 @@ class TestInstalling:
         wanted = 'terraform {\n  required_version = ">= 1.0"\n}\n'
         write(repository, {"envs/prod/main.tf": EMPTY + wanted})
         began = time.monotonic()
-        limits = Limits(timeout_seconds=2)
+        limits = Limits(timeout_seconds=5)
         result = answer(with_tools=with_installer(tools, program, tmp_path), limits=limits)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 60
         assert "was not done when its time was over" in refusal(result)
 
     def test_a_version_that_cant_be_installed_is_told_with_what_the_installer_said(

@@ -60,23 +60,23 @@ def test_a_job_is_answered_stored_and_noted_with_the_time_it_waited(fleet: Fleet
     providers.write_root(fleet.repository / "root", BUILTIN)
     fleet.send([fleet.job("root")])
     fleet.start_worker()
-    (answer,) = fleet.wait(1, 30)
+    (answer,) = fleet.wait(1, 120)
     result = fleet.result(answer)
     assert (answer.verdict, result.verdict) == (Verdict.UNAPPLIED, Verdict.UNAPPLIED)
     assert result.timings_seconds.wait > 0
     assert fleet.ledger.pending("sweep") == set()
-    assert wait_until(lambda: fleet.redis.hlen("unacked") == 0, 5)
+    assert wait_until(lambda: fleet.redis.hlen("unacked") == 0, 30)
 
 
 def test_a_check_is_one_line_in_the_log_with_its_cost(fleet: Fleet) -> None:
     providers.write_root(fleet.repository / "root", BUILTIN)
     fleet.send([fleet.job("root")])
     fleet.start_worker()
-    (answer,) = fleet.wait(1, 30)
+    (answer,) = fleet.wait(1, 120)
     cost = fleet.result(answer).cost
     assert cost.cpu_seconds > 0
     assert cost.peak_memory_bytes > 10 << 20
-    assert wait_until(lambda: "check_answered" in fleet.log.read_text(), 5)
+    assert wait_until(lambda: "check_answered" in fleet.log.read_text(), 30)
     (line,) = [one for one in fleet.log.read_text().splitlines() if "check_answered" in one]
     told = json.loads(line)
     assert (told["sweep"], told["root"], told["variant"]) == ("sweep", "root", "default")
@@ -90,7 +90,7 @@ def test_every_key_in_redis_but_the_queues_own_has_an_expiry(fleet: Fleet) -> No
     providers.write_root(fleet.repository / "root", BUILTIN)
     fleet.send([fleet.job("root")])
     fleet.start_worker()
-    fleet.wait(1, 30)
+    fleet.wait(1, 120)
     ours = list(fleet.redis.scan_iter("driftfleet:*"))
     assert ours
     assert [key for key in ours if fleet.redis.ttl(key) < 0] == []
@@ -102,13 +102,13 @@ def test_a_pool_childs_death_ends_its_plan_and_the_check_is_answered_by_another(
     root = providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
     fleet.send([fleet.job("root")])
     fleet.start_worker()
-    assert wait_until(lambda: _terraforms(fleet) != [], 30)
+    assert wait_until(lambda: _terraforms(fleet) != [], 60)
     (terraform,) = _terraforms(fleet)
     pool_child = terraform.parent().parent()
     pool_child.kill()
-    assert wait_until(lambda: not terraform.is_running(), 5)
+    assert wait_until(lambda: not terraform.is_running(), 30)
     assert root.exists()
-    (answer,) = fleet.wait(1, 40)
+    (answer,) = fleet.wait(1, 120)
     assert answer.verdict is not Verdict.ERROR
     assert users_of(fleet.settings.worker.writable_root) == []
 
@@ -118,12 +118,15 @@ def test_a_job_that_kills_its_worker_every_time_is_answered_in_the_end(fleet: Fl
     fleet.send([fleet.job("root")])
     fleet.start_worker()
     for _ in range(3):
-        assert wait_until(lambda: _terraforms(fleet) != [], 30)
-        for terraform in _terraforms(fleet):
+        assert wait_until(lambda: _terraforms(fleet) != [], 60)
+        killed = _terraforms(fleet)
+        for terraform in killed:
             with contextlib.suppress(psutil.NoSuchProcess):
                 terraform.parent().parent().kill()
-        assert wait_until(lambda: _terraforms(fleet) == [], 5)
-    (answer,) = fleet.wait(1, 40)
+        # The next one may be there by then.
+        _, alive = psutil.wait_procs(killed, timeout=30)
+        assert alive == []
+    (answer,) = fleet.wait(1, 120)
     result = fleet.result(answer)
     assert result.error is not None
     assert result.error.kind.value == "worker_lost"
@@ -134,7 +137,7 @@ def test_a_plan_longer_than_the_visibility_time_out_runs_once(fleet: Fleet) -> N
     providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=32))
     fleet.send([fleet.job("root")])
     fleet.start_worker()
-    (answer,) = fleet.wait(1, 60)
+    (answer,) = fleet.wait(1, 120)
     assert answer.verdict is not Verdict.ERROR
     told = fleet.log.read_text()
     assert told.count("check_answered") == 1
@@ -151,8 +154,8 @@ def test_a_message_that_is_no_job_is_refused_once_and_the_worker_goes_on(fleet: 
             app.send_task(CHECK_TASK, args=[payload], queue=CHECK_QUEUES[0])
         app.send_task("os.system", args=["true"], queue=CHECK_QUEUES[0])
     fleet.send([fleet.job("root")])
-    fleet.wait(1, 30)
-    assert wait_until(lambda: fleet.log.read_text().count("job_refused") == 3, 5)
+    fleet.wait(1, 120)
+    assert wait_until(lambda: fleet.log.read_text().count("job_refused") == 3, 30)
 
 
 def test_a_plan_of_the_same_user_cannot_read_the_workers_environment(fleet: Fleet) -> None:
@@ -172,7 +175,7 @@ def test_a_hung_redis_does_not_lose_the_answer(fleet: Fleet) -> None:
     providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
     fleet.send([fleet.job("root")])
     fleet.start_worker()
-    assert wait_until(lambda: _terraforms(fleet) != [], 30)
+    assert wait_until(lambda: _terraforms(fleet) != [], 60)
     (server,) = [
         one for one in psutil.process_iter(["name", "cwd"])
         if one.info["name"] == "redis-server" and one.info["cwd"] == str(fleet.redis_folder)
@@ -182,7 +185,7 @@ def test_a_hung_redis_does_not_lose_the_answer(fleet: Fleet) -> None:
         wait_until(lambda: False, 25)
     finally:
         server.resume()
-    (answer,) = fleet.wait(1, 90)
+    (answer,) = fleet.wait(1, 120)
     assert answer.verdict is not Verdict.ERROR
 
 
@@ -191,13 +194,13 @@ def test_term_lets_a_running_plan_finish(fleet: Fleet) -> None:
     fleet.send([fleet.job("root")])
     # Its three seconds, and what comes before and after them where others plan, too.
     fleet.environment = {
-        "DRIFTFLEET_WORKER__DRAIN_SECONDS": "15",
-        "DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS": "30",
+        "DRIFTFLEET_WORKER__DRAIN_SECONDS": "60",
+        "DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS": "90",
     }
     worker = fleet.start_worker()
-    assert wait_until(lambda: _terraforms(fleet) != [], 30)
+    assert wait_until(lambda: _terraforms(fleet) != [], 60)
     worker.terminate()
-    assert worker.wait(20) == 0
+    assert worker.wait(90) == 0
     assert len(fleet.ledger.answers("sweep")) == 1
 
 
@@ -235,9 +238,9 @@ def test_nothing_is_left_after_sixty_checks_a_third_of_them_killed(fleet: Fleet)
     assert kinds <= {"killed", "worker_lost", "provider_crashed"}
     fleet.stop()
     fleet.start_worker()
-    assert wait_until(lambda: "ready" in fleet.log.read_text(), 20)
+    assert wait_until(lambda: "ready" in fleet.log.read_text(), 60)
     writable = fleet.settings.worker.writable_root
-    assert wait_until(lambda: list(writable.iterdir()) == [], 20), list(writable.rglob("*"))
+    assert wait_until(lambda: list(writable.iterdir()) == [], 60), list(writable.rglob("*"))
     assert users_of(writable) == []
     assert providers.processes_with("leak-test") == []
     assert set(_temporary_folders()) <= elsewhere
@@ -296,7 +299,7 @@ class TestReadOnlyWorld:
         ]  # fmt: skip
         fleet.start_worker()
         fleet.send([fleet.job("root")])
-        (answer,) = fleet.wait(1, 40)
+        (answer,) = fleet.wait(1, 120)
         assert fleet.result(answer).verdict is Verdict.DRIFTED, fleet.result(answer)
 
     def test_a_full_disk_is_an_error_that_says_so_and_the_next_check_works(
@@ -316,12 +319,12 @@ class TestReadOnlyWorld:
         ]  # fmt: skip
         fleet.start_worker()
         fleet.send([fleet.job("large")])
-        (answer,) = fleet.wait(1, 60)
+        (answer,) = fleet.wait(1, 120)
         error = fleet.result(answer).error
         assert error is not None
         assert (error.kind.value, error.transient) == ("disk_full", True)
         fleet.send([fleet.job("small", sweep_id="second")])
-        (answer,) = fleet.wait(1, 40, "second")
+        (answer,) = fleet.wait(1, 120, "second")
         assert answer.verdict is Verdict.UNAPPLIED
 
 

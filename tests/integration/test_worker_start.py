@@ -34,7 +34,7 @@ def test_old_versions_go_but_none_that_a_check_uses(tmp_path: Path) -> None:
             with installs.use("terraform", "1.2.0", soon()) as binary:
                 fleet.start_worker()
                 # Said after it is done; what isn't yet, a worker that ends leaves unsaid.
-                assert wait_until(lambda: removed(fleet) == 2, 30), fleet.log.read_text()
+                assert wait_until(lambda: removed(fleet) == 2, 60), fleet.log.read_text()
                 assert says(binary) == "1.2.0"
         finally:
             fleet.stop()

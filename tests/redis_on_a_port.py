@@ -15,7 +15,7 @@ from tests.conftest import lacking
 
 # This host, by an address that doesn't look like it: as if it were somebody else's.
 ELSEWHERE = "0.0.0.0"
-_START_SECONDS = 10
+_START_SECONDS = 60
 
 
 @dataclass(frozen=True)

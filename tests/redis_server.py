@@ -43,7 +43,7 @@ class RedisServer:
                 stderr=log,
                 new_session=True,
             )  # fmt: skip
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             try:
                 if self.client.ping():

@@ -1,9 +1,9 @@
 """Support for tests with a real Redis and real Celery workers."""
 
 import contextlib
-import os
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,8 +114,10 @@ class Fleet:
         """Everything that lives below the workers."""
         found = []
         for worker in self.workers:
-            with contextlib.suppress(psutil.Error):
-                found += psutil.Process(worker.pid).children(recursive=True)
+            # The number of one that has ended may be somebody else's by now.
+            if worker.poll() is None:
+                with contextlib.suppress(psutil.Error):
+                    found += psutil.Process(worker.pid).children(recursive=True)
         return found
 
     def stop(self) -> None:
@@ -124,7 +126,7 @@ class Fleet:
             worker.terminate()
         for worker in self.workers:
             try:
-                worker.wait(15)
+                worker.wait(60)
             except process.TimeoutExpired:
                 worker.kill()
                 worker.wait()
@@ -145,7 +147,7 @@ def users_of(folder: Path) -> list[psutil.Process]:
     found = []
     for one in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if one.environ().get("TMPDIR", "").startswith(str(folder)):
+            if Path(one.environ().get("TMPDIR", "")).is_relative_to(folder):
                 found.append(one)
     return found
 
@@ -153,8 +155,8 @@ def users_of(folder: Path) -> list[psutil.Process]:
 @contextlib.contextmanager
 def short_folder(name: str) -> Iterator[Path]:
     """A folder whose path is short, as a deployment's writable root is."""
-    folder = Path("/tmp") / f"df-{name}-{os.getpid()}"
-    folder.mkdir()
+    # One of its own: what couldn't be removed of an earlier one is in nobody's way.
+    folder = Path(tempfile.mkdtemp(prefix=f"df-{name}-", dir="/tmp"))
     try:
         yield folder
     finally:

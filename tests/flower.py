@@ -34,7 +34,9 @@ class FlowerProcess:
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """The log's lines of one event."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        # Of one that is being written the half may be there.
+        whole = self.log.read_text().rpartition("\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if line["event"] == event]
 
     def ask(
@@ -43,7 +45,7 @@ class FlowerProcess:
         """One request; by default with the right password."""
         given = self.authorization if authorization is None else authorization
         headers = {"Authorization": given.encode("utf-8")} if given else {}
-        return httpx.request(method, self.url.rstrip("/") + path, headers=headers, timeout=10)
+        return httpx.request(method, self.url.rstrip("/") + path, headers=headers, timeout=60)
 
 
 @contextlib.contextmanager
@@ -67,7 +69,7 @@ def running_flower(
         )
     try:
         flower = FlowerProcess(started, log, authorization)
-        assert wait_until(lambda: b"flower_served" in log.read_bytes(), 30), log.read_text()
+        assert wait_until(lambda: b"flower_served" in log.read_bytes(), 60), log.read_text()
         yield flower
     finally:
         started.kill()

@@ -16,6 +16,7 @@ from tests.conftest import lacking
 # This host, by an address that doesn't look like it: as if it were somebody else's.
 ELSEWHERE = "0.0.0.0"
 _START_SECONDS = 60
+_PORTS = 5
 
 
 @dataclass(frozen=True)
@@ -43,34 +44,45 @@ def serving(folder: Path, *configuration: str, tls: bool = False) -> Iterator[Se
 
     Its dump and its append-only file are in ``folder``.
     """
+    log = folder / "redis.log"
+    for _ in range(_PORTS):
+        port = _free_port()
+        ports = [f"tls-port {port}", "port 0"] if tls else [f"port {port}"]
+        lines = ["bind 127.0.0.1", *ports, 'save ""', f"dir {folder}", *configuration, ""]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [find_server(), "-"], stdin=subprocess.PIPE, stdout=output, stderr=output
+            )
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write("\n".join(lines).encode())
+            if _is_there(process, log):
+                yield Server(port, process)
+                return
+        finally:
+            process.kill()
+            process.wait()
+    pytest.fail(f"each port was taken: {log.read_text(errors='replace')}")
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ports = [f"tls-port {port}", "port 0"] if tls else [f"port {port}"]
-    lines = ["bind 127.0.0.1", *ports, 'save ""', f"dir {folder}", *configuration, ""]
-    log = folder / "redis.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [find_server(), "-"], stdin=subprocess.PIPE, stdout=output, stderr=output
-        )
-    try:
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-            stdin.write("\n".join(lines).encode())
-        _await(port, process, log)
-        yield Server(port, process)
-    finally:
-        process.kill()
-        process.wait()
+        return int(probe.getsockname()[1])
 
 
-def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _is_there(process: subprocess.Popen[bytes], log: Path) -> bool:
+    """Whether it listens; somebody may have taken the port before it did."""
+    # Who answers at the port may be somebody else.
     for _ in range(_START_SECONDS * 100):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+        if "ready to accept connections" in log.read_text(errors="replace").lower():
+            return True
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.01)
             said = log.read_text(errors="replace")
+            if "Address already in use" in said:
+                return False
             if "tls" in said.lower():
                 lacking(f"a redis-server that speaks TLS: {said.strip()[-200:]}")
             pytest.fail(f"redis-server did not start: {said}")

@@ -121,12 +121,17 @@ class Fleet:
         return found
 
     def stop(self) -> None:
-        """End the workers as a deployment does, then by force."""
+        """End the workers as a deployment does; those that take long at once, then by force."""
         for worker in self.workers:
             worker.terminate()
         for worker in self.workers:
             try:
-                worker.wait(60)
+                worker.wait(15)
+            except process.TimeoutExpired:
+                worker.send_signal(signal.SIGQUIT)
+        for worker in self.workers:
+            try:
+                worker.wait(30)
             except process.TimeoutExpired:
                 worker.kill()
                 worker.wait()
@@ -154,9 +159,12 @@ def users_of(folder: Path) -> list[psutil.Process]:
 
 @contextlib.contextmanager
 def short_folder(name: str) -> Iterator[Path]:
-    """A folder whose path is short, as a deployment's writable root is."""
-    # One of its own: what couldn't be removed of an earlier one is in nobody's way.
+    """A folder whose path is short, as a deployment's writable root is.
+
+    It is a new one each time: of the last one with this name something may be left.
+    """
     folder = Path(tempfile.mkdtemp(prefix=f"df-{name}-", dir="/tmp"))
+    folder.chmod(0o755)
     try:
         yield folder
     finally:

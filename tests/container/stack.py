@@ -68,7 +68,11 @@ class Stack:
         self, *arguments: str, check: bool = True, seconds: float = 2 * SECONDS
     ) -> subprocess.CompletedProcess[str]:
         command = [*self._compose, "-p", self.project, *self.files, *arguments]
-        return run(command, check=check, seconds=seconds, folder=self.folder)
+        # The older one gives an answer of a busy engine a minute by itself.
+        environment = {**os.environ, "COMPOSE_HTTP_TIMEOUT": str(SECONDS)}
+        return run(
+            command, check=check, seconds=seconds, folder=self.folder, environment=environment
+        )
 
     def up(self) -> None:
         """Start all of it, and wait until all of it is healthy."""

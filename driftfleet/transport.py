@@ -34,7 +34,13 @@ class QoS(redis.QoS):
         self.channel.healed(super().append, message, delivery_tag)
 
     def ack(self, delivery_tag: Any) -> None:
-        self.channel.healed(super().ack, delivery_tag)
+        try:
+            self.channel.healed(super().ack, delivery_tag)
+        except self.channel.connection_errors:
+            # Celery only tells of it. The message would hold a slot for as long as this channel is
+            # there, and the next command, on a new connection, would not notice that.
+            self.channel.connection.lose()
+            raise
 
     def restore_visible(self, *arguments: Any, **options: Any) -> None:
         self.channel.healed(super().restore_visible, *arguments, **options)

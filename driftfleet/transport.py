@@ -34,7 +34,19 @@ class QoS(redis.QoS):
         self.channel.healed(super().append, message, delivery_tag)
 
     def ack(self, delivery_tag: Any) -> None:
-        self.channel.healed(super().ack, delivery_tag)
+        self._settled(self.channel.healed, super().ack, delivery_tag)
+
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
+        self._settled(super().reject, delivery_tag, requeue=requeue)
+
+    def _settled(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> None:
+        try:
+            call(*arguments, **options)
+        except self.channel.connection_errors:
+            # Celery only tells of it. The message would hold a slot for as long as this channel is
+            # there, and the next command, on a new connection, would not notice that.
+            self.channel.connection.lose("a message could not be acknowledged")
+            raise
 
     def restore_visible(self, *arguments: Any, **options: Any) -> None:
         self.channel.healed(super().restore_visible, *arguments, **options)
@@ -119,11 +131,11 @@ class Transport(redis.Transport):
 
     Channel = Channel
     delivering = False
-    lost = False
+    lost = ""
 
-    def lose(self) -> None:
+    def lose(self, reason: str = "Redis takes no writes") -> None:
         """Have the event loop take the connection as lost, whichever of it noticed that."""
-        self.lost = True
+        self.lost = reason
 
     def establish_connection(self) -> Any:
         # Each try of a service whose Redis is away: meanwhile no other loop of it turns.
@@ -136,8 +148,8 @@ class Transport(redis.Transport):
 
     def _end_if_lost(self) -> None:
         if self.lost:
-            self.lost = False
-            raise ConnectionError("Redis takes no writes")
+            reason, self.lost = self.lost, ""
+            raise ConnectionError(reason)
 
     def _deliver(self, message: Any, queue: str) -> None:
         if queue.startswith(QUEUES):

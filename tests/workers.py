@@ -114,8 +114,10 @@ class Fleet:
         """Everything that lives below the workers."""
         found = []
         for worker in self.workers:
-            with contextlib.suppress(psutil.Error):
-                found += psutil.Process(worker.pid).children(recursive=True)
+            # The number of one that has ended may be somebody else's by now.
+            if worker.poll() is None:
+                with contextlib.suppress(psutil.Error):
+                    found += psutil.Process(worker.pid).children(recursive=True)
         return found
 
     def stop(self) -> None:

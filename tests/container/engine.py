@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+# Of one command; on an idle machine it takes some. Nothing here is about how long one takes.
+SECONDS = 300
+_BUILD_SECONDS = 1500
 TOP = Path(__file__).resolve().parents[2]
 # Where no image registry and no package index can be reached from a bridge: `host`.
 NETWORK = os.environ.get("DRIFTFLEET_BUILD_NETWORK", "host")
@@ -30,7 +33,7 @@ def require_docker() -> None:
 
 
 def docker(
-    *arguments: str, check: bool = True, seconds: float = 120
+    *arguments: str, check: bool = True, seconds: float = SECONDS
 ) -> subprocess.CompletedProcess[str]:
     """Run docker; where it fails and ``check`` is set, an `AssertionError` with what it said."""
     return run(["docker", *arguments], check=check, seconds=seconds)
@@ -40,22 +43,29 @@ def run(
     command: Sequence[str],
     *,
     check: bool = True,
-    seconds: float = 120,
+    seconds: float = SECONDS,
     folder: Path | None = None,
     environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-    )
+    """Run a program to its end; one that doesn't end in time fails with what it said so far."""
+    line = " ".join(command)
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as late:
+        # Of a program that is killed they are bytes, whatever was asked for.
+        said = b"".join(one for one in (late.stdout, late.stderr) if isinstance(one, bytes))
+        pytest.fail(f"{line}:\n{said.decode(errors='replace')[-6000:]}\nno end in {seconds:.0f} s")
     if check:
-        assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-3000:]}{done.stderr}"
+        assert done.returncode == 0, f"{line}:\n{done.stdout[-3000:]}{done.stderr[-6000:]}"
     return done
 
 
@@ -76,7 +86,7 @@ def build_image(
     options = ("--force-rm", "--network", NETWORK, "--tag", tag, *options, *given)
     command = ["docker", "build", *options, str(context)]
     environment = {**os.environ, "DOCKER_BUILDKIT": "0"}
-    done = run(command, check=check, seconds=900, environment=environment)
+    done = run(command, check=check, seconds=_BUILD_SECONDS, environment=environment)
     return done.stdout + done.stderr
 
 

@@ -10,6 +10,8 @@ from tests.standin.server import StandIn
 TOKEN = "ghp_container0000000000000000000000001"
 EXAMPLE = Path("/srv/example/examples/fleet")
 MANY = 100
+# So long that a plan still runs when a test has seen it, and then acts.
+SLOW_SECONDS = 40
 
 _FAULT = """\
 terraform {{
@@ -44,7 +46,8 @@ def repositories() -> dict[str, dict[str, File]]:
             f"roots/{number:03}/main.tf": _BUILT_IN.format(number=number) for number in range(MANY)
         },
         "platform/slow": {
-            f"{name}/main.tf": fault("slow", "seconds = 20") for name in ("one", "two", "three")
+            f"{name}/main.tf": fault("slow", f"seconds = {SLOW_SECONDS}")
+            for name in ("one", "two", "three")
         },
         "platform/full": {
             "fills/main.tf": fault("write", "megabytes = 2000\n  seconds = 10"),

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.container.engine import docker, inspect, run
+from tests.container.engine import SECONDS, docker, inspect, run
 from tests.container.github import TOKEN
 from tests.workers import wait_until
 
@@ -65,18 +65,23 @@ class Stack:
         _write_secret(folder / "secrets" / "github_token", TOKEN)
 
     def compose(
-        self, *arguments: str, check: bool = True, seconds: float = 240
+        self, *arguments: str, check: bool = True, seconds: float = 2 * SECONDS
     ) -> subprocess.CompletedProcess[str]:
         command = [*self._compose, "-p", self.project, *self.files, *arguments]
-        return run(command, check=check, seconds=seconds, folder=self.folder)
+        # The older one gives an answer of a busy engine a minute by itself.
+        environment = {**os.environ, "COMPOSE_HTTP_TIMEOUT": str(SECONDS)}
+        return run(
+            command, check=check, seconds=seconds, folder=self.folder, environment=environment
+        )
 
     def up(self) -> None:
         """Start all of it, and wait until all of it is healthy."""
         self.compose("up", "--no-start", "volumes")
         self._furnish()
-        self.compose("up", "--detach", "--no-build")
+        done = self.compose("up", "--detach", "--no-build", check=False)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{self.story()}"
         services = ("redis", "beat", "producer", "flower", "worker", "aws")
-        assert wait_until(lambda: all(map(self.healthy, services)), 180), self.story()
+        assert wait_until(lambda: all(map(self.healthy, services)), SECONDS), self.story()
 
     def _furnish(self) -> None:
         """A new volume is filled with what the image has at its place."""
@@ -104,7 +109,7 @@ class Stack:
         )
 
     def driftfleet(
-        self, *arguments: str, check: bool = True, seconds: float = 240
+        self, *arguments: str, check: bool = True, seconds: float = 2 * SECONDS
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the producer's container."""
         return self.compose(
@@ -144,8 +149,13 @@ class Stack:
 
     def story(self) -> str:
         """For the message of a test that failed."""
-        state = docker("ps", "--all", "--filter", f"name={self.project}").stdout
-        return f"{state}\n{self.compose('logs', '--no-color', '--tail', '15', check=False).stdout}"
+        ours = ("ps", "--all", "--filter", f"label=com.docker.compose.project={self.project}")
+        state = docker(*ours, check=False).stdout
+        ids = docker(*ours, "--quiet", check=False).stdout.split()
+        health = "{{.Name}} {{.State.Status}} {{.State.ExitCode}} {{json .State.Health}}"
+        told = docker("inspect", "--format", health, *ids, check=False).stdout if ids else ""
+        logs = self.compose("logs", "--no-color", "--tail", "15", check=False).stdout
+        return f"{state}\n{told}\n{logs}"
 
     def remove(self) -> None:
         """End what runs, at once, and remove all that was made."""

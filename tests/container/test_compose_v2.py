@@ -9,7 +9,8 @@ import pytest
 from tests.container.engine import TOP, build_image, docker, inspect, run
 from tests.container.stack import Stack
 
-pytestmark = pytest.mark.timeout(600)
+# The first one builds the images, too.
+pytestmark = pytest.mark.timeout(3600)
 
 _TAG = "driftfleet-test-compose2"
 

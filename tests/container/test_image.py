@@ -17,7 +17,8 @@ from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.workers import wait_until
 
-pytestmark = pytest.mark.timeout(600)
+# The first one builds the images, too.
+pytestmark = pytest.mark.timeout(3600)
 
 CLOSED = (
     *("--read-only", "--tmpfs", "/tmp:exec,size=512m", "--cap-drop", "ALL"),
@@ -96,7 +97,7 @@ def test_no_zombie_stays(image: str) -> None:
         *("--", "sh", "-c", "(sleep 0.2 & exec true); exec sleep 60"),
     ).stdout.strip()
     try:
-        assert wait_until(lambda: len(docker("top", name).stdout.splitlines()) == 3, 20)
+        assert wait_until(lambda: len(docker("top", name).stdout.splitlines()) == 3, 60)
     finally:
         docker("kill", name)
 
@@ -166,11 +167,14 @@ def test_the_function_answers_in_a_sandbox(image: str, ghe: StandIn, tmp_path: P
         try:
             event = {"repo": "payments/infra", "root": "root"}
             for number in (1, 2):
-                answered = api.send(event).wait(60)
+                answered = api.send(event, seconds=180).wait(180)
                 assert answered.result["verdict"] == "unapplied", answered.result
-                assert wait_until(lambda number=number: api.asked > number, 20)
-            running = docker("top", container).stdout.splitlines()[1:]
-            assert len(running) == 1, running
-            assert "awslambdaric" in running[0]
+                assert wait_until(lambda number=number: api.asked > number, 60)
+
+            def running() -> list[str]:
+                return docker("top", container).stdout.splitlines()[1:]
+
+            assert wait_until(lambda: len(running()) == 1, 60), running()
+            assert "awslambdaric" in running()[0]
         finally:
             docker("kill", container)

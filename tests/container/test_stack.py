@@ -17,7 +17,8 @@ from tests.container.stack import Stack
 from tests.e2e.test_demo import EXPECTED, told
 from tests.workers import wait_until
 
-pytestmark = pytest.mark.timeout(600)
+# The first one builds the images, too.
+pytestmark = pytest.mark.timeout(3600)
 
 SERVICES = ("redis", "beat", "producer", "worker", "flower", "aws")
 
@@ -84,9 +85,7 @@ def test_redis_is_reached_with_the_password_alone(stack: Stack) -> None:
 
 def test_the_example_fleet_gets_the_right_verdicts_into_s3(stack: Stack) -> None:
     assert len(stack.containers("worker")) == 3
-    done = stack.driftfleet(
-        "enqueue", "--wait", "--json", "platform/example", check=False, seconds=200
-    )
+    done = stack.driftfleet("enqueue", "--wait", "--json", "platform/example", check=False)
     assert verdicts(done.stdout) == EXPECTED, done.stderr + stack.story()
     assert done.returncode == 1  # some can't be judged
     keys = in_s3(stack, "fleet/latest/")
@@ -124,7 +123,7 @@ def test_secrets_and_metrics_are_in_what_stands_for_aws(stack: Stack) -> None:
     def named() -> set[str]:
         return {one["MetricName"] for one in cloudwatch.list_metrics()["Metrics"]}
 
-    assert wait_until(lambda: {"Checks", "QueueJobs", "HeartbeatAge"} <= named(), 90), named()
+    assert wait_until(lambda: {"Checks", "QueueJobs", "HeartbeatAge"} <= named(), 180), named()
 
 
 def flower(stack: Stack, path: str, password: str = "") -> tuple[int, bytes]:
@@ -134,7 +133,7 @@ def flower(stack: Stack, path: str, password: str = "") -> tuple[int, bytes]:
         coded = base64.b64encode(f"driftfleet:{password}".encode()).decode()
         request.add_header("Authorization", f"Basic {coded}")
     try:
-        with urlopen(request, timeout=10) as answer:
+        with urlopen(request, timeout=60) as answer:
             return answer.status, answer.read()
     except HTTPError as error:
         return error.code, error.read()
@@ -142,7 +141,7 @@ def flower(stack: Stack, path: str, password: str = "") -> tuple[int, bytes]:
 
 def test_flower_shows_the_tasks_with_a_password_and_not_without(stack: Stack) -> None:
     password = (stack.folder / "secrets" / "flower_password").read_text()
-    stack.closed(stack.enqueue("platform/slow", "--root", "one"), 120)
+    stack.closed(stack.enqueue("platform/slow", "--root", "one"), 300)
     for path in ("/", "/tasks", "/api/tasks", "/metrics"):
         assert flower(stack, path)[0] == 401
         assert flower(stack, path, "wrong")[0] == 401
@@ -158,11 +157,17 @@ def test_flower_shows_the_tasks_with_a_password_and_not_without(stack: Stack) ->
 
 def test_a_worker_that_is_killed_in_a_plan_loses_no_job(stack: Stack) -> None:
     sweep = stack.enqueue("platform/slow")
-    assert wait_until(lambda: len(stack.overview()["running"]) == 3, 60), stack.story()
-    busy = {one["root"]: one["worker"] for one in stack.overview()["running"]}
+    busy: dict[str, str] = {}
+
+    def all_run() -> bool:
+        busy.clear()
+        busy.update({one["root"]: one["worker"] for one in stack.overview()["running"]})
+        return len(busy) == 3
+
+    assert wait_until(all_run, 120), stack.story()
     victim = next(c for c in stack.containers("worker") if c[:12] in busy.values())
     docker("kill", victim)
-    record = stack.closed(sweep, 200)
+    record = stack.closed(sweep, 400)
     assert record["missing"] == []
     assert record["summary"]["verdicts"] == {"clean": 3}
     # What it worked on was not answered by it: it was killed in the middle, and others did it.
@@ -174,27 +179,30 @@ def test_a_worker_that_is_killed_in_a_plan_loses_no_job(stack: Stack) -> None:
     assert victim[:12] not in {answered[root] for root in lost}, (busy, answered)
     # What it leaves is a memory's: its disk is gone with it.
     stack.compose("up", "--detach", "--no-build")
-    assert wait_until(lambda: len(stack.containers("worker")) == 3, 30)
-    assert wait_until(lambda: stack.healthy("worker"), 60)
+    assert wait_until(lambda: len(stack.containers("worker")) == 3, 60), stack.story()
+    assert wait_until(lambda: stack.healthy("worker"), 180), stack.story()
 
 
 def test_a_hundred_checks_and_a_redis_that_is_restarted_leave_nothing_and_lose_nothing(
     stack: Stack,
 ) -> None:
     sweep = stack.enqueue("platform/many")
-    assert wait_until(lambda: len(in_s3(stack, "fleet/results/platform/many/")) > 10, 60)
-    waiting = stack.overview()["queue"]["waiting"]
     (redis,) = stack.containers("redis")
+
+    def answered() -> int:
+        return len(in_s3(stack, "fleet/results/platform/many/"))
+
+    assert wait_until(lambda: answered() > 10, 180), stack.story()
     docker("kill", redis)
-    assert wait_until(lambda: not stack.containers("redis"), 10)
+    assert answered() < MANY - 10, "all were answered before Redis was killed: nothing was tried"
+    assert wait_until(lambda: not stack.containers("redis"), 60)
     docker("start", redis)
-    assert waiting > 10, "all were answered before Redis was killed: nothing was tried"
     # It comes back with what it had, at once, not by what the producer asks for again after
     # minutes: the sweep is still known, or closed by its last answer already.
-    assert wait_until(lambda: stack.healthy("redis"), 30)
+    assert wait_until(lambda: stack.healthy("redis"), 120), stack.story()
     assert stack.overview()["sweeps"] or stack.sweep(sweep), stack.story()
     assert "NOPERM" not in docker("logs", redis).stdout
-    record = stack.closed(sweep, 240)
+    record = stack.closed(sweep, 400)
     assert record["missing"] == []
     assert sum(record["summary"]["verdicts"].values()) == MANY
     assert record["summary"]["verdicts"] == {"unapplied": MANY}
@@ -211,9 +219,13 @@ def nothing_is_left(container: str) -> None:
     kept = docker("exec", container, "du", "-sb", "/var/lib/driftfleet").stdout.split()[0]
     assert int(kept) < 1 << 26
     assert written(container) == []
-    running = docker("top", container, "-eo", "pid,comm").stdout
-    assert "terraform" not in running
-    assert "<defunct>" not in running
+
+    def running() -> list[str]:
+        told = docker("top", container, "-eo", "pid,comm").stdout
+        return [one for one in told.splitlines() if "terraform" in one or "<defunct>" in one]
+
+    # One that has just ended, such as a health check, is defunct until its parent asks.
+    assert wait_until(lambda: running() == [], 30), running()
 
 
 def written(container: str) -> list[str]:
@@ -229,9 +241,9 @@ def written(container: str) -> list[str]:
 
 def test_a_plan_that_fills_the_disk_ends_and_its_neighbour_goes_on(stack: Stack) -> None:
     stack.compose("up", "--detach", "--no-build", "--scale", "worker=1")
-    assert wait_until(lambda: len(stack.containers("worker")) == 1, 120)
+    assert wait_until(lambda: len(stack.containers("worker")) == 1, 180), stack.story()
     sweep = stack.enqueue("platform/full")
-    record = stack.closed(sweep, 120)
+    record = stack.closed(sweep, 300)
     assert record["missing"] == []
     lines = stack.driftfleet("results", "--json", "platform/full", check=False).stdout
     assert verdicts(lines) == {
@@ -261,7 +273,7 @@ def test_what_is_unhealthy_is_seen_and_an_outage_of_redis_is_not(stack: Stack) -
 
 def test_it_ends_within_its_grace_with_plans_that_run(stack: Stack) -> None:
     stack.enqueue("platform/slow")
-    assert wait_until(lambda: len(stack.overview()["running"]) >= 2, 60), stack.story()
+    assert wait_until(lambda: len(stack.overview()["running"]) >= 2, 120), stack.story()
     containers = [one for service in SERVICES for one in stack.containers(service)]
     began = time.monotonic()
     stack.compose("stop", seconds=400)

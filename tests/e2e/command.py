@@ -19,7 +19,7 @@ def run_command(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == expect, (done.returncode, done.stdout, done.stderr)

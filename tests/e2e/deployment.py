@@ -42,7 +42,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == expect, f"{arguments}:\n{done.stdout}{done.stderr}"
     return done

@@ -15,6 +15,9 @@ from worker.aws_lambda_event import CheckRequest, decode_event
 
 __all__ = ["cloud"]
 
+# The first of a module starts a cloud, and has the provider plan and apply several times.
+pytestmark = pytest.mark.timeout(900)
+
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:driftfleet-AbCdEf"
 PLANS = "arn:aws:iam::123456789012:role/plans"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd"

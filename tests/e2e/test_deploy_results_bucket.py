@@ -14,6 +14,9 @@ from tests.e2e.deployment import cloud, initialised, run
 
 __all__ = ["cloud"]
 
+# The first of a module starts a cloud, and has the provider plan and apply several times.
+pytestmark = pytest.mark.timeout(900)
+
 NAME = "acme-drift-results"
 BUCKET = f"arn:aws:s3:::{NAME}"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/0f0e0d0c-0b0a-0908-0706-050403020100"

@@ -19,6 +19,9 @@ from tests.e2e.deployment import cloud, initialised, run
 
 __all__ = ["cloud"]
 
+# The first of a module starts a cloud, and has the provider plan and apply several times.
+pytestmark = pytest.mark.timeout(900)
+
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"
 GITHUB, REDIS = f"{SECRET}github-AbCdEf", f"{SECRET}redis-AbCdEf"
 FLOWER = f"{SECRET}flower-AbCdEf"

@@ -70,10 +70,10 @@ def test_it_serves_until_it_is_told_to_end(
     serving: subprocess.Popen[str], end: signal.Signals
 ) -> None:
     url = url_of(serving)
-    with urllib.request.urlopen(url, timeout=10) as page:
+    with urllib.request.urlopen(url, timeout=60) as page:
         assert b"driftfleet" in page.read()
     serving.send_signal(end)
-    out, err = serving.communicate(timeout=5)
+    out, err = serving.communicate(timeout=60)
     assert serving.returncode == 128 + end
     assert "Traceback" not in err
     assert out == ""
@@ -92,10 +92,10 @@ def test_where_nobody_may_write_the_pages_that_are_there_are_shown(
         [COMMAND, "report", "--serve", "--port", "0"], cwd=tmp_path, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as serving:  # fmt: skip
-        with urllib.request.urlopen(url_of(serving), timeout=10) as page:
+        with urllib.request.urlopen(url_of(serving), timeout=60) as page:
             assert page.status == 200
         serving.terminate()
-        _, err = serving.communicate(timeout=5)
+        _, err = serving.communicate(timeout=60)
     assert "warning: the pages are as they were made before" in err
 
 

@@ -126,34 +126,48 @@ class BrokenFleet(Fleet):
         """Everything that lives below one worker."""
         return psutil.Process(worker.pid).children(recursive=True)
 
-    def wait_for_plan(self, count: int = 1, seconds: float = 30) -> None:
+    def holder(self) -> psutil.Process | None:
+        """The pool child above the first plan; None where that has just ended.
+
+        Not whoever its parent is: what a killed child leaves has another one for a moment.
+        """
+        for plan in self.planning():
+            with contextlib.suppress(psutil.Error):
+                above = set(plan.parents())
+                for worker in self.workers:
+                    if holding := above.intersection(self.pool_children(worker)):
+                        return holding.pop()
+        return None
+
+    def wait_for_plan(self, count: int = 1, seconds: float = 60) -> None:
         assert wait_until(lambda: len(self.planning()) >= count, seconds), self.log.read_text()
         # Whoever counts plans looks twenty times a second.
         time.sleep(0.5)
 
     def pool_children(self, worker: process.Process) -> list[psutil.Process]:
         """The pool children of a worker: Python, below its main process."""
-        return [
-            child for child in psutil.Process(worker.pid).children()
-            if "celery" in " ".join(child.cmdline())
-        ]  # fmt: skip
+        found = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(worker.pid).children():
+                with contextlib.suppress(psutil.Error):
+                    if "celery" in " ".join(child.cmdline()):
+                        found.append(child)
+        return found
 
-    def wait_ready(self, count: int = 1, seconds: float = 30) -> None:
+    def wait_ready(self, count: int = 1, seconds: float = 60) -> None:
         assert wait_until(lambda: self.log.read_text().count(" ready.") >= count, seconds), (
             self.log.read_text()
         )
 
     @contextlib.contextmanager
-    def counting_plans(self) -> Iterator[set[tuple[int, float]]]:
+    def counting_plans(self) -> Iterator[set[psutil.Process]]:
         """The plans that begin within the block, each a process of terraform's."""
-        seen: set[tuple[int, float]] = set()
+        seen: set[psutil.Process] = set()
         ended = threading.Event()
 
         def look() -> None:
             while not ended.wait(0.05):
-                for one in self.planning():
-                    with contextlib.suppress(psutil.Error):
-                        seen.add((one.pid, one.create_time()))
+                seen.update(self.planning())
 
         thread = threading.Thread(target=look)
         thread.start()

@@ -36,7 +36,7 @@ def test_a_newer_commit_replaces_what_waits_and_not_what_runs(make_fleet: MakeFl
     with fleet.counting_plans() as plans:
         newer = fleet.ask("a", "b", sha="2" * 40)
         record = fleet.closed(newer, 60)
-    closed = fleet.closed(older, 5)
+    closed = fleet.closed(older, 60)
     assert (len(record.answered), record.superseded, record.missing) == (2, (), ())
     assert (len(closed.answered), len(closed.superseded), closed.missing) == (1, 1, ())
     # One of the older commit ran already, two of the newer.
@@ -84,7 +84,7 @@ def test_what_a_dead_holder_held_back_goes_on(make_fleet: MakeFleet) -> None:
     sweep = fleet.ask_for(jobs)
     worker = fleet.start_worker()
     fleet.wait_for_plan()
-    fleet.planning()[0].parent().parent().kill()
+    fleet.holder().kill()
     record = fleet.closed(sweep, 120)
     assert (len(record.answered), record.missing) == (2, ())
     assert worker.poll() is None

@@ -22,8 +22,7 @@ def test_a_killed_workers_check_runs_again(make_fleet: MakeFleet, victim: str) -
         fleet.wait_for_plan()
         killed = time.monotonic()
         if victim == "pool child":
-            plan = fleet.planning()[0]
-            plan.parent().parent().kill()
+            fleet.holder().kill()
         elif victim == "main":
             worker.kill()
             worker.wait()
@@ -63,37 +62,38 @@ def test_with_the_settings_as_they_are_a_dead_hosts_check_is_back_within_two_and
 
 class TestEnding:
     def test_term_lets_a_short_plan_finish(self, make_fleet: MakeFleet) -> None:
-        fleet = make_fleet(drain_seconds=8)
+        fleet = make_fleet(drain_seconds=40, visibility_timeout_seconds=120)
         fleet.write_slow("root", 2)
         sweep = fleet.ask("root")
         worker = fleet.start_worker()
         with fleet.counting_plans() as plans:
             fleet.wait_for_plan()
             worker.terminate()
-            assert worker.wait(45) == 0
+            assert worker.wait(60) == 0
         assert len(plans) == 1
-        assert fleet.closed(sweep, 5).missing == ()
+        assert fleet.closed(sweep, 60).missing == ()
 
     def test_term_ends_a_long_plan_after_the_grace_and_it_is_back_at_once(
         self, make_fleet: MakeFleet
     ) -> None:
         fleet = make_fleet(drain_seconds=3, visibility_timeout_seconds=120)
-        fleet.write_slow("root", 12)
+        fleet.write_slow("root", 90)
         sweep = fleet.ask("root")
         worker = fleet.start_worker()
         fleet.wait_for_plan()
         told = time.monotonic()
         worker.terminate()
-        worker.wait(20)
+        worker.wait(60)
         ended = time.monotonic() - told
-        assert 2.5 < ended < 9
+        assert 2.5 < ended < 30
         assert users_of(fleet.settings.worker.writable_root) == []
+        fleet.write_slow("root", 5)
         fleet.start_worker()
-        fleet.wait_for_plan(seconds=10)
+        fleet.wait_for_plan()
         print(
             f"ended after {ended:.1f} s, begun again {time.monotonic() - told - ended:.1f} s later"
         )
-        assert fleet.closed(sweep, 40).missing == ()
+        assert fleet.closed(sweep, 90).missing == ()
         # It was innocent: its tries are not used up.
         assert fleet.log.read_text().count("check_given_back") == 1
 
@@ -133,9 +133,9 @@ class TestEnding:
         victim.send_signal(signal.SIGQUIT)
         time.sleep(0.3)
         victim.send_signal(signal.SIGQUIT)
-        victim.wait(15)
-        assert wait_until(lambda: len(fleet.planning()) == 1, 15)
-        assert fleet.closed(sweep, 40).missing == ()
+        victim.wait(60)
+        assert wait_until(lambda: len(fleet.planning()) == 1, 60)
+        assert fleet.closed(sweep, 90).missing == ()
 
 
 class TestPoison:
@@ -146,14 +146,13 @@ class TestPoison:
         fleet.write_slow("root", 60)
         sweep = fleet.ask("root")
         worker = fleet.start_worker()
-        killed: list[int] = []
+        killed: list[psutil.Process] = []
 
         def kill() -> None:
-            for plan in fleet.planning():
-                child = plan.parent().parent()
-                if child.pid not in killed:
-                    killed.append(child.pid)
-                    child.kill()
+            child = fleet.holder()
+            if child is not None and child not in killed:
+                killed.append(child)
+                child.kill()
 
         record = fleet.closed(sweep, 120, kill)
         assert list(record.answered.values()) == [Verdict.ERROR]
@@ -187,4 +186,4 @@ class TestPoison:
         assert deaths == 3
         # And it stands in nobody's way.
         other = fleet.ask("other")
-        assert list(fleet.closed(other, 30).answered.values()) == [Verdict.UNAPPLIED]
+        assert list(fleet.closed(other, 90).answered.values()) == [Verdict.UNAPPLIED]

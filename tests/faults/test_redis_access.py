@@ -142,7 +142,7 @@ class TestTls:
         fleet.environment = {**fleet.environment, **system}
         at = len(fleet.log.read_text())
         fleet.start_worker()
-        assert wait_until(lambda: " ready." in fleet.log.read_text()[at:], 30)
+        assert wait_until(lambda: " ready." in fleet.log.read_text()[at:], 60)
 
     def _is_refused(self, fleet: BrokenFleet, ghe: StandIn, tmp_path: Path) -> None:
         fleet.environment = {"THE_TOKEN": ghe.token, "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -153,14 +153,14 @@ class TestTls:
             assert "certificate" in line
             assert "broker.ca_file" in line
         worker = fleet.start_worker()
-        assert wait_until(lambda: "Cannot connect to" in fleet.log.read_text(), 30)
+        assert wait_until(lambda: "Cannot connect to" in fleet.log.read_text(), 60)
         text = fleet.log.read_text()
         assert "certificate" in text
         assert "Traceback" not in text
         assert PASSWORD not in text
         assert worker.poll() is None
         worker.terminate()
-        worker.wait(20)
+        worker.wait(60)
 
 
 class TestUser:
@@ -209,7 +209,7 @@ class TestUser:
             assert found["writes"]["level"] == "ok"
             assert found["workers"]["level"] == "ok"
             assert {one["level"] for one in found.values() if one["level"] == "fail"} == set()
-            assert wait_until(lambda: services.events("ticked") != [], 90)
+            assert wait_until(lambda: services.events("ticked") != [], 150)
         finally:
             services.stop()
         assert {what for _, what in _refused(operator)} <= {"info", "config|get"}
@@ -221,7 +221,7 @@ class TestUser:
     def _look(self, fleet: BrokenFleet, server: Server) -> None:
         """`driftfleet top`, as the user of the fleet and as one who only looks."""
         fleet.workers[-1].terminate()
-        fleet.workers[-1].wait(30)
+        fleet.workers[-1].wait(60)
         fleet.ask("slow", sha="looked at")
         for user in ("driftfleet", "driftfleet-top"):
             url = server.url(user=f"{user}:{PASSWORD}")
@@ -272,7 +272,7 @@ class TestUser:
             operator.lpop(key)
         fleet.wait_for_plan()
         fleet.workers[-1].terminate()
-        fleet.workers[-1].wait(30)
+        fleet.workers[-1].wait(60)
         fleet.start_worker()
         assert fleet.closed(lost, 90).missing == ()
         # Newer commits replace what waits.

@@ -10,6 +10,7 @@ import pytest
 from driftfleet.results import Verdict
 from driftfleet.schedule_settings import ScheduleSettings
 from driftfleet.settings import GitHubSettings, LogSettings, RepositoryRule
+from producer.headquarters import PRODUCER_QUEUE, TICK_QUEUE
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet
 from tests.faults.test_services import Services, _overdue
@@ -70,8 +71,15 @@ class Running:
 
     def sweep(self) -> None:
         """Have the repository swept, as if it were a day later."""
-        self.fleet.redis.delete("driftfleet:swept", f"driftfleet:once:sweep:{REPO}@")
+        # Else the producer might still note of the last sweep when that was, and over this.
+        assert wait_until(self._rests, 60), self.log
         _overdue(self.fleet, REPO)
+        # A tick that is in the middle of it has read the store's before.
+        self.fleet.redis.delete("driftfleet:swept", f"driftfleet:once:sweep:{REPO}@")
+
+    def _rests(self) -> bool:
+        """Whether nothing is in a queue or worked on."""
+        return self.fleet.redis.exists(TICK_QUEUE, PRODUCER_QUEUE, "unacked") == 0
 
     def told(self, event: str, count: int) -> list[dict[str, Any]]:
         """Wait until a service has said it so often."""

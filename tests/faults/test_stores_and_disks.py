@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from driftfleet.jobs import Limits
+from driftfleet.ledger.keys import LATER
 from driftfleet.results import ErrorKind, Verdict
 from driftfleet.store import open_store
 from tests import providers
@@ -111,7 +112,7 @@ def test_a_disk_below_the_bound_starts_nothing_says_so_and_goes_on_when_there_is
     full = f"/proc/{main.pid}/root{writable}/full"
     subprocess.run(["dd", "if=/dev/zero", f"of={full}", "bs=1M", "count=8"], check=True)
     sweep = fleet.ask("root")
-    assert wait_until(lambda: "check_waits_for_room" in fleet.log.read_text(), 30)
+    assert wait_until(lambda: "check_waits_for_room" in fleet.log.read_text(), 60)
     assert fleet.planning() == []
     told = next(line for line in fleet.log.read_text().splitlines() if "waits_for_room" in line)
     assert "worker.min_free_bytes" in told
@@ -154,11 +155,15 @@ def test_a_passing_error_is_tried_again_without_a_slot_and_then_answered(
     fleet.write_quick("other")
     sweep = fleet.ask("unreachable")
     fleet.start_worker()
-    assert wait_until(lambda: "check_tried_again" in fleet.log.read_text(), 40)
-    # Its slot is free meanwhile.
+    assert wait_until(lambda: fleet.redis.zcard(LATER) == 1, 60), fleet.log.read_text()
+    assert "check_tried_again" in fleet.log.read_text()
+    # Its slot is free meanwhile, however long that is: it comes back when we say so.
+    (waiting,) = fleet.redis.zrange(LATER, 0, -1)
+    fleet.redis.zadd(LATER, {waiting: float("inf")}, xx=True)
     other = fleet.ask("other")
-    assert list(fleet.closed(other, 8).answered.values()) == [Verdict.UNAPPLIED]
+    assert list(fleet.closed(other, 60).answered.values()) == [Verdict.UNAPPLIED]
     assert fleet.store.sweep(sweep).closed_at is None
+    fleet.redis.zadd(LATER, {waiting: 0}, xx=True)
     record = fleet.closed(sweep, 60)
     assert list(record.answered.values()) == [Verdict.ERROR]
     (answer,) = fleet.ledger.answers(sweep)
@@ -192,7 +197,7 @@ class TestLimits:
         fleet.start_worker()
         job = fleet.job("root", sweep_id="limit", timeout_seconds=2)
         sweep = fleet.ask_for([job])
-        fleet.closed(sweep, 30)
+        fleet.closed(sweep, 60)
         (answer,) = fleet.ledger.answers(sweep)
         error = fleet.result(answer).error
         assert error is not None
@@ -216,13 +221,14 @@ class TestLimits:
         fleet.write_slow("root", 60)
         fleet.write_quick("other")
         sweep = fleet.ask_for([fleet.job("root", sweep_id="hard", timeout_seconds=600)])
-        fleet.rewrite = _with_margins(soft=3, hard=6)
+        # Time for a plan to begin, and for us to see it, before the soft one comes.
+        fleet.rewrite = _with_margins(soft=15, hard=18)
         worker = fleet.start_worker()
         fleet.wait_for_plan()
         # It can't follow its soft limit.
         (child,) = fleet.pool_children(worker)
         child.suspend()
-        assert wait_until(lambda: "Hard time limit" in fleet.log.read_text(), 20)
+        assert wait_until(lambda: "Hard time limit" in fleet.log.read_text(), 60)
         record = fleet.closed(sweep, 150)
         assert list(record.answered.values()) == [Verdict.ERROR]
         (answer,) = fleet.ledger.answers(sweep)
@@ -231,4 +237,4 @@ class TestLimits:
         assert error.kind is ErrorKind.TIMEOUT
         assert worker.poll() is None
         other = fleet.ask("other")
-        assert list(fleet.closed(other, 30).answered.values()) == [Verdict.UNAPPLIED]
+        assert list(fleet.closed(other, 60).answered.values()) == [Verdict.UNAPPLIED]

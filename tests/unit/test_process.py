@@ -17,6 +17,8 @@ from worker.cost import Meter
 from worker.process import Command, OutOfTime, OutputLimit, Programs, RunnerDied
 
 PYTHON = os.path.realpath(sys.executable)
+# By then a program has done what it begins with, on a busy machine too.
+_READY_SECONDS = 3
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 5) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -120,8 +122,8 @@ def test_a_program_that_ignores_term_is_killed_after_the_grace(programs, command
     )
     started = time.monotonic()
     with pytest.raises(OutOfTime):
-        programs.run(command(code, seconds=0.5))
-    assert time.monotonic() - started < 5
+        programs.run(command(code, seconds=_READY_SECONDS))
+    assert time.monotonic() - started < 30
     assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
@@ -137,7 +139,7 @@ def test_a_program_that_needs_two_terms_gets_them(programs, command, tmp_path):
         "while True: time.sleep(60)"
     )
     with pytest.raises(OutOfTime):
-        programs.run(command(code, seconds=0.5))
+        programs.run(command(code, seconds=_READY_SECONDS))
     assert (tmp_path / "twice").exists()
 
 
@@ -232,7 +234,7 @@ def test_a_limit_that_comes_as_a_program_ends_does_not_hit_the_next_one(programs
 def test_a_runner_that_its_program_froze_is_ended_and_said_to_be_lost(programs, command):
     code = "import os, time; os.kill(os.getppid(), 19); time.sleep(60)"
     with pytest.raises(OutOfTime):
-        programs.run(command(code, seconds=0.5))
+        programs.run(command(code, seconds=_READY_SECONDS))
     assert programs.runner_lost
     assert programs.run(command("print(1)")).stdout == b"1\n"
     assert not programs.runner_lost
@@ -294,13 +296,13 @@ class TestUsage:
     def test_a_program_that_was_ended_is_counted(self, programs, command):
         usage = programs.measure()
         with pytest.raises(OutOfTime):
-            programs.run(command(f"{HOLD}{BURN}time.sleep(60)", seconds=2))
+            programs.run(command(f"{HOLD}{BURN}time.sleep(60)", seconds=6))
         assert usage.cpu_seconds >= 0.4
         assert usage.memory_bytes >= 60 << 20
 
     def test_what_a_killed_runner_had_seen_is_counted_and_once(self, programs, command):
         meter = Meter(usage := programs.measure())
-        code = f"{HOLD}{BURN}import os\ntime.sleep(0.6)\nos.kill(os.getppid(), 9)\ntime.sleep(60)"
+        code = f"{HOLD}{BURN}import os\ntime.sleep(1.5)\nos.kill(os.getppid(), 9)\ntime.sleep(60)"
         with pytest.raises(RunnerDied):
             programs.run(command(code))
         assert usage.memory_bytes >= 60 << 20
@@ -356,9 +358,9 @@ def test_a_pipe_that_was_handed_to_somebody_else_is_not_waited_for(
         taker = threading.Thread(target=take)
         taker.start()
         started = time.monotonic()
-        done = programs.run(command(code, seconds=30))
+        done = programs.run(command(code, seconds=60))
         taker.join()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 20
         assert (done.exit_code, done.stdout) == (0, b"whole\n")
         for descriptor in held:
             os.close(descriptor)

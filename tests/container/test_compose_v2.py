@@ -10,7 +10,7 @@ from tests.container.engine import TOP, build_image, docker, inspect, run
 from tests.container.stack import Stack
 
 # The first one builds the images, too.
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = pytest.mark.timeout(1500)
 
 _TAG = "driftfleet-test-compose2"
 

@@ -18,7 +18,7 @@ from tests.standin.fixture import serving
 from tests.workers import wait_until
 
 # The first one builds the images, too.
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = pytest.mark.timeout(1500)
 
 CLOSED = (
     *("--read-only", "--tmpfs", "/tmp:exec,size=512m", "--cap-drop", "ALL"),

@@ -18,7 +18,7 @@ from tests.e2e.test_demo import EXPECTED, told
 from tests.workers import wait_until
 
 # The first one builds the images, too.
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = pytest.mark.timeout(1500)
 
 SERVICES = ("redis", "beat", "producer", "worker", "flower", "aws")
 

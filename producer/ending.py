@@ -50,13 +50,11 @@ class Ending:
         # accepted yet. A child with nothing to do has ended long ago.
         with contextlib.suppress(AttributeError):  # the pool is gone
             for pid in self._worker.pool.info["processes"]:
-                if _is_running_child(pid):
-                    os.kill(pid, number)
+                _signal(pid, number)
 
 
-def _is_running_child(pid: int) -> bool:
-    """Whether it is, so that no number is signalled that has become somebody else's."""
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-    except ChildProcessError:
-        return False
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Signal a child that still runs, and no process that has its number by now."""
+    with contextlib.suppress(ChildProcessError, ProcessLookupError):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            os.kill(pid, number)

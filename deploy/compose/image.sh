@@ -3,13 +3,13 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-of() { sed -n "s/^$1=//p" .env | tail -n 1; }
+. deploy/compose/dotenv.sh
 
-case "${DRIFTFLEET_IMAGE:-$(of DRIFTFLEET_IMAGE)}" in
+case "$(setting DRIFTFLEET_IMAGE)" in
   # What is built here under its name would be another one.
   */* | *@*) exec "$@" pull volumes ;;
 esac
-version=${TFENV_VERSION:-$(of TFENV_VERSION)}
+version=$(setting TFENV_VERSION)
 archive="vendor/tfenv-$version.tar.gz"
 # The build says so, too, in the middle of hundreds of lines.
 if [ "$version" != none ] && [ ! -e "$archive" ]; then

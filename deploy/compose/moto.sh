@@ -4,14 +4,14 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-of() { sed -n "s/^$1=//p" .env | tail -n 1; }
+. deploy/compose/dotenv.sh
 
-case ",${COMPOSE_PROFILES:-$(of COMPOSE_PROFILES)}," in
+case ",$(setting COMPOSE_PROFILES)," in
   *,dev,*) ;;
   *) exit 0 ;;
 esac
 # Whoever names an image has one.
-[ -z "${MOTO_IMAGE:-$(of MOTO_IMAGE)}" ] || exit 0
+[ -z "$(setting MOTO_IMAGE)" ] || exit 0
 name=motoserver/moto:5
 version=motoserver/moto:5.2.3
 docker image inspect "$name" >/dev/null 2>&1 || docker pull --quiet "$name" >/dev/null 2>&1 || {

@@ -16,6 +16,7 @@ from driftfleet import process
 from driftfleet.configuration import environment_of
 from driftfleet.settings import Settings
 from tests.e2e.command import COMMAND
+from tests.log_lines import whole_lines
 from tests.workers import wait_until
 
 
@@ -34,9 +35,7 @@ class FlowerProcess:
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """The log's lines of one event."""
-        # Of one that is being written the half may be there.
-        whole = self.log.read_text().rpartition("\n")[0]
-        lines = [json.loads(line) for line in whole.splitlines()]
+        lines = [json.loads(line) for line in whole_lines(self.log)]
         return [line for line in lines if line["event"] == event]
 
     def ask(

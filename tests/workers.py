@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 from pydantic import SecretStr
+from redis import Redis
 
 from driftfleet import process
 from driftfleet.celery_app import build_app, send
@@ -135,6 +136,32 @@ class Fleet:
             except process.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+
+
+def start_service(arguments: Sequence[str], settings: Settings, log: Path) -> process.Process:
+    """Start what such arguments start, with these settings; it is to be killed and waited for."""
+    with log.open("wb") as output:
+        return process.start(
+            arguments,
+            {**process_environment(), **environment_of(settings)},
+            death_signal=signal.SIGKILL,
+            stdout=output,
+            stderr=output,
+            new_session=True,
+        )
+
+
+def hand_to_standing_children(
+    main: process.Process, redis: Redis, send: Callable[[], object]
+) -> list[psutil.Process]:
+    """Have what ``send`` sends written to a pool child that takes it only later; the children."""
+    children = psutil.Process(main.pid).children()
+    for child in children:
+        child.suspend()
+    send()
+    assert wait_until(lambda: bool(redis.hlen("unacked")), 60)
+    time.sleep(3)
+    return children
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from driftfleet.results import ErrorKind, Verdict
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import kill_group
-from tests.workers import users_of, wait_until
+from tests.workers import hand_to_standing_children, users_of, wait_until
 
 
 @pytest.mark.parametrize("victim", ["pool child", "main", "group"])
@@ -105,12 +105,10 @@ class TestEnding:
         fleet.write_quick("root")
         worker = fleet.start_worker()
         assert wait_until(lambda: " ready." in fleet.log.read_text(), 30)
-        children = psutil.Process(worker.pid).children()
-        for child in children:
-            child.suspend()
-        sweep = fleet.ask("root")
-        assert wait_until(lambda: bool(fleet.redis.hlen("unacked")), 20)
-        time.sleep(1)
+        sweeps: list[str] = []
+        children = hand_to_standing_children(
+            worker, fleet.redis, lambda: sweeps.append(fleet.ask("root"))
+        )
         worker.terminate()
         assert wait_until(lambda: "worker_drains" in fleet.log.read_text(), 20)
         time.sleep(1)
@@ -118,7 +116,7 @@ class TestEnding:
             child.resume()
         assert worker.wait(25) == 0
         fleet.start_worker()
-        assert fleet.closed(sweep, 60).missing == ()
+        assert fleet.closed(sweeps[0], 60).missing == ()
 
     def test_quit_ends_it_at_once_and_a_second_changes_nothing(self, make_fleet: MakeFleet) -> None:
         fleet = make_fleet(visibility_timeout_seconds=120)

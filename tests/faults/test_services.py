@@ -1,6 +1,5 @@
 """Beats, a producer and workers as they run: nothing twice, nothing missed, nothing silent."""
 
-import json
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from driftfleet.worker_command import beat_arguments, producer_arguments
 from tests import providers
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet
+from tests.log_lines import events
 from tests.standin import Fault, StandIn
 from tests.standin.fixture import serving
 from tests.workers import wait_until
@@ -63,10 +63,7 @@ class Services:
         return self.start(producer_arguments(self._fleet.settings))
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        # The last line may be half written.
-        whole = self.log.read_bytes().rpartition(b"\n")[0] if self.log.exists() else b""
-        told = (json.loads(line) for line in whole.splitlines() if line.startswith(b"{"))
-        return [one for one in told if one.get("event") == event]
+        return events(self.log, event)
 
     def stop(self) -> None:
         for one in self.running:

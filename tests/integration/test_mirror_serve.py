@@ -29,6 +29,7 @@ from tests import providers
 from tests.binaries import opentofu
 from tests.certificates import Certificate, make_certificate
 from tests.integration.test_mirror_sync import ADDRESS, COMMAND, ONE, environment, root, run
+from tests.log_lines import whole_lines
 from tests.workers import wait_until
 
 TWO = ONE._replace(version="1.1.0")
@@ -44,9 +45,7 @@ class Serving:
     log: Path
 
     def requests(self) -> list[dict]:
-        # Of one that is being written the half may be there.
-        whole = self.log.read_text().rpartition("\n")[0]
-        lines = [json.loads(line) for line in whole.splitlines()]
+        lines = [json.loads(line) for line in whole_lines(self.log)]
         return [line for line in lines if line["event"] == "mirror_request"]
 
     def init(

@@ -28,6 +28,7 @@ from producer.embedded import embedded_redis
 from producer.headquarters import MIRROR_TASK, PRODUCER_QUEUE
 from tests import providers
 from tests.conftest import require_program
+from tests.log_lines import events
 from tests.standin import StandIn
 from tests.workers import short_folder, wait_until
 
@@ -80,13 +81,6 @@ def start(
             stdout=file,
             stderr=file,
         )
-
-
-def events(log: Path, event: str) -> list[dict[str, object]]:
-    # Of one that is being written the half may be there.
-    lines = log.read_text().rpartition("\n")[0].splitlines() if log.exists() else []
-    read = (json.loads(line) for line in lines if line.startswith("{"))
-    return [one for one in read if one.get("event") == event]
 
 
 def test_the_mirror_is_filled_when_it_is_due_and_beat_writes_nothing(

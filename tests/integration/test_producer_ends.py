@@ -1,8 +1,8 @@
 """A producer that is told to end ends, whatever its pool was just given."""
 
-import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -11,13 +11,17 @@ from pydantic import SecretStr
 
 from driftfleet import process
 from driftfleet.celery_app import build_app
-from driftfleet.configuration import environment_of, process_environment
 from driftfleet.redis_client import connect
 from driftfleet.settings import BrokerSettings, ResultSettings, Settings, WorkerSettings
 from driftfleet.worker_command import producer_arguments
 from producer.embedded import embedded_redis
 from producer.headquarters import TICK_QUEUE, TICK_TASK
-from tests.workers import short_folder, wait_until
+from tests.workers import (
+    hand_to_standing_children,
+    short_folder,
+    start_service,
+    wait_until,
+)
 
 # Celery forgets a task that its pool child has not yet accepted, and nobody hears of its end.
 _DRAIN_SECONDS = 3
@@ -40,15 +44,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def service(settings: Settings, log: Path) -> Iterator[process.Process]:
-    with log.open("wb") as output:
-        service = process.start(
-            producer_arguments(settings),
-            {**process_environment(), **environment_of(settings)},
-            death_signal=signal.SIGKILL,
-            stdout=output,
-            stderr=output,
-            new_session=True,
-        )
+    service = start_service(producer_arguments(settings), settings, log)
     children = []
     try:
         assert wait_until(lambda: " ready." in log.read_text(), 60), log.read_text()
@@ -66,17 +62,11 @@ def service(settings: Settings, log: Path) -> Iterator[process.Process]:
 def _give_to_children_that_stand(
     settings: Settings, service: process.Process
 ) -> list[psutil.Process]:
-    """Have a tick written to a child that takes it only later; the children."""
     assert settings.broker.url is not None
     redis = connect(settings.broker.url.get_secret_value())
-    children = psutil.Process(service.pid).children()
-    for child in children:
-        child.suspend()
     with build_app(settings) as app:
-        app.send_task(TICK_TASK, queue=TICK_QUEUE)
-    assert wait_until(lambda: bool(redis.hlen("unacked")), 60)
-    time.sleep(3)
-    return children
+        tick = partial(app.send_task, TICK_TASK, queue=TICK_QUEUE)
+        return hand_to_standing_children(service, redis, tick)
 
 
 def test_it_waits_for_no_child_whose_task_celery_has_forgotten(

@@ -1,6 +1,5 @@
 """The dashboard of a fleet: made soon after a sweep, each hour in any case, and in nobody's way."""
 
-import json
 import signal
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,6 +22,7 @@ from producer.headquarters import PRODUCER_QUEUE, REPORT_TASK
 from producer.notebook import Notebook
 from producer.sending import Sender
 from producer.sweep_queue import SweepQueue
+from tests.log_lines import events
 from tests.producing import Producer
 from tests.workers import wait_until
 
@@ -173,13 +173,6 @@ def service(producer: Producer, tmp_path: Path) -> Iterator[Path]:
     yield log
     running.terminate()
     running.wait(90)
-
-
-def events(log: Path, event: str) -> list[dict[str, Any]]:
-    # Of one that is being written the half may be there.
-    whole = log.read_text().rpartition("\n")[0]
-    lines = [line for line in whole.splitlines() if line.startswith("{")]
-    return [one for line in lines if (one := json.loads(line)).get("event") == event]
 
 
 def test_the_producer_makes_it_and_says_so_and_says_why_not(

@@ -22,7 +22,7 @@ from driftfleet.worker_command import beat_arguments, producer_arguments, worker
 from producer.beat import TickScheduler
 from producer.embedded import embedded_redis
 from tests.redis_on_a_port import serving
-from tests.workers import short_folder, wait_until
+from tests.workers import short_folder, start_service, wait_until
 
 
 @pytest.fixture
@@ -32,18 +32,6 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
             broker=BrokerSettings(url=SecretStr(redis.url)),
             results=ResultSettings(store=f"file://{tmp_path / 'results'}"),
             worker=WorkerSettings(writable_root=folder / "w", concurrency=1),
-        )
-
-
-def _run(arguments: list[str], settings: Settings, log: Path) -> process.Process:
-    with log.open("wb") as output:
-        return process.start(
-            arguments,
-            {**process_environment(), **environment_of(settings)},
-            death_signal=signal.SIGKILL,
-            stdout=output,
-            stderr=output,
-            new_session=True,
         )
 
 
@@ -95,7 +83,7 @@ def test_a_service_that_starts_writes_a_few_lines_of_json(
     }
     for name, (arguments, said) in ready.items():
         log = tmp_path / f"{name}.log"
-        service = _run(arguments, settings, log)
+        service = start_service(arguments, settings, log)
         try:
             assert wait_until(lambda log=log, said=said: said in log.read_text(), 60)  # type: ignore[misc]
             lines = _lines(log)
@@ -114,7 +102,7 @@ def test_a_task_that_comes_and_ends_is_no_line_of_the_log(
     log = tmp_path / "producer.log"
     with build_app(settings) as app:
         app.send_task("driftfleet.tick", queue="driftfleet.ticks")
-    service = _run(producer_arguments(settings), settings, log)
+    service = start_service(producer_arguments(settings), settings, log)
     try:
         assert wait_until(lambda: "ticked" in log.read_text(), 60), log.read_text()
         service.terminate()
@@ -157,7 +145,7 @@ def test_a_lost_redis_is_told_in_lines_that_somebody_can_use(tmp_path: Path) -> 
             broker=BrokerSettings(url=SecretStr(server.url())),
             results=ResultSettings(store=f"file://{tmp_path / 'results'}"),
         )
-        service = _run(producer_arguments(settings), settings, log)
+        service = start_service(producer_arguments(settings), settings, log)
         try:
             assert wait_until(lambda: " ready." in log.read_text(), 60), log.read_text()
             server.process.kill()

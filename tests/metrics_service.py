@@ -1,10 +1,11 @@
 """A service that measures in a real Celery pool: ``celery -A tests.metrics_service worker``.
 
-``count`` measures a check. ``die`` measures one, then its child is killed.
+``count`` measures a check. ``die`` measures one and leaves a byte, then its child is killed.
 """
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
@@ -37,7 +38,9 @@ def build() -> Celery:
         meter.check_answered(Verdict.CLEAN, plan_seconds=seconds)
 
     @app.task(name=DIE)  # type: ignore[untyped-decorator]
-    def die() -> None:
+    def die(runs: str) -> None:
+        with Path(runs).open("ab") as file:
+            file.write(b".")
         meter.check_answered(Verdict.ERROR, ErrorKind.KILLED)
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -84,7 +84,9 @@ class Terminal:
         while self.process.poll() is None:
             assert time.monotonic() < end
             self.text += self._read()
-        self.text += self._read()
+        # A terminal gives 4 KiB at a time, and who reads it may have stood still for some views.
+        while left := self._read():
+            self.text += left
         return self.process.returncode
 
     def is_as_before(self) -> bool:

@@ -1,5 +1,6 @@
 """`driftfleet top` at a real Redis with a real worker, on a terminal and without one."""
 
+import contextlib
 import json
 import os
 import pty
@@ -12,8 +13,10 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 
 from driftfleet.configuration import environment_of, process_environment
 from driftfleet.ledger import OpenSweep, RedisLedger, Running
@@ -108,13 +111,19 @@ class Terminal:
         return os.read(self.master, 65_536).decode(errors="replace")
 
 
-@pytest.fixture
-def terminal(server: RedisServer) -> Iterator[Terminal]:
-    running = Terminal(server.url, "--every", "0.2")
+@contextlib.contextmanager
+def running_top(url: str) -> Iterator[Terminal]:
+    running = Terminal(url, "--every", "0.2")
     try:
         yield running
     finally:
         running.close()
+
+
+@pytest.fixture
+def terminal(server: RedisServer) -> Iterator[Terminal]:
+    with running_top(server.url) as running:
+        yield running
 
 
 class TestAFleet:
@@ -166,6 +175,12 @@ class TestAFleet:
         assert record["running"][0]["root"] == "slow"
 
 
+def cpu_seconds(client: redis.Redis) -> float:
+    """The CPU time that a server has taken so far."""
+    told: Any = client.info("cpu")
+    return float(told["used_cpu_user"] + told["used_cpu_sys"])
+
+
 class TestCost:
     @pytest.mark.alone("takes less than a second")
     def test_a_hundred_thousand_pending_checks_are_counted_and_not_fetched(
@@ -184,9 +199,10 @@ class TestCost:
         client.lpush("driftfleet.checks.03", *["{}"] * 100_000)
         client.config_resetstat()
         sent = client.info("stats")["total_net_output_bytes"]
-        began = time.monotonic()
+        # What both work: a machine that stands still works nothing.
+        began = time.process_time() + cpu_seconds(client)
         seen = look(ledger, broker)
-        took = time.monotonic() - began
+        took = time.process_time() + cpu_seconds(client) - began
         stats = client.info("stats")
         print(f"{took:.2f} s, {stats['total_net_output_bytes'] - sent:,} bytes")
         assert (len(seen.sweeps), seen.sweeps[0].asked, seen.waiting) == (200, 500, 100_000)
@@ -247,18 +263,15 @@ class TestATerminal:
         assert terminal.end() == 0
         assert terminal.is_as_before()
 
-    def test_a_redis_that_hangs_does_not_hold_up_the_keys(
-        self, terminal: Terminal, server: RedisServer
-    ) -> None:
-        terminal.wait_for("q ends it")
-        server.signal(signal.SIGSTOP)
-        terminal.wait_for("Redis does not answer (")
-        pressed = time.monotonic()
-        terminal.press("q")
-        assert terminal.end() == 0
-        # Redis would be given up after four.
-        assert time.monotonic() - pressed < 3.5
-        assert terminal.is_as_before()
+    def test_a_redis_that_hangs_does_not_hold_up_the_keys(self, server: RedisServer) -> None:
+        # It is not given up before this test would be.
+        with running_top(f"{server.url}?socket_timeout=600") as terminal:
+            terminal.wait_for("q ends it")
+            server.signal(signal.SIGSTOP)
+            terminal.wait_for("Redis does not answer (")
+            terminal.press("q")
+            assert terminal.end() == 0
+            assert terminal.is_as_before()
 
 
 def test_a_redis_that_is_away_when_it_begins_is_one_line(tmp_path: Path) -> None:

@@ -108,6 +108,14 @@ def test_variants_that_contradict_each_other_are_told_and_wait_for_the_next_slot
     assert "are named 'x'" in record.problems[0]
     # Each five minutes would be told again, and change nothing.
     watching.redis.delete("driftfleet:once:sweep:acme/infra@")
+    known = watching.store.record(Swept, swept_key("acme/infra"))
+    assert known is not None
+    assert known.swept_at is not None
+    assert watching.now - known.swept_at < timedelta(minutes=1)
+    # The next slot, which may come at any moment, would be one to be told again.
+    later = known.model_copy(update={"swept_at": watching.now + timedelta(minutes=2)})
+    watching.store.keep(known.key, later)
+    watching.redis.delete("driftfleet:swept")
     assert watching.tick().sweeps == 0
 
 

@@ -48,12 +48,11 @@ def test_roots_are_judged_stored_and_leave_nothing_behind(
     sha = ghe.add_repository(REPO, files)
     expected = {"clean": "clean", "drifted": "drifted", "unapplied": "unapplied", "gone": "error"}
     with sandbox.running() as function:
-        for root, verdict in expected.items():
-            asked = runtime_api.asked
+        for number, (root, verdict) in enumerate(expected.items(), 1):
             answered = runtime_api.send(asking(root)).wait(120)
             assert answered.result["verdict"] == verdict, answered.result
             # It asks for its next event once everything is cleared away.
-            assert wait_until(lambda asked=asked: runtime_api.asked > asked, 60)
+            assert wait_until(lambda number=number: runtime_api.asked > number, 60)
             assert sandbox.processes(function) == []
             assert left_over(sandbox) == []
             result = Result.model_validate(answered.result)

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import boto3
 from driftfleet import process
 from driftfleet.model import decode_record
 from driftfleet.results import Result
+from tests.redis_on_a_port import held_port
 
 TOP = Path(__file__).resolve().parents[2]
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -123,31 +123,24 @@ def terraform_environment(home: Path, configuration: Path) -> dict[str, str]:
 def running_moto(log: Path, command: Sequence[str] = ()) -> Iterator[str]:
     """Moto's server, which gives its endpoint, and ends with this process whatever ends it."""
     usual = [str(Path(sys.executable).with_name("moto_server"))]
-    for _ in range(3):  # between finding a free port and listening on it somebody may take it
-        port = _free_port()
-        with log.open("ab") as output:
-            server = process.start(
-                [*(command or usual), "-p", str(port)],
-                {"PATH": os.environ["PATH"], "HOME": str(log.parent)},
-                death_signal=signal.SIGKILL,
-                folder=log.parent,
-                stdout=output,
-                stderr=output,
-            )
+    # What answers at it is this server, and not what another test has started meanwhile.
+    with held_port() as port, log.open("ab") as output:
+        server = process.start(
+            [*(command or usual), "-p", str(port)],
+            {"PATH": os.environ["PATH"], "HOME": str(log.parent)},
+            death_signal=signal.SIGKILL,
+            folder=log.parent,
+            stdout=output,
+            stderr=output,
+        )
         try:
-            if _answers(f"http://127.0.0.1:{port}/moto-api/", server):
-                yield f"http://127.0.0.1:{port}"
-                return
+            if not _answers(f"http://127.0.0.1:{port}/moto-api/", server):
+                said = log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"moto's server did not start: {said}")
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.kill()
             server.wait()
-    raise RuntimeError(f"moto's server did not start: {log.read_text(errors='replace')[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(url: str, server: process.Process, limit_seconds: float = 60) -> bool:

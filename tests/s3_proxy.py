@@ -44,6 +44,11 @@ class Asked(NamedTuple):
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
 
+    @property
+    def call(self) -> str:
+        """What the tries of one call have in common, by the header of AWS' SDKs."""
+        return self.headers["amz-sdk-invocation-id"]
+
 
 class S3Proxy(ThreadingHTTPServer):
     """Hands requests on to ``server``, but for those that one of ``faults`` is for.
@@ -86,6 +91,12 @@ class S3Proxy(ThreadingHTTPServer):
         """Those that came with ``method`` for a path with ``path`` in it."""
         with self._lock:
             return [one for one in self.asked if one.method.startswith(method) and path in one.key]
+
+    def calls(self, method: str = "") -> list[Asked]:
+        """As `requests`, the last try alone of each call: where the machine stands still a client
+        gives up what is answered all the same, and asks again.
+        """
+        return list({one.call: one for one in self.requests(method)}.values())
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients go away as they like."""

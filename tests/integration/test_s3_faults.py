@@ -320,13 +320,13 @@ def test_a_list_stops_where_its_reader_does(proxied_s3: S3, proxy: S3Proxy) -> N
     for wanted, pages in ((0, 0), (1, 1), (10, 1), (11, 2), (45, 5)):
         del proxy.asked[:]
         assert list(itertools.islice(objects.keys("a/"), wanted)) == keys[:wanted]
-        assert len(proxy.asked) == pages
+        assert len(proxy.calls()) == pages
     del proxy.asked[:]
     assert next(objects.keys("a/", after="a/030")) == "a/031"
-    (asked,) = proxy.asked
+    (asked,) = proxy.calls()
     assert asked.query["start-after"] == [f"{place_of(settings.store).prefix}a/030"]
     assert [one.key for one in objects.listing("a/")] == keys
-    assert len(proxy.asked) == 1 + 5
+    assert len(proxy.calls()) == 1 + 5
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -19,7 +19,7 @@ ENCRYPTION = "x-amz-server-side-encryption"
 
 def sent(proxy: S3Proxy) -> Asked:
     """The only object that was written."""
-    (asked,) = proxy.requests("PUT")
+    (asked,) = proxy.calls("PUT")
     return asked
 
 
@@ -101,8 +101,8 @@ class TestWhatIsSent:
 
 
 def keys_used(proxy: S3Proxy) -> list[str]:
-    """The access key ids of the requests, in their order."""
-    found = [re.search(r"Credential=(\w+)/", one.headers["authorization"]) for one in proxy.asked]
+    """The access key ids of the calls, in their order."""
+    found = [re.search(r"Credential=(\w+)/", one.headers["authorization"]) for one in proxy.calls()]
     return [match[1] for match in found if match]
 
 

@@ -93,7 +93,11 @@ def embedded_redis(folder: Path, binary: Path | None = None) -> Iterator[Embedde
 
 def _start(binary: Path, folder: Path) -> Embedded:
     password = secrets.token_urlsafe(24)
-    address = _address(folder, password)
+    with _address(folder, password) as address:
+        return _start_at(address, password, binary, folder)
+
+
+def _start_at(address: _Address, password: str, binary: Path, folder: Path) -> Embedded:
     log = folder / "redis.log"
     with log.open("wb") as output:
         server = process.start(
@@ -118,31 +122,38 @@ def _start(binary: Path, folder: Path) -> Embedded:
     return embedded
 
 
-def _address(folder: Path, password: str) -> _Address:
+@contextmanager
+def _address(folder: Path, password: str) -> Iterator[_Address]:
+    """Where a server may listen: within the block nobody else is given the place."""
     path = folder / _SOCKET
     # The path has to be plain: it stands in a URL and in Redis's configuration.
     plain = os.fsencode(path).isascii() and not set(str(path)) & set(" \"'\\%?#@;\n")
     if plain and len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
-        return _Address(
+        yield _Address(
             family=socket.AF_UNIX,
             target=str(path),
             configuration=f"port 0\nunixsocket {path}\nunixsocketperm 700\n",
             url=f"redis+socket://:{password}@{path}",
         )
-    port = _free_port()
-    return _Address(
-        family=socket.AF_INET,
-        target=("127.0.0.1", port),
-        configuration=f"bind 127.0.0.1\nport {port}\n",
-        url=f"redis://:{password}@127.0.0.1:{port}/0",
-    )
+        return
+    with _held_port() as port:
+        yield _Address(
+            family=socket.AF_INET,
+            target=("127.0.0.1", port),
+            configuration=f"bind 127.0.0.1\nport {port}\n",
+            url=f"redis://:{password}@127.0.0.1:{port}/0",
+        )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def _held_port() -> Iterator[int]:
+    """A free port that the kernel gives to nobody else until the server listens there."""
+    with socket.socket() as holder:
+        # Two may be bound to one port where both say so, as Redis does, and one doesn't listen.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        yield port
 
 
 def _configuration(password: str) -> str:

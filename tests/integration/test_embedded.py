@@ -184,6 +184,36 @@ def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
         pass
 
 
+# A server whose port somebody else takes, where that can be done, while it starts.
+ROBBED = """\
+#!{python}
+import os, re, socket, sys
+configuration = sys.stdin.buffer.read()
+stranger = socket.socket()
+try:
+    stranger.bind(("127.0.0.1", int(re.search(rb"(?m)^port (\\d+)$", configuration)[1])))
+    stranger.listen()
+    stranger.set_inheritable(True)
+except OSError:
+    pass
+ours, theirs = os.pipe()
+os.write(theirs, configuration)
+os.close(theirs)
+os.dup2(ours, 0)
+os.execv({server!r}, [{server!r}, "-"])
+"""
+
+
+def test_nobody_else_gets_the_port_before_the_server_listens_there(
+    server: Path, folder: Path, long_folder: Path
+) -> None:
+    robbed = folder / "redis-server"
+    robbed.write_text(ROBBED.format(python=sys.executable, server=str(server)))
+    robbed.chmod(0o700)
+    with embedded_redis(long_folder, robbed) as embedded, connect(embedded.url) as client:
+        assert client.ping()
+
+
 def test_a_machine_without_any_server_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

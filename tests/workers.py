@@ -165,13 +165,18 @@ def hand_to_standing_children(
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether it came true in time."""
+    """Whether it came true in time.
+
+    The last look is after that: this process itself may have stood still since the one before.
+    """
     end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
+    while True:
+        over = time.monotonic() > end
+        if condition():
+            return True
+        if over:
             return False
         time.sleep(0.05)
-    return True
 
 
 def users_of(folder: Path) -> list[psutil.Process]:

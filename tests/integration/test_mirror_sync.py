@@ -1,10 +1,14 @@
 """`driftfleet mirror` with the real terraform: what it downloads, and what inits make of it."""
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 import zipfile
@@ -224,21 +228,52 @@ def dozen(tmp_path) -> Path:
     return source
 
 
-def test_a_killed_sync_leaves_whole_packages_only(dozen, tmp_path):
-    arguments = [COMMAND, "mirror", "sync", "roots", "--mirror", "m", "--from", dozen]
-    for count in (1, 3, 6):
+# Of what a sync tells of one package of the dozen.
+LINE = "added     registry.terraform.io/acme/p10 1.0.0 linux_amd64\n"
+
+
+@contextlib.contextmanager
+def syncing(tmp_path: Path, source: Path, count: int) -> Iterator[tuple[subprocess.Popen, int]]:
+    """A sync that has told of ``count`` packages, and the pipe that it tells of them.
+
+    It is not over, however long we take: the pipe is so full that it holds no more lines, and with
+    the next one it waits.
+    """
+    told, end = os.pipe()
+    size = fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 1)
+    filled = os.write(end, b" " * (size - count * len(LINE)))
+    arguments = [COMMAND, "mirror", "sync", "roots", "--mirror", "m", "--from", source]
+
+    def has_told() -> bool:
+        (unread,) = struct.unpack("i", fcntl.ioctl(told, termios.FIONREAD, bytes(4)))
+        return unread - filled > (count - 1) * len(LINE)
+
+    try:
         with subprocess.Popen(
-            arguments, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE, text=True
-        ) as running:
-            for _ in range(count):
-                running.stdout.readline()
+            arguments, cwd=tmp_path, env=environment(tmp_path), stdout=end, stderr=subprocess.PIPE,
+            text=True,
+        ) as running:  # fmt: skip
+            os.close(end)
+            try:
+                providers.eventually(has_told)
+                yield running, told
+            finally:
+                running.kill()
+    finally:
+        os.close(told)
+
+
+def test_a_killed_sync_leaves_whole_packages_only(dozen, tmp_path):
+    for count in (1, 3, 6):
+        with syncing(tmp_path, dozen, count) as (running, _):
             time.sleep(0.005 * count)
             running.kill()
         assert all(one.problem == "" for one in verify(tmp_path / "m"))
-    assert "12 there" not in run(tmp_path, *arguments[2:])
+    again = ("sync", "roots", "--mirror", "m", "--from", dozen)
+    assert "12 there" not in run(tmp_path, *again)
     assert len(unpacked(tmp_path / "m")) == 12
     assert list((tmp_path / ".m.sync").iterdir()) == []
-    assert "0 added (0 bytes), 12 there" in run(tmp_path, *arguments[2:])
+    assert "0 added (0 bytes), 12 there" in run(tmp_path, *again)
 
 
 def test_a_sync_disturbs_no_init(origin, tmp_path):
@@ -275,14 +310,12 @@ def test_a_sync_disturbs_no_init(origin, tmp_path):
 
 
 def test_ctrl_c_ends_a_sync_in_order(dozen, tmp_path):
-    arguments = [COMMAND, "mirror", "sync", "roots", "--mirror", "m", "--from", dozen]
-    with subprocess.Popen(
-        arguments, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    ) as running:  # fmt: skip
-        running.stdout.readline()
+    with syncing(tmp_path, dozen, 1) as (running, told):
         running.send_signal(signal.SIGINT)
-        said = running.communicate(timeout=30)[1]
+        # It may have a line to tell yet.
+        while os.read(told, 1 << 16):
+            pass
+        said = running.communicate(timeout=60)[1]
     assert running.returncode == 130, said
     assert said == "stopped\n"
     assert 0 < len(unpacked(tmp_path / "m")) < 12

@@ -342,11 +342,12 @@ def test_a_server_that_does_not_answer_is_not_asked_for_every_repository(
     ghe: StandIn, sweep: Sweeper
 ) -> None:
     ghe.fault("/", Fault.server_error(503), times=None)
-    outlook = sweep(*(f"acme/r{number}" for number in range(40)))
-    assert len(outlook.troubles) == 40
+    outlook = sweep(*(f"acme/r{number}" for number in range(80)))
+    assert len(outlook.troubles) == 80
     asked = {request.path for request in ghe.requests if "/repos/" in request.path}
-    # Some more are asked for while it is asked whether it is there at all.
-    assert len(asked) <= 8 + 4 + 8
+    # Some more are asked for while it is asked whether it is there at all: how many is chance, for
+    # each try is followed by a pause of some length.
+    assert len(asked) < 40
     assert any("was not asked for" in problem for problem in outlook.problems)
 
 
@@ -367,7 +368,8 @@ def test_a_server_that_says_it_is_there_and_answers_nothing_else_is_left_at_last
     outlook = sweep(*(f"acme/r{number}" for number in range(90)))
     assert len(outlook.troubles) == 90
     asked = {request.path for request in ghe.requests if "/repos/" in request.path}
-    assert 64 <= len(asked) <= 64 + 4
+    # Each thread may be at one, and begin another before it is told to end.
+    assert 64 <= len(asked) <= 64 + 4 + 4
 
 
 def test_each_sweep_has_an_order_of_its_own(ghe: StandIn, sweep: Sweeper) -> None:

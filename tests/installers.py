@@ -16,6 +16,7 @@ from driftfleet.installs.installer import Installer
 from driftfleet.installs.tfenv import Tfenv
 from driftfleet.locks import acquire
 from tests.conftest import require_program
+from tests.log_lines import whole_lines
 
 SOON = 60.0
 
@@ -134,9 +135,7 @@ class Program:
     @property
     def starts(self) -> list[dict[str, object]]:
         """What it told at each start: words, pid, here, cwd, environment."""
-        if not self._log.exists():
-            return []
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [json.loads(line) for line in whole_lines(self._log)]
 
     def tfenv(self, **environment: str) -> Tfenv:
         """The installer that runs it as tfenv."""

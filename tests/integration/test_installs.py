@@ -67,11 +67,14 @@ def test_a_kill_in_the_middle_poisons_nothing(folder: Path, tmp_path: Path) -> N
 
 
 def test_a_neighbour_that_still_installs_is_left_alone(folder: Path, tmp_path: Path) -> None:
-    slow = Program(tmp_path / "slow", code="unzip(0.1)")
+    gate = tmp_path / "gate"
+    code = f"unzip(0)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)"
+    slow = Program(tmp_path / "slow", code=code)
     caller = start(ONE_CALLER, folder, slow.path, "1.5.7", "")
-    assert wait_until(lambda: len(slow.starts) == 1, 60)
+    assert wait_until(lambda: list(folder.glob(".staging/*/work/versions/1.5.7/terraform")), 60)
     other = Program(tmp_path / "quick").installs(folder)
     other.ensure("terraform", "1.6.0", soon())
+    gate.touch()
     assert caller.communicate()[0] == f"{folder}/terraform/1.5.7/terraform\n"
     assert [one.version for one in other.installed()] == ["1.6.0", "1.5.7"]
 

@@ -22,6 +22,7 @@ class FolderServer(ThreadingHTTPServer):
         self.folder = folder
         self.asked: list[str] = []
         self.agents: list[str] = []
+        self.noting = threading.Lock()
         self.refuses: Callable[[Message], bool] = lambda headers: False
 
 
@@ -33,8 +34,10 @@ class _Handler(SimpleHTTPRequestHandler):
         super().__init__(*arguments, directory=str(server.folder))  # type: ignore[attr-defined,arg-type]
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        self.server.agents.append((self.headers["User-Agent"] or "").partition("/")[0])
+        # Both lists have one order.
+        with self.server.noting:
+            self.server.asked.append(self.path)
+            self.server.agents.append((self.headers["User-Agent"] or "").partition("/")[0])
         if self.server.refuses(self.headers):
             self.send_error(401)
             return

@@ -84,18 +84,23 @@ with socket.create_connection(("127.0.0.1", int(port))) as told:
     told.sendall(json.dumps(found).encode() + b"\\n")
 """
 # In a session of its own, away from the pipes, and nobody's child: what is left behind on purpose.
+# Its parent goes on once it has told.
 DAEMON = """\
-import os, socket, sys, time
+import os, signal, socket, sys, time
+parent = os.getpid()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         os.closerange(0, 256)
         with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as told:
+            told.sendall(b"alive\\n")
+            os.kill(parent, signal.SIGUSR1)
             while True:
-                told.sendall(b"alive\\n")
                 time.sleep(0.05)
+                told.sendall(b"alive\\n")
     os._exit(0)
-time.sleep(0.5)
+signal.sigwait([signal.SIGUSR1])
 """
 
 
@@ -264,9 +269,9 @@ def test_what_a_root_leaves_behind_ends_with_its_check(host: Host, listener: Lis
     drifted_root(host)
     host.corrupt(DAEMON, listener.port)
     assert host.check().verdict is Verdict.DRIFTED
-    assert b"alive\n" in listener.lines
     # Each time that it is started it leaves one behind.
-    assert wait_until(lambda: listener.ended == listener.begun > 0, 30)
+    assert wait_until(lambda: listener.ended == listener.begun > 0, 60)
+    assert b"alive\n" in listener.lines
     told = len(listener.lines)
     time.sleep(0.5)
     assert len(listener.lines) == told

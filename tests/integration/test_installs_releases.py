@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -206,13 +207,20 @@ def test_sixty_staggered_callers_get_one_install_from_tfenv(
 
 
 def test_a_kill_while_tfenv_unzips_poisons_nothing(
-    folder: Path, tmp_path: Path, tfenv: Path, releases: Releases
+    folder: Path, tmp_path: Path, tfenv: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terraform, version = own_terraform()
     releases.add(version, terraform)
-    caller = start(ONE_CALLER, folder, tfenv, version, releases.remote().url)
+    # Never done, however late the kill comes.
+    slow = tmp_path / "path" / "unzip"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\n{shutil.which("unzip")} "$@"\nexec sleep 600\n')
+    slow.chmod(0o755)
+    with monkeypatch.context() as slowly:
+        slowly.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+        caller = start(ONE_CALLER, folder, tfenv, version, releases.remote().url)
     half = f".staging/*/work/versions/{version}/terraform"
-    assert wait_until(lambda: list(folder.glob(half)), 30)
+    assert wait_until(lambda: list(folder.glob(half)), 60)
     caller.send_signal(signal.SIGKILL)
     caller.communicate()
     installs = open_folder(folder, real(tfenv, releases))

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -71,7 +72,8 @@ class ProgramsOnPath:
     """What ``worker.terraform`` names, and ``tofu``, as the PATH has them.
 
     Each is run once for its version, and again after it changed. Where it is tfenv's shim it is
-    what that runs outside of any repository.
+    what that runs outside of any repository. Raises `CheckFailed` of kind ``killed`` where somebody
+    ends one meanwhile.
     """
 
     def __init__(self, programs: Programs, terraform: str, environment: Mapping[str, str]) -> None:
@@ -150,9 +152,14 @@ class ProgramsOnPath:
             watch=lambda: None,
         )
         try:
-            return self._programs.run(command).stdout
-        except (OutOfTime, OutputLimit, RunnerDied):
+            done = self._programs.run(command)
+        except (OutOfTime, OutputLimit):
             return b""
+        except RunnerDied as error:
+            raise _killed(path) from error
+        if done.signal == signal.SIGKILL:
+            raise _killed(path)
+        return done.stdout
 
 
 @dataclass
@@ -286,6 +293,16 @@ class Chooser:
             message = f"{decision.place} wants OpenTofu, and the worker has none"
             return CheckFailed("version", ErrorKind.TERRAFORM_MISSING, message)
         return _no_program(self.terraform)
+
+
+def _killed(path: Path) -> CheckFailed:
+    """It says nothing of the program, and must not be remembered as if it did."""
+    return CheckFailed(
+        "version",
+        ErrorKind.KILLED,
+        f"{path} was killed from outside (SIGKILL) while it was asked for its version",
+        transient=True,
+    )
 
 
 def _no_program(terraform: str) -> CheckFailed:

@@ -275,6 +275,25 @@ def test_a_program_is_asked_once_and_again_when_it_has_changed(
     assert known.path_of(None, None) == tmp_path / "bin" / "tofu"
 
 
+# The runner, and the program itself.
+@pytest.mark.parametrize("victim", ["$PPID", "$$"])
+def test_a_program_that_was_killed_while_it_was_asked_is_asked_again(
+    answer: Answer, repository: Path, tools: Tools, version: str, tmp_path: Path, victim: str
+) -> None:
+    write(repository, {"envs/prod/main.tf": EMPTY, ".terraform-version": version})
+    program, real = tmp_path / "bin" / "terraform", own_terraform()[0]
+    once = f"mkdir {tmp_path}/killed 2>/dev/null && kill -KILL {victim}"
+    fake(program.parent, "terraform", f"Terraform v{version}$({once})", f'exec {real} "$@"')
+    settings = tools.settings.model_copy(update={"terraform": str(program)})
+    # What it knows of programs is kept from check to check.
+    known = ProgramsOnPath(tools.programs, str(program), tools.environment)
+    same = replace(tools, settings=settings, installs=known)
+    error = answer(with_tools=same).error
+    assert error is not None
+    assert (error.phase, error.kind.value, error.transient) == ("version", "killed", True)
+    assert answer(with_tools=same).verdict is Verdict.CLEAN
+
+
 def test_opentofu_plans_what_asks_for_it(
     answer: Answer, repository: Path, tools: Tools, tmp_path: Path
 ) -> None:

@@ -52,7 +52,11 @@ class LockFile:
             if not (is_address(block.address) and is_version(block.version or "")):
                 return False
             package = mirror / block.address / str(block.version) / platform
-            return package.is_dir() and f'"{package_hash(package)}"' in block.text
+            try:
+                return package.is_dir() and f'"{package_hash(package)}"' in block.text
+            except OSError:
+                # Somebody removes it, or the disk goes bad: terraform meets that as well.
+                return False
 
         self._drop_hashes(fits)
 

@@ -587,6 +587,25 @@ class TestLockFiles:
         script.write_text(script.read_text() + "# changed\n")
         assert error_of(answer(with_tools=own)) == ("init", ErrorKind.LOCK_MISMATCH.value)
 
+    def test_a_package_that_cannot_be_read_is_terraforms_to_tell(
+        self, answer, repository, tools, tmp_path
+    ):
+        """As one that somebody removes while it is hashed."""
+        mirror = tmp_path / "mirror"
+        providers.build_mirror(mirror)
+        settings = tools.settings.model_copy(update={"mirror": mirror})
+        own = replace(tools, settings=settings)
+        root = providers.write_root(
+            repository / "root", providers.file_root(tmp_path / "world", "one")
+        )
+        self.lock(root)
+        (script,) = mirror.rglob("terraform-provider-demo*")
+        # A file that can be opened and not read.
+        script.with_name("broken").symlink_to("/proc/self/mem")
+        phase, kind = error_of(answer(with_tools=own))
+        assert phase == "init"
+        assert kind != ErrorKind.INTERNAL.value
+
     def test_a_recorded_version_that_the_mirror_lacks_is_never_upgraded(
         self, answer, repository, tmp_path
     ):

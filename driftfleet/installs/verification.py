@@ -1,6 +1,7 @@
 """Whether a binary is what its installer was asked for: it is run, and says so itself."""
 
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from driftfleet.installs.output import readable
 from driftfleet.installs.version import Program
 from driftfleet.versions.available import parse_printed
 from driftfleet.versions.explanation import NAMES
+
+_KILLED = 128 + signal.SIGKILL
 
 
 def require_inside(binary: Path, staging: Staging, what: str) -> None:
@@ -39,7 +42,7 @@ def require_version(
 ) -> None:
     """Run it, and raise `InstallRefused` unless it says that it is that program and version.
 
-    `InstallUnavailable` where it has not said so by ``deadline``.
+    `InstallUnavailable` where it has not said so by ``deadline``, or was killed meanwhile.
     """
     what = f"{program} {version}"
     environment = {**staging.environment(), "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"}
@@ -55,6 +58,11 @@ def require_version(
             f"{what} was installed, but had not told its version when the time was over; raise "
             "installs.timeout_seconds"
         ) from None
+    if done.exit_code == _KILLED:
+        raise InstallUnavailable(
+            f"{what} was installed, and was killed from outside (SIGKILL) while it was asked for "
+            "its version, most often by the kernel for want of memory"
+        )
     said = parse_printed(done.stdout) if done.exit_code == 0 else None
     if said is None:
         raise InstallRefused(

@@ -158,6 +158,17 @@ def test_what_is_not_the_version_gets_no_place(
     assert staged(folder) == []
 
 
+def test_one_that_is_killed_while_it_tells_its_version_may_be_the_right_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    code = "content = b'#!/bin/sh\\nkill -KILL $$\\n'; unzip(0)"
+    with pytest.raises(InstallUnavailable, match="was killed from outside"):
+        Program(tmp_path / "bin", code=code).installs(folder).ensure("terraform", "1.5.7", soon())
+    assert staged(folder) == []
+    again = Program(tmp_path / "again").installs(folder)
+    assert says(again.ensure("terraform", "1.5.7", soon())) == "1.5.7"
+
+
 def test_an_installer_sees_nothing_of_ours_and_its_secrets_are_masked(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -51,10 +51,12 @@ class Pace:
     def hold(self, seconds: float) -> None:
         """Let nobody send for so long."""
         with self._lock:
-            until = self._clock() + seconds
-            longer = until > self._not_before + 1
+            now = self._clock()
+            until = now + seconds
+            # Of one limit each thread learns at a moment of its own: it is told once.
+            news = self._not_before <= now or until > self._not_before + _TOLD_SECONDS
             self._not_before = max(until, self._not_before)
-        if longer:
+        if news:
             _log.warning("github_rate_limit", host=self._host, wait_seconds=round(seconds, 1))
 
     def held_seconds(self) -> float:

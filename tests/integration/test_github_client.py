@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -32,6 +33,7 @@ from driftfleet.errors import (
 from driftfleet.github.client import GitHub
 from driftfleet.github.connect import open_github
 from driftfleet.github.lockout import Lockout
+from driftfleet.github.pace import Pace
 from driftfleet.github.repositories import head, organisation, repository, selects
 from driftfleet.repository_rule import RepositoryRule
 from driftfleet.settings import GitHubApp, GitHubSettings
@@ -164,6 +166,19 @@ def test_limits_are_waited_for(ghe: StandIn, fault: Fault) -> None:
         with pytest.raises(GitHubUnavailable) as caught:
             head(github, "payments/infra")
         assert caught.value.retry_after_seconds in (5, 60)
+
+
+def test_a_limit_is_told_once_however_late_a_thread_learns_of_it() -> None:
+    clock = Clock()
+    pace = Pace(1, "ghe", clock, clock.sleep, lambda: 0.0)
+    with structlog.testing.capture_logs() as lines:
+        pace.hold(3000)
+        clock.sleep(5)
+        pace.hold(3000)
+        assert (len(lines), pace.held_seconds()) == (1, 3000)
+        clock.sleep(3000)
+        pace.hold(5)
+    assert [line["event"] for line in lines] == ["github_rate_limit"] * 2
 
 
 def test_a_login_page_is_refused(ghe: StandIn) -> None:

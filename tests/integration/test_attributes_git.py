@@ -214,6 +214,8 @@ trees = st.builds(
 
 
 class TestTrees:
+    # Some hundred clones; on a busy machine they take minutes.
+    @pytest.mark.timeout(900)
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
     @given(trees)
     @example({"a": b"x\n", ".gitattributes": b"\xef\xbb\xbfa eol=crlf\n"})

@@ -1,4 +1,7 @@
-"""A producer that is told to end ends, whatever its pool was just given."""
+"""A producer that is told to end ends, whatever its pool was just given.
+
+Celery forgets a task that its pool child has not yet accepted, and nobody hears of its end.
+"""
 
 import time
 from collections.abc import Iterator
@@ -23,17 +26,19 @@ from tests.workers import (
     wait_until,
 )
 
-# Celery forgets a task that its pool child has not yet accepted, and nobody hears of its end.
-_DRAIN_SECONDS = 3
+
+@pytest.fixture
+def drain_seconds() -> int:
+    return 3
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Iterator[Settings]:
+def settings(tmp_path: Path, drain_seconds: int) -> Iterator[Settings]:
     with short_folder("ends") as folder, embedded_redis(folder) as redis:
         yield Settings(
             broker=BrokerSettings(url=SecretStr(redis.url)),
             results=ResultSettings(store=f"file://{tmp_path / 'results'}"),
-            worker=WorkerSettings(writable_root=folder / "w", drain_seconds=_DRAIN_SECONDS),
+            worker=WorkerSettings(writable_root=folder / "w", drain_seconds=drain_seconds),
         )
 
 
@@ -69,6 +74,8 @@ def _give_to_children_that_stand(
         return hand_to_standing_children(service, redis, tick)
 
 
+# So long that nothing but its own end ends the child, however late it goes on.
+@pytest.mark.parametrize("drain_seconds", [60])
 def test_it_waits_for_no_child_whose_task_celery_has_forgotten(
     settings: Settings, service: process.Process, log: Path
 ) -> None:

@@ -121,13 +121,69 @@ class Fleet:
                     found += psutil.Process(worker.pid).children(recursive=True)
         return found
 
+    def planning(self) -> list[psutil.Process]:
+        """The terraform processes that plan."""
+        found = []
+        for one in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if not _plans(one):
+                    continue
+                # A provider that terraform starts looks like it for a moment.
+                parent = one.parent()
+                if parent is None or not _plans(parent):
+                    found.append(one)
+        return found
+
+    def holder(self, *plans: psutil.Process) -> psutil.Process | None:
+        """The pool child above the first plan, or one of these; None where that has just ended.
+
+        Not whoever its parent is: what a killed child leaves has another one for a moment.
+        """
+        for plan in plans or self.planning():
+            with contextlib.suppress(psutil.Error):
+                above = set(plan.parents())
+                for worker in self.workers:
+                    if holding := above.intersection(self.pool_children(worker)):
+                        return holding.pop()
+        return None
+
+    def kill_holder(self) -> psutil.Process:
+        """SIGKILL to the pool child above the first plan there is; whom it hit."""
+        killed: list[psutil.Process] = []
+
+        def kill() -> bool:
+            with contextlib.suppress(psutil.Error):
+                if (child := self.holder()) is not None:
+                    child.kill()
+                    killed.append(child)
+            return killed != []
+
+        assert wait_until(kill, 60), self.log.read_text()
+        return killed[0]
+
+    def pool_children(self, worker: process.Process) -> list[psutil.Process]:
+        """The pool children of a worker: Python, below its main process."""
+        found = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(worker.pid).children():
+                with contextlib.suppress(psutil.Error):
+                    if "celery" in " ".join(child.cmdline()):
+                        found.append(child)
+        return found
+
     def stop(self) -> None:
         """End the workers as a deployment does; those that take long at once, then by force."""
+        # Where a test failed whatever it has stopped still stands, and would for ever.
+        for one in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if one.status() == psutil.STATUS_STOPPED:
+                    one.resume()
         for worker in self.workers:
+            worker.send_signal(signal.SIGCONT)
             worker.terminate()
         for worker in self.workers:
             try:
-                worker.wait(15)
+                worker.wait(30)
             except process.TimeoutExpired:
                 worker.send_signal(signal.SIGQUIT)
         for worker in self.workers:
@@ -136,6 +192,10 @@ class Fleet:
             except process.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+
+
+def _plans(one: psutil.Process) -> bool:
+    return one.name() == "terraform" and "plan" in one.cmdline()
 
 
 def start_service(arguments: Sequence[str], settings: Settings, log: Path) -> process.Process:

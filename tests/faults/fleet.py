@@ -109,50 +109,14 @@ class BrokenFleet(Fleet):
             told = str(error)
         return f"{sweep_id}: {told}\n{self.log.read_text()[-8000:]}"
 
-    def planning(self) -> list[psutil.Process]:
-        """The terraform processes that plan."""
-        found = []
-        for one in self.processes():
-            with contextlib.suppress(psutil.Error):
-                if not _plans(one):
-                    continue
-                # A provider that terraform starts looks like it for a moment.
-                parent = one.parent()
-                if parent is None or not _plans(parent):
-                    found.append(one)
-        return found
-
     def processes_of(self, worker: process.Process) -> list[psutil.Process]:
         """Everything that lives below one worker."""
         return psutil.Process(worker.pid).children(recursive=True)
-
-    def holder(self) -> psutil.Process | None:
-        """The pool child above the first plan; None where that has just ended.
-
-        Not whoever its parent is: what a killed child leaves has another one for a moment.
-        """
-        for plan in self.planning():
-            with contextlib.suppress(psutil.Error):
-                above = set(plan.parents())
-                for worker in self.workers:
-                    if holding := above.intersection(self.pool_children(worker)):
-                        return holding.pop()
-        return None
 
     def wait_for_plan(self, count: int = 1, seconds: float = 60) -> None:
         assert wait_until(lambda: len(self.planning()) >= count, seconds), self.log.read_text()
         # Whoever counts plans looks twenty times a second.
         time.sleep(0.5)
-
-    def pool_children(self, worker: process.Process) -> list[psutil.Process]:
-        """The pool children of a worker: Python, below its main process."""
-        found = []
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(worker.pid).children():
-                with contextlib.suppress(psutil.Error):
-                    if "celery" in " ".join(child.cmdline()):
-                        found.append(child)
-        return found
 
     def wait_ready(self, count: int = 1, seconds: float = 60) -> None:
         assert wait_until(lambda: self.log.read_text().count(" ready.") >= count, seconds), (
@@ -176,10 +140,6 @@ class BrokenFleet(Fleet):
         finally:
             ended.set()
             thread.join()
-
-
-def _plans(one: psutil.Process) -> bool:
-    return one.name() == "terraform" and "plan" in one.cmdline()
 
 
 def kill_group(worker: process.Process) -> None:

@@ -24,6 +24,7 @@ from tests import providers
 from tests.conftest import require_program
 from tests.workers import Fleet, short_folder, users_of, wait_until
 
+_NO_EXPIRY = -1
 BUILTIN = 'resource "terraform_data" "this" {\n  input = "one"\n}\n'
 
 
@@ -93,19 +94,21 @@ def test_every_key_in_redis_but_the_queues_own_has_an_expiry(fleet: Fleet) -> No
     fleet.wait(1, 120)
     ours = list(fleet.redis.scan_iter("driftfleet:*"))
     assert ours
-    assert [key for key in ours if fleet.redis.ttl(key) < 0] == []
+    # Of one that is gone meanwhile it would be another negative number.
+    assert [key for key in ours if fleet.redis.ttl(key) == _NO_EXPIRY] == []
 
 
 def test_a_pool_childs_death_ends_its_plan_and_the_check_is_answered_by_another(
     fleet: Fleet,
 ) -> None:
-    root = providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
+    root = providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=60))
     fleet.send([fleet.job("root")])
     fleet.start_worker()
-    assert wait_until(lambda: _terraforms(fleet) != [], 60)
-    (terraform,) = _terraforms(fleet)
-    pool_child = terraform.parent().parent()
-    pool_child.kill()
+    assert wait_until(lambda: fleet.planning() != [], 60)
+    (terraform,) = fleet.planning()
+    # The next one sees another.
+    providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
+    fleet.kill_holder()
     assert wait_until(lambda: not terraform.is_running(), 30)
     assert root.exists()
     (answer,) = fleet.wait(1, 120)
@@ -118,11 +121,9 @@ def test_a_job_that_kills_its_worker_every_time_is_answered_in_the_end(fleet: Fl
     fleet.send([fleet.job("root")])
     fleet.start_worker()
     for _ in range(3):
-        assert wait_until(lambda: _terraforms(fleet) != [], 60)
-        killed = _terraforms(fleet)
-        for terraform in killed:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                terraform.parent().parent().kill()
+        assert wait_until(lambda: fleet.planning() != [], 60)
+        killed = fleet.planning()
+        fleet.kill_holder()
         # The next one may be there by then.
         _, alive = psutil.wait_procs(killed, timeout=30)
         assert alive == []
@@ -139,6 +140,9 @@ def test_a_plan_longer_than_the_visibility_time_out_runs_once(fleet: Fleet) -> N
     fleet.start_worker()
     (answer,) = fleet.wait(1, 120)
     assert answer.verdict is not Verdict.ERROR
+    # Told of when it is noted; and whatever was delivered is acknowledged after all is told.
+    assert wait_until(lambda: "check_answered" in fleet.log.read_text(), 60)
+    assert wait_until(lambda: fleet.redis.hlen("unacked") == 0, 60)
     told = fleet.log.read_text()
     assert told.count("check_answered") == 1
     # Nor was it delivered a second time, and turned away by the lease.
@@ -175,7 +179,7 @@ def test_a_hung_redis_does_not_lose_the_answer(fleet: Fleet) -> None:
     providers.write_root(fleet.repository / "root", providers.fault_root("slow", seconds=3))
     fleet.send([fleet.job("root")])
     fleet.start_worker()
-    assert wait_until(lambda: _terraforms(fleet) != [], 60)
+    assert wait_until(lambda: fleet.planning() != [], 60)
     (server,) = [
         one for one in psutil.process_iter(["name", "cwd"])
         if one.info["name"] == "redis-server" and one.info["cwd"] == str(fleet.redis_folder)
@@ -198,19 +202,10 @@ def test_term_lets_a_running_plan_finish(fleet: Fleet) -> None:
         "DRIFTFLEET_BROKER__VISIBILITY_TIMEOUT_SECONDS": "90",
     }
     worker = fleet.start_worker()
-    assert wait_until(lambda: _terraforms(fleet) != [], 60)
+    assert wait_until(lambda: fleet.planning() != [], 60)
     worker.terminate()
     assert worker.wait(90) == 0
     assert len(fleet.ledger.answers("sweep")) == 1
-
-
-def _terraforms(fleet: Fleet) -> list[psutil.Process]:
-    found = []
-    for one in fleet.processes():
-        with contextlib.suppress(psutil.Error):
-            if one.name() == "terraform" and "plan" in one.cmdline():
-                found.append(one)
-    return found
 
 
 @pytest.mark.alone("what others make in the system's temporary folders is taken for its own")
@@ -237,8 +232,9 @@ def test_nothing_is_left_after_sixty_checks_a_third_of_them_killed(fleet: Fleet)
     kinds = {fleet.result(answer).error.kind.value for answer in killed}
     assert kinds <= {"killed", "worker_lost", "provider_crashed"}
     fleet.stop()
+    at = len(fleet.log.read_text())
     fleet.start_worker()
-    assert wait_until(lambda: "ready" in fleet.log.read_text(), 60)
+    assert wait_until(lambda: " ready." in fleet.log.read_text()[at:], 60)
     writable = fleet.settings.worker.writable_root
     assert wait_until(lambda: list(writable.iterdir()) == [], 60), list(writable.rglob("*"))
     assert users_of(writable) == []
@@ -270,13 +266,15 @@ def _kill(fleet: Fleet, target: str, chance: random.Random) -> bool:
         worker.wait()
         fleet.start_worker()
         return True
-    terraforms = _terraforms(fleet)
-    if not terraforms:
+    plans = fleet.planning()
+    if not plans:
         return False
-    victim = chance.choice(terraforms)
+    plan = chance.choice(plans)
+    victim = plan if target == "terraform" else fleet.holder(plan)
     with contextlib.suppress(psutil.Error):
-        (victim if target == "terraform" else victim.parent().parent()).kill()
-        return True
+        if victim is not None:
+            victim.kill()
+            return True
     return False
 
 

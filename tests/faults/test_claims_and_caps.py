@@ -9,30 +9,35 @@ from tests.faults.conftest import MakeFleet
 
 def test_the_same_root_three_times_is_planned_once_and_answers_all(make_fleet: MakeFleet) -> None:
     fleet = make_fleet()
-    fleet.write_slow("root", 3)
+    # It is to run still when it is asked for the third time.
+    fleet.write_slow("root", 8)
     first = fleet.ask("root")
     second = fleet.ask("root")
     with fleet.counting_plans() as plans:
         fleet.start_worker()
         fleet.wait_for_plan()
         third = fleet.ask("root")
-        records = [fleet.closed(sweep, 40) for sweep in (first, second, third)]
+        records = [fleet.closed(sweep, 60) for sweep in (first, second, third)]
     assert len(plans) == 1
     for record in records:
         assert list(record.answered.values()) == [Verdict.UNAPPLIED]
     # And the next one is planned anew.
+    fleet.write_slow("root", 3)
     with fleet.counting_plans() as plans:
-        fleet.closed(fleet.ask("root"), 40)
+        fleet.closed(fleet.ask("root"), 60)
     assert len(plans) == 1
 
 
 def test_a_newer_commit_replaces_what_waits_and_not_what_runs(make_fleet: MakeFleet) -> None:
     fleet = make_fleet(concurrency=1)
     for root in ("a", "b"):
-        fleet.write_slow(root, 3)
+        fleet.write_slow(root, 8)
     older = fleet.ask("a", "b", sha="1" * 40)
     fleet.start_worker()
     fleet.wait_for_plan()
+    # What runs has a copy of its own.
+    for root in ("a", "b"):
+        fleet.write_slow(root, 3)
     with fleet.counting_plans() as plans:
         newer = fleet.ask("a", "b", sha="2" * 40)
         record = fleet.closed(newer, 60)
@@ -76,7 +81,7 @@ def test_what_a_dead_holder_held_back_goes_on(make_fleet: MakeFleet) -> None:
     caps = CapSettings(bucket=1)
     fleet = make_fleet(concurrency=2, more={"caps": caps})
     for root in ("a", "b"):
-        fleet.write_slow(root, 3)
+        fleet.write_slow(root, 60)
     jobs = [
         fleet.job(root, sweep_id="held", ref="main").model_copy(update={"caps": ("bucket:states",)})
         for root in ("a", "b")
@@ -84,7 +89,10 @@ def test_what_a_dead_holder_held_back_goes_on(make_fleet: MakeFleet) -> None:
     sweep = fleet.ask_for(jobs)
     worker = fleet.start_worker()
     fleet.wait_for_plan()
-    fleet.holder().kill()
+    # What runs has a copy of its own.
+    for root in ("a", "b"):
+        fleet.write_slow(root, 3)
+    fleet.kill_holder()
     record = fleet.closed(sweep, 120)
     assert (len(record.answered), record.missing) == (2, ())
     assert worker.poll() is None

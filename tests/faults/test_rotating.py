@@ -13,7 +13,7 @@ from driftfleet.settings import GitHubSettings, LogSettings, RepositoryRule
 from producer.headquarters import PRODUCER_QUEUE, TICK_QUEUE
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet
-from tests.faults.test_services import Services, _overdue
+from tests.faults.test_services import SELDOM, Services, _overdue
 from tests.standin import StandIn
 from tests.standin.fixture import serving
 from tests.workers import wait_until
@@ -61,7 +61,7 @@ class Running:
             more={
                 "github": GitHubSettings(url=ghe.url, token=f"file://{self.secret.path}"),
                 "repositories": (RepositoryRule(repo=REPO),),
-                "schedule": ScheduleSettings(every="6h"),  # type: ignore[arg-type]
+                "schedule": ScheduleSettings(every=SELDOM),  # type: ignore[arg-type]
                 "logs": LogSettings(format="json"),
             }
         )
@@ -70,7 +70,7 @@ class Running:
         self.fleet.start_worker()
 
     def sweep(self) -> None:
-        """Have the repository swept, as if it were a day later."""
+        """Have the repository swept, as if it were long after the last time."""
         # Else the producer might still note of the last sweep when that was, and over this.
         assert wait_until(self._rests, 60), self.log
         _overdue(self.fleet, REPO)

@@ -26,6 +26,9 @@ from tests.standin import Fault, StandIn
 from tests.standin.fixture import serving
 from tests.workers import wait_until
 
+# Each repository has slots on the clock, and is swept once more where one comes in the middle of a
+# test: so there are hardly any.
+SELDOM = "366d"
 ROOT = {"a/main.tf": 'resource "terraform_data" "this" {\n  input = "one"\n}\n'}
 
 
@@ -83,8 +86,8 @@ def _settings(ghe: StandIn, **schedule: Any) -> dict[str, Any]:
 
 
 def _overdue(fleet: BrokenFleet, repo: str) -> None:
-    """As if it had been swept a day ago."""
-    then = datetime.now(UTC) - timedelta(days=1)
+    """As if its slot had come since it was swept, whenever that is."""
+    then = datetime.now(UTC) - timedelta(days=2 * 366)
     swept = Swept(repo=repo, swept_at=then, first_seen=then)
     fleet.store.keep(swept.key, swept)
 
@@ -95,7 +98,7 @@ def test_two_beats_do_no_harm_and_one_that_is_killed_misses_nothing(
 ) -> None:
     ghe.add_repository("payments/infra", ROOT)
     ghe.add_repository("platform/one", ROOT)
-    fleet = make_fleet(more=_settings(ghe, every="6h"))
+    fleet = make_fleet(more=_settings(ghe, every=SELDOM))
     for repo in ("payments/infra", "platform/one"):
         _overdue(fleet, repo)
     services = Services(fleet, ghe.token, tmp_path)
@@ -142,12 +145,12 @@ def test_a_repository_that_is_new_in_an_organisation_is_found_by_itself(
 ) -> None:
     ghe.add_repository("payments/infra", ROOT)
     ghe.add_repository("platform/one", ROOT)
-    fleet = make_fleet(more=_settings(ghe, every="6h"))
+    fleet = make_fleet(more=_settings(ghe, every=SELDOM))
     services = Services(fleet, ghe.token, tmp_path)
     try:
         services.producer()
         with fleet.ticking():
-            assert wait_until(lambda: len(services.events("repositories_listed")) == 1, 60)
+            assert wait_until(lambda: services.events("repositories_listed") != [], 60)
             known = lambda: {one.repo for one in _swept(fleet)}  # noqa: E731
             assert wait_until(lambda: known() == {"payments/infra", "platform/one"}, 60)
             ghe.add_repository("platform/two", ROOT)
@@ -190,7 +193,7 @@ def test_a_producer_that_is_told_to_end_waits_for_nobody(
 ) -> None:
     """Whatever it does is begun again by a later tick; a sync of the mirror may take hours."""
     ghe.add_repository("payments/infra", ROOT)
-    settings = _settings(ghe, every="6h")
+    settings = _settings(ghe, every=SELDOM)
     settings["repositories"] = (RepositoryRule(repo="payments/infra"),)
     fleet = make_fleet(more=settings, drain_seconds=3)
     _overdue(fleet, "payments/infra")
@@ -200,8 +203,8 @@ def test_a_producer_that_is_told_to_end_waits_for_nobody(
         producer = services.producer()
         with fleet.ticking():
             assert wait_until(lambda: bool(ghe.requests), 60), services.log.read_text()
-        producer.terminate()
         told = time.monotonic()
+        producer.terminate()
         assert producer.wait(60) == 0
         # What stops was in the middle of something.
         assert 2 < time.monotonic() - told < 15

@@ -21,6 +21,7 @@ from driftfleet.sweep_id import new_sweep_id
 from tests.certificates import Certificate, make_certificate
 from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet, kill_group
+from tests.faults.test_services import SELDOM as SELDOM_SWEPT
 from tests.faults.test_services import Services
 from tests.redis_on_a_port import Server, serving
 from tests.standin import StandIn
@@ -185,7 +186,7 @@ class TestUser:
         settings = {
             **more(ghe),
             "repositories": (RepositoryRule(repo="payments/infra"),),
-            "schedule": ScheduleSettings(every="6h"),
+            "schedule": ScheduleSettings(every=SELDOM_SWEPT),
             "caps": CapSettings(repository=1),
             "flower": FlowerSettings(port=0),
         }
@@ -266,13 +267,15 @@ class TestUser:
         fleet.start_worker()
         record = fleet.closed(sweep, 90)
         assert (len(record.answered), record.missing) == (6, ())
-        # A message that vanishes, and one that is given back.
-        lost = fleet.ask("quick0", "quick1", "slow", sha="2")
+        # A message that vanishes, the last one, and one that is given back.
+        fleet.write_slow("slow", 60)
+        lost = fleet.ask("slow", "quick0", "quick1", sha="2")
         for key in operator.scan_iter("driftfleet.checks*"):
             operator.lpop(key)
         fleet.wait_for_plan()
         fleet.workers[-1].terminate()
         fleet.workers[-1].wait(60)
+        fleet.write_slow("slow", 4)
         fleet.start_worker()
         assert fleet.closed(lost, 90).missing == ()
         # Newer commits replace what waits.

@@ -1,5 +1,6 @@
 """Redis goes away, loses its memory, hangs, cuts connections: plans go on, and nothing is lost."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -223,8 +224,7 @@ def test_a_worker_that_was_frozen_past_its_lease_overwrites_nothing(make_fleet: 
     worker = fleet.start_worker()
     fleet.wait_for_plan()
     frozen = [worker.pid, *(one.pid for one in fleet.processes_of(worker))]
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
+    _signal_all(frozen, signal.SIGSTOP)
     # A second worker, elsewhere: it can't see that the holder is only frozen.
     (key,) = fleet.redis.keys("driftfleet:run:*")
     assert wait_until(lambda: fleet.redis.get(key) is None, 70)
@@ -232,8 +232,7 @@ def test_a_worker_that_was_frozen_past_its_lease_overwrites_nothing(make_fleet: 
     fleet.start_worker()
     record = fleet.closed(sweep, 60)
     (answer,) = fleet.ledger.answers(sweep)
-    for pid in frozen:
-        os.kill(pid, signal.SIGCONT)
+    _signal_all(frozen, signal.SIGCONT)
     time.sleep(15)
     assert fleet.ledger.answers(sweep) == [answer]
     latest = fleet.store.latest_of(fleet.result(answer).job)
@@ -241,3 +240,10 @@ def test_a_worker_that_was_frozen_past_its_lease_overwrites_nothing(make_fleet: 
     assert latest.result == fleet.result(answer)
     assert list(record.answered.values()) == [Verdict.UNAPPLIED]
     assert fleet.store.sweep(sweep) == record
+
+
+def _signal_all(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        # A provider may end while terraform still plans.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

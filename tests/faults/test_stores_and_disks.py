@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from driftfleet.jobs import Limits
@@ -26,23 +27,33 @@ def _store_folder(fleet: BrokenFleet) -> Path:
     return Path(fleet.settings.results.store.removeprefix("file://"))
 
 
+def _link_store(fleet: BrokenFleet) -> None:
+    """Let the store's folder be a link to one: it can be replaced at once, and nobody writes into
+    what stands there for a moment.
+    """
+    folder = _store_folder(fleet)
+    folder.with_name("aside").mkdir()
+    folder.symlink_to("aside")
+
+
 @contextlib.contextmanager
 def _away(fleet: BrokenFleet) -> Iterator[None]:
     """A store that takes and gives nothing: a file stands where its folder was."""
     folder = _store_folder(fleet)
-    aside = folder.with_name("aside")
-    folder.rename(aside)
-    folder.write_text("")
+    link, file = folder.with_name("link"), folder.with_name("file")
+    link.symlink_to("aside")
+    file.write_text("")
+    file.replace(folder)
     try:
         yield
     finally:
-        folder.unlink()
-        aside.rename(folder)
+        link.replace(folder)
 
 
 @pytest.mark.timeout(600)
 def test_a_store_that_is_away_for_two_minutes_loses_nothing(make_fleet: MakeFleet) -> None:
     fleet = make_fleet()
+    _link_store(fleet)
     fleet.write_slow("slow", 3)
     fleet.write_quick("quick")
     sweep = fleet.ask("slow", "quick")
@@ -108,7 +119,7 @@ def test_a_disk_below_the_bound_starts_nothing_says_so_and_goes_on_when_there_is
     fleet.write_quick("root")
     fleet.start_worker()
     fleet.wait_ready()
-    (main,) = [one for one in fleet.processes() if "celery" in " ".join(one.cmdline())][:1]
+    (main,) = _celery(fleet)[:1]
     full = f"/proc/{main.pid}/root{writable}/full"
     subprocess.run(["dd", "if=/dev/zero", f"of={full}", "bs=1M", "count=8"], check=True)
     sweep = fleet.ask("root")
@@ -118,6 +129,16 @@ def test_a_disk_below_the_bound_starts_nothing_says_so_and_goes_on_when_there_is
     assert "worker.min_free_bytes" in told
     Path(full).unlink()
     assert list(fleet.closed(sweep, 60).answered.values()) == [Verdict.UNAPPLIED]
+
+
+def _celery(fleet: BrokenFleet) -> list[psutil.Process]:
+    found = []
+    for one in fleet.processes():
+        # Some are only there for a moment.
+        with contextlib.suppress(psutil.Error):
+            if "celery" in " ".join(one.cmdline()):
+                found.append(one)
+    return found
 
 
 def test_a_full_disk_is_one_checks_error_and_its_neighbour_goes_on(make_fleet: MakeFleet) -> None:

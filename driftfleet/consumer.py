@@ -2,11 +2,15 @@
 
 Celery's own tells of it with a traceback and with the message's whole text, which may hold what
 nobody is to read in a log. `driftfleet.transport` has dropped before what is no message at all.
+
+And where what it has taken and nobody here will do goes back when it is told to end: Celery's own
+keeps that until all plans have ended.
 """
 
 from typing import Any
 
 import structlog
+from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 log = structlog.get_logger()
@@ -16,6 +20,21 @@ _MOST_TOLD = 80
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
     """The consumer of workers and producers: Celery's ``worker_consumer``."""
+
+    def stop(self) -> None:
+        """Take nothing more. Not called where the connection is lost."""
+        self._give_back_what_no_child_has()
+        super().stop()
+        if self.task_consumer is not None:
+            self.task_consumer.channel.give_back_what_comes()
+
+    def _give_back_what_no_child_has(self) -> None:
+        # The word to end is heeded only when something comes: a message, most often. It is handed
+        # to the pool, which forgets it at once.
+        for request in tuple(state.reserved_requests):
+            job = request._apply_result() if request._apply_result is not None else None
+            if job is None or job._write_to is None:
+                request.reject(requeue=True)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:  # noqa: ARG002 - Celery's
         self._drop(message, "it names no task")

@@ -4,6 +4,7 @@ By itself it ends the worker's main process, once for each such item (celery#430
 kombu's internals: pyproject.toml pins kombu's minor version, and a test puts garbage into a queue.
 """
 
+import contextlib
 from collections.abc import Callable
 from queue import Empty
 from typing import Any
@@ -113,6 +114,14 @@ class Channel(redis.Channel):
             # Taken from the list already.
             _refuse("", f"it is no JSON: {type(error).__name__}")
             raise Empty from error
+
+    def give_back_what_comes(self) -> None:
+        """Read what Redis was asked for, once nothing is consumed any more: what it gives goes back
+        into its queue. It takes a second at most; by itself kombu does so when it closes.
+        """
+        if self._in_poll:
+            with contextlib.suppress(Empty, *self.connection_errors):
+                self._brpop_read()
 
     def _remove_strangers(self) -> None:
         types = {self.unacked_key: b"hash", self.unacked_index_key: b"zset"}

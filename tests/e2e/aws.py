@@ -143,7 +143,7 @@ def running_moto(log: Path, command: Sequence[str] = ()) -> Iterator[str]:
             server.wait()
 
 
-def _answers(url: str, server: process.Process, limit_seconds: float = 60) -> bool:
+def _answers(url: str, server: process.Process, limit_seconds: float = 180) -> bool:
     deadline = time.monotonic() + limit_seconds
     while server.poll() is None and time.monotonic() < deadline:
         try:

@@ -1,5 +1,6 @@
 """deploy/kubernetes with a real Redis: the server that it starts, and what KEDA counts in it."""
 
+import contextlib
 import re
 import runpy
 import subprocess
@@ -21,7 +22,7 @@ from producer.broker import Broker, queue_keys
 from producer.embedded import find_server
 from tests.kubernetes import DEPLOY, amount, container, environment, of_kind, settings_of
 from tests.ledgers import job
-from tests.redis_on_a_port import Server, serving
+from tests.redis_on_a_port import Server, held_port, serving
 from tests.workers import wait_until
 
 _PASSWORD = "correct-horse-battery"
@@ -172,27 +173,29 @@ def test_keda_asks_the_redis_of_the_fleet_by_a_name_that_holds_in_its_own_namesp
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Its port."""
-    port, process = start_own(tmp_path_factory.mktemp("own"))
-    try:
+    with running_own(tmp_path_factory.mktemp("own")) as (port, process):
         yield port
-    finally:
         process.terminate()
         assert process.wait(60) == 0
 
 
-def start_own(folder: Path) -> tuple[int, "subprocess.Popen[bytes]"]:
+@contextlib.contextmanager
+def running_own(folder: Path) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
     """Start it by the command and the files of the pod, with other places; its port."""
     for name, password in _PASSWORDS.items():
         (folder / name).write_text(f"{password}\n")
-    with serving(folder) as free:
-        port = free.port
     (conf,) = [m for m in of_kind("own-redis", "ConfigMap").values() if "redis.conf" in m["data"]]
-    for name, text in conf["data"].items():
-        (folder / name).write_text(_moved(text, folder, port))
     assert container("own-redis", "redis")["command"] == ["sh", "/etc/redis/start.sh"]
-    process = subprocess.Popen(["sh", folder / "start.sh"], stdout=subprocess.DEVNULL)
-    fleet(port, patiently=True).ping()
-    return port, process
+    with held_port() as port:
+        for name, text in conf["data"].items():
+            (folder / name).write_text(_moved(text, folder, port))
+        process = subprocess.Popen(["sh", folder / "start.sh"], stdout=subprocess.DEVNULL)
+        try:
+            fleet(port, patiently=True).ping()
+            yield port, process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _moved(text: str, folder: Path, port: int) -> str:
@@ -275,21 +278,16 @@ def test_it_keeps_what_it_has_and_forgets_nothing(own: int) -> None:
 
 def test_it_comes_back_with_what_it_had(tmp_path: Path) -> None:
     """A transaction in the append-only file is read again with the rights of the user `default`."""
-    port, process = start_own(tmp_path)
-    with fleet(port) as client:
-        client.pipeline(transaction=True).set("driftfleet:a", 1).set("driftfleet:b", 2).execute()
-        assert client.config_get("appendfsync") == {"appendfsync": "everysec"}
-        # Written, that is: while a slow disk takes what was before, it waits up to two seconds.
-        assert wait_until(lambda: client.info("persistence")["aof_buffer_length"] == 0, 60)
-    process.kill()
-    process.wait()
-    port, process = start_own(tmp_path)
-    try:
+    with running_own(tmp_path) as (port, process):
         with fleet(port) as client:
-            assert client.mget("driftfleet:a", "driftfleet:b") == ["1", "2"]
-    finally:
-        process.terminate()
-        process.wait(60)
+            both = client.pipeline(transaction=True).set("driftfleet:a", 1).set("driftfleet:b", 2)
+            both.execute()
+            assert client.config_get("appendfsync") == {"appendfsync": "everysec"}
+            # Written, that is: while a slow disk takes what was before, it waits up to two seconds.
+            assert wait_until(lambda: client.info("persistence")["aof_buffer_length"] == 0, 60)
+        process.kill()
+    with running_own(tmp_path) as (port, _), fleet(port) as client:
+        assert client.mget("driftfleet:a", "driftfleet:b") == ["1", "2"]
 
 
 def test_it_does_not_start_without_passwords(tmp_path: Path) -> None:

@@ -502,9 +502,10 @@ def on_terminal(
     """The output of a command whose streams are all a terminal, and its exit code."""
     pid, terminal = pty.fork()
     if pid == 0:
+        # Here, so that it finds no other size.
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         os.chdir(cwd)
         os.execve(COMMAND, [str(COMMAND), *map(str, arguments)], environment)
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     output = b""
     with contextlib.suppress(OSError):  # EIO: the last writer has closed it
         while select.select([terminal], [], [], 60)[0]:

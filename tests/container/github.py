@@ -50,7 +50,8 @@ def repositories() -> dict[str, dict[str, File]]:
             for name in ("one", "two", "three")
         },
         "platform/full": {
-            "fills/main.tf": fault("write", "megabytes = 2000\n  seconds = 10"),
+            # Faster than it is looked at it would fill what its neighbour has, too.
+            "fills/main.tf": fault("write", "megabytes = 2000\n  seconds = 60"),
             "neighbour/main.tf": fault("slow", "seconds = 15"),
         },
     }

@@ -214,8 +214,12 @@ def test_a_hundred_checks_and_a_redis_that_is_restarted_leave_nothing_and_lose_n
 
 def nothing_is_left(container: str) -> None:
     """In the one writable place but the files that GitHub gave, which have a limit of their own."""
-    left = docker("exec", container, "ls", "-A", "/var/lib/driftfleet").stdout.split()
-    assert set(left) <= {"cache"}, left
+
+    def left() -> set[str]:
+        return set(docker("exec", container, "ls", "-A", "/var/lib/driftfleet").stdout.split())
+
+    # What came twice, as after an outage of Redis, may be planned still when its sweep is closed.
+    assert wait_until(lambda: left() <= {"cache"}, 120), left()
     kept = docker("exec", container, "du", "-sb", "/var/lib/driftfleet").stdout.split()[0]
     assert int(kept) < 1 << 26
     assert written(container) == []

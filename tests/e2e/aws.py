@@ -170,7 +170,7 @@ def terraform(root: Path, *arguments: str, environment: Mapping[str, str]) -> No
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
     assert ended.returncode == 0, f"terraform {arguments} in {root.name}:\n{ended.stderr}"
 
@@ -224,7 +224,7 @@ def scan(
     environment: Mapping[str, str],
     scratch: Path,
     concurrency: int = 2,
-    limit_seconds: float = 240,
+    limit_seconds: float = 900,
 ) -> Scan:
     """Run the real command; ``scratch`` takes its results and temporary files, and is made anew."""
     shutil.rmtree(scratch, ignore_errors=True)

@@ -380,7 +380,9 @@ def test_a_stopped_scan_shows_what_it_has_found_and_names_the_rest(
     start: Start, tree: Path, temporary: Path
 ) -> None:
     text = HANGING_IN_APP.format(terraform=shutil.which("terraform"))
-    scan = start("scan", "infra", "--terraform", script(tree.parent / "terraform", text))
+    terraform = script(tree.parent / "terraform", text)
+    # By default one for each CPU: with one alone `net` would wait for `app`.
+    scan = start("scan", "infra", "--terraform", terraform, "--concurrency", "2")
     assert scan.stdout is not None
     first = scan.stdout.readline()
     await_hanging(temporary)

@@ -136,7 +136,7 @@ def _address(folder: Path, password: str) -> Iterator[_Address]:
             url=f"redis+socket://:{password}@{path}",
         )
         return
-    with _held_port() as port:
+    with held_port() as port:
         yield _Address(
             family=socket.AF_INET,
             target=("127.0.0.1", port),
@@ -146,8 +146,10 @@ def _address(folder: Path, password: str) -> Iterator[_Address]:
 
 
 @contextmanager
-def _held_port() -> Iterator[int]:
-    """A free port that the kernel gives to nobody else until the server listens there."""
+def held_port() -> Iterator[int]:
+    """A port of loopback that the kernel gives to nobody else; a server may listen at it within
+    the block. Until then, and when it has ended, connections are refused there.
+    """
     with socket.socket() as holder:
         # Two may be bound to one port where both say so, as Redis does, and one doesn't listen.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from producer.embedded import find_server
+from producer.embedded import find_server, held_port
 from tests.conftest import lacking
 
 # This host, by an address that doesn't look like it: as if it were somebody else's.
@@ -60,20 +60,6 @@ def serving(folder: Path, *configuration: str, tls: bool = False) -> Iterator[Se
         finally:
             process.kill()
             process.wait()
-
-
-@contextlib.contextmanager
-def held_port() -> Iterator[int]:
-    """A port of loopback that no other test gets; a server may listen at it within the block.
-
-    Until then, and when it has ended, connections are refused there.
-    """
-    with socket.socket() as holder:
-        # Two may be bound to one port where both say so and one of them doesn't listen; the kernel
-        # gives it to nobody who asks for any port.
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", 0))
-        yield int(holder.getsockname()[1])
 
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

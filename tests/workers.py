@@ -5,7 +5,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -163,13 +163,9 @@ class Fleet:
 
     def pool_children(self, worker: process.Process) -> list[psutil.Process]:
         """The pool children of a worker: Python, below its main process."""
-        found = []
         with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(worker.pid).children():
-                with contextlib.suppress(psutil.Error):
-                    if "celery" in " ".join(child.cmdline()):
-                        found.append(child)
-        return found
+            return celery_among(psutil.Process(worker.pid).children())
+        return []
 
     def stop(self) -> None:
         """End the workers as a deployment does; those that take long at once, then by force."""
@@ -192,6 +188,16 @@ class Fleet:
             except process.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+
+
+def celery_among(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that are Celery's, of which some may end meanwhile."""
+    found = []
+    for one in processes:
+        with contextlib.suppress(psutil.Error):
+            if "celery" in " ".join(one.cmdline()):
+                found.append(one)
+    return found
 
 
 def _plans(one: psutil.Process) -> bool:

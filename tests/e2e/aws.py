@@ -20,7 +20,7 @@ import boto3
 from driftfleet import process
 from driftfleet.model import decode_record
 from driftfleet.results import Result
-from tests.redis_on_a_port import held_port
+from producer.embedded import held_port
 
 TOP = Path(__file__).resolve().parents[2]
 PROVIDER = "registry.terraform.io/hashicorp/aws"

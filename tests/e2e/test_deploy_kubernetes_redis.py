@@ -19,10 +19,10 @@ from driftfleet.celery_app import build_app, send
 from driftfleet.jobs import CHECK_QUEUES
 from driftfleet.settings import BrokerSettings, Settings
 from producer.broker import Broker, queue_keys
-from producer.embedded import find_server
+from producer.embedded import find_server, held_port
 from tests.kubernetes import DEPLOY, amount, container, environment, of_kind, settings_of
 from tests.ledgers import job
-from tests.redis_on_a_port import Server, held_port, serving
+from tests.redis_on_a_port import Server, serving
 from tests.workers import wait_until
 
 _PASSWORD = "correct-horse-battery"

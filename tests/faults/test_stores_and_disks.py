@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from driftfleet.jobs import Limits
@@ -20,7 +19,7 @@ from tests.faults.conftest import MakeFleet
 from tests.faults.fleet import BrokenFleet
 from tests.s3 import have_keys, running_s3
 from tests.s3_proxy import Fault, proxied
-from tests.workers import wait_until
+from tests.workers import celery_among, wait_until
 
 
 def _store_folder(fleet: BrokenFleet) -> Path:
@@ -119,7 +118,7 @@ def test_a_disk_below_the_bound_starts_nothing_says_so_and_goes_on_when_there_is
     fleet.write_quick("root")
     fleet.start_worker()
     fleet.wait_ready()
-    (main,) = _celery(fleet)[:1]
+    main = celery_among(fleet.processes())[0]
     full = f"/proc/{main.pid}/root{writable}/full"
     subprocess.run(["dd", "if=/dev/zero", f"of={full}", "bs=1M", "count=8"], check=True)
     sweep = fleet.ask("root")
@@ -129,16 +128,6 @@ def test_a_disk_below_the_bound_starts_nothing_says_so_and_goes_on_when_there_is
     assert "worker.min_free_bytes" in told
     Path(full).unlink()
     assert list(fleet.closed(sweep, 60).answered.values()) == [Verdict.UNAPPLIED]
-
-
-def _celery(fleet: BrokenFleet) -> list[psutil.Process]:
-    found = []
-    for one in fleet.processes():
-        # Some are only there for a moment.
-        with contextlib.suppress(psutil.Error):
-            if "celery" in " ".join(one.cmdline()):
-                found.append(one)
-    return found
 
 
 def test_a_full_disk_is_one_checks_error_and_its_neighbour_goes_on(make_fleet: MakeFleet) -> None:

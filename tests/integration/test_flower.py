@@ -24,14 +24,13 @@ from driftfleet.settings import (
     Settings,
     WorkerSettings,
 )
-from producer.embedded import embedded_redis, find_server
+from producer.embedded import embedded_redis, find_server, held_port
 from tests import providers
 from tests.certificates import make_certificate
 from tests.conftest import require_program
 from tests.e2e.command import run_command
 from tests.flower import FlowerProcess, basic, running_flower
 from tests.integration.test_read_only_world import in_read_only_world
-from tests.redis_on_a_port import held_port
 from tests.workers import Fleet, short_folder, wait_until
 
 PASSWORD = "correct horse: battery"

@@ -1,6 +1,5 @@
 """Metrics of a real pool, whose children are killed and replaced, over HTTP."""
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from driftfleet.jobs import CHECK_QUEUES
 from driftfleet.metrics_settings import MetricsSettings, PrometheusSettings
 from driftfleet.settings import BrokerSettings, LogSettings, Settings
 from producer.embedded import embedded_redis
+from tests.log_lines import events
 from tests.metrics_service import COUNT, DIE, TASKS_PER_CHILD
 from tests.scrape import scrape, served_at
 from tests.workers import short_folder, start_service, wait_until
@@ -51,7 +51,7 @@ def main(settings: Settings, log: Path) -> Iterator[process.Process]:
         log,
     )  # fmt: skip
     try:
-        assert wait_until(lambda: b"metrics_served" in log.read_bytes(), 60), log.read_text()
+        assert wait_until(lambda: events(log, "metrics_served") != [], 60), log.read_text()
         yield worker
         worker.terminate()
         assert worker.wait(60) == 0, log.read_text()[-3000:]
@@ -67,8 +67,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def url_of(log: Path) -> str:
-    lines = [line for line in log.read_text().splitlines() if "metrics_served" in line]
-    return served_at([json.loads(line) for line in lines])
+    return served_at(events(log, "metrics_served"))
 
 
 def test_sums_are_right_though_children_are_killed_and_replaced(

@@ -1,6 +1,5 @@
 """What `driftfleet worker` tells of itself and of its checks."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from driftfleet.settings import (
 )
 from producer.embedded import embedded_redis
 from tests import providers
+from tests.log_lines import events
 from tests.scrape import scrape, served_at
 from tests.workers import Fleet, short_folder, wait_until
 
@@ -53,9 +53,8 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 def test_a_workers_checks_slots_and_disk_are_in_its_metrics(fleet: Fleet) -> None:
     fleet.start_worker()
-    assert wait_until(lambda: "metrics_served" in fleet.log.read_text(), 60)
-    lines = [line for line in fleet.log.read_text().splitlines() if "metrics_served" in line]
-    url = served_at([json.loads(line) for line in lines])
+    assert wait_until(lambda: events(fleet.log, "metrics_served") != [], 60)
+    url = served_at(events(fleet.log, "metrics_served"))
     fleet.send([fleet.job(root) for root in ("one", "two", "broken")])
     fleet.wait(3, 120)
     unapplied = "driftfleet_checks_total{error_kind=}{verdict=unapplied}"
